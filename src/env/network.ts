@@ -1,0 +1,145 @@
+/**
+ * The network port: ordered messages over connections that can break at any time.
+ *
+ * A message is one Kafka request or response without its 4-byte length. Over TCP the adapter adds and strips the
+ * length prefix; over WebSocket a message is one binary WebSocket message; in-process it is handed over as it is.
+ *
+ * Invariants every adapter keeps:
+ * - Messages arrive whole, in order and once, or the connection closes; nothing arrives after `onClose`.
+ * - `onClose` is called exactly once, never inside a call of `send`, `pause`, `resume` or `close`.
+ * - Bounds are checked on what a peer announces, before memory is taken for it; memory grows with bytes received.
+ * - `send` gathers: what is sent in one turn leaves in one write.
+ */
+
+export interface Connection {
+  /** Unique within the process, for logs. */
+  readonly id: number
+  readonly transport: Transport
+  /** The peer as `host:port`, or a name in-process. For logs and quotas, never for trust. */
+  readonly remote: string
+
+  /**
+   * Sends one message, given in pieces that the adapter never joins if it can avoid it. The pieces are handed
+   * over: nobody may change them until the message has left, and they may be parts of long-lived buffers.
+   * After the connection closed it does nothing.
+   */
+  send(message: readonly Uint8Array[]): void
+
+  /** Bytes accepted by `send` that have not been handed to the operating system. */
+  readonly bufferedBytes: number
+
+  /** Stops delivering (and reading) messages. At most the messages of one already received chunk still come. */
+  pause(): void
+  resume(): void
+
+  /** Closes after what was sent has left, or at once when `reason` names a fault of the peer. */
+  close(reason?: string): void
+
+  /** Set by the owner before its turn ends; a message is handed over and belongs to the receiver. */
+  onMessage: (message: Uint8Array) => void
+  /** Called when `bufferedBytes` fell to a quarter of the listener's or dialler's high-water mark or below. */
+  onDrain: () => void
+  /** Called once, whoever closed. */
+  onClose: (reason: string) => void
+}
+
+export type Transport = 'tcp' | 'websocket' | 'in-process'
+
+export interface Network {
+  /**
+   * Starts to accept connections.
+   *
+   * @throws {NetworkError} `NETWORK_ADDRESS_IN_USE`, `NETWORK_NO_ACCESS`, `NETWORK_FAILED`.
+   */
+  listen(options: ListenOptions, accept: (connection: Connection) => void): Promise<Listener>
+
+  /**
+   * Opens a connection to `tcp://host:port`, `ws://host:port/path`, `wss://…` or `in-process://name`.
+   *
+   * @throws {NetworkError} `NETWORK_UNREACHABLE`, `NETWORK_TIMED_OUT`, `NETWORK_REFUSED_BY_PEER` (a WebSocket
+   *   handshake that was answered otherwise), `NETWORK_ABORTED` (the signal), `NETWORK_BAD_ADDRESS`.
+   */
+  connect(url: string, options: ConnectOptions): Promise<Connection>
+}
+
+export interface ListenOptions {
+  /** Host name or IP address to bind; `in-process` adapters take it as the name. */
+  readonly host: string
+  /** 0 takes any free port; `Listener.port` tells which. */
+  readonly port: number
+  /** What the port speaks; the first byte of a connection decides among them. */
+  readonly protocols: readonly ('kafka' | 'http')[]
+  readonly limits: ListenLimits
+  /** Answers plain HTTP requests on the port. Absent: 404. */
+  readonly http?: (request: HttpRequest) => HttpResponse | Promise<HttpResponse>
+  /** WebSocket `Origin` values that are welcome; `*` for any. A request without `Origin` is not from a page. */
+  readonly origins: readonly string[]
+}
+
+/** Every bound of a listener; defaults live in the broker's configuration. */
+export interface ListenLimits {
+  /** Largest message in bytes that a peer may send. */
+  readonly messageBytesMax: number
+  readonly connectionsMax: number
+  readonly connectionsPerAddressMax: number
+  /** Time from accept to the first whole message (or the WebSocket upgrade and then the first message), in ms. */
+  readonly handshakeMs: number
+  /** A peer that says nothing at all for this long is pinged (WebSocket) and then closed, in ms. */
+  readonly idleMs: number
+  /** A message that has begun must be whole after this many ms. */
+  readonly messageMs: number
+  /** `onDrain` threshold: the owner stops feeding a connection whose `bufferedBytes` passed this. */
+  readonly sendHighWaterBytes: number
+  /** A peer that takes none of what is buffered for it for this long is closed, in ms. */
+  readonly sendStallMs: number
+}
+
+export interface ConnectOptions {
+  readonly timeoutMs: number
+  readonly messageBytesMax: number
+  readonly sendHighWaterBytes: number
+  readonly signal?: AbortSignal
+}
+
+export interface Listener {
+  readonly host: string
+  readonly port: number
+  /** Open connections now. */
+  readonly connectionCount: number
+  /** Stops accepting. Connections that are open stay open; close them first or after. */
+  close(): Promise<void>
+}
+
+export interface HttpRequest {
+  readonly method: string
+  /** Path without the query. */
+  readonly path: string
+  readonly headers: ReadonlyMap<string, string>
+}
+
+export interface HttpResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+export type NetworkErrorCode =
+  | 'NETWORK_ADDRESS_IN_USE'
+  | 'NETWORK_NO_ACCESS'
+  | 'NETWORK_BAD_ADDRESS'
+  | 'NETWORK_UNREACHABLE'
+  | 'NETWORK_REFUSED_BY_PEER'
+  | 'NETWORK_TIMED_OUT'
+  | 'NETWORK_ABORTED'
+  | 'NETWORK_FAILED'
+
+/** What a network operation fails with, in every adapter. */
+export class NetworkError extends Error {
+  override readonly name = 'NetworkError'
+  readonly code: NetworkErrorCode
+
+  constructor(code: NetworkErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
