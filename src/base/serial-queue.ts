@@ -24,7 +24,10 @@ export class SerialQueue {
 
   /** Runs `task` after all pushed before it; settles as the task does. */
   async run<T>(task: () => Promise<T>): Promise<T> {
-    assert(this.#queue.length() < this.#waitingMax, `Serial queue over its bound of ${this.#waitingMax} tasks`)
+    assert(
+      this.#queue.length() < this.#waitingMax,
+      `Serial queue over its bound of ${this.#waitingMax} tasks`,
+    )
     return (await this.#queue.push(task)) as T
   }
 
