@@ -69,6 +69,7 @@ export class ServerChannel {
   #isStarting = false
   /** Set by `closeWhenIdle`: no request is started any more. */
   #isDraining = false
+  readonly #closeWatchers = new Set<() => void>()
   readonly #resume = (): void => this.#startWaiting()
 
   constructor(connection: Connection, options: ServerChannelOptions) {
@@ -108,6 +109,15 @@ export class ServerChannel {
     if (this.#startedCount === 0) this.#startedMayOverlap = true
     if (this.#isDraining && this.#startedCount === 0) this.connection.close()
     else this.#startWaiting()
+  }
+
+  /** Calls `watcher` once when the connection closes. */
+  watchClose(watcher: () => void): void {
+    this.#closeWatchers.add(watcher)
+  }
+
+  unwatchClose(watcher: () => void): void {
+    this.#closeWatchers.delete(watcher)
   }
 
   /** Closes because of what the peer did. */
@@ -185,6 +195,8 @@ export class ServerChannel {
     this.#congestedBytes = 0
     this.#exchanges.length = 0
     this.#startedCount = 0
+    for (const watcher of [...this.#closeWatchers]) watcher()
+    this.#closeWatchers.clear()
     this.#options.onClose(reason)
   }
 }

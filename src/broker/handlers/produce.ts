@@ -1,0 +1,167 @@
+/**
+ * Produce (API key 0): appends one batch to each of the named partitions.
+ *
+ * Data plane. The batches stay slices of the request frame: checked, given offsets in place, handed to the log.
+ * Everything up to the append happens in the turn in which the request starts, so appends keep the order of the
+ * requests of a connection; the answer waits until the log is as safe as `acks` asks.
+ *
+ * acks=0: the exchange ends without an answer, but only once the batch is durable, so that its bytes keep counting
+ * against the request budget until then; an error closes the connection, as there is no other way to tell.
+ *
+ * Transactional requests are refused (INVALID_TXN_STATE): this broker hands out no transactional producer ids.
+ */
+import { assert } from '../../base/assert.ts'
+import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import { errorByName } from '../../protocol/errors.ts'
+import type { ErrorName } from '../../protocol/errors.ts'
+import { ZERO_UUID } from '../../bytes/uuid.ts'
+import { validateProduced } from '../../records/batch-validator.ts'
+import { stampLogAppendTime } from '../../records/log-append-time.ts'
+import type { Partition } from '../../replication/partition.ts'
+import type { BrokerServices, RequestContext } from '../services.ts'
+
+type Request = RequestOf<'Produce'>
+type Response = ResponseOf<'Produce'>
+type PartitionData = Request['topicData'][number]['partitionData'][number]
+type PartitionResponse = Response['responses'][number]['partitionResponses'][number]
+
+/** Version from which batches may be compressed with zstd (KIP-110). */
+const ZSTD_SINCE_VERSION = 7
+/** "The producer's timestamps stand", and "no such offset". */
+const NONE = -1
+
+export function handleProduce(
+  services: BrokerServices,
+  request: Request,
+  context: RequestContext,
+): Response | null | Promise<Response | null> {
+  const { acks } = request
+  const refusal = refuse(request)
+  if (refusal === null) assert(acks === 0 || acks === 1 || acks === -1, `Unexpected acks: ${acks}`)
+  const deadlineMs = services.clock.monotonicMs() + Math.max(0, request.timeoutMs)
+  let waitingCount = 0
+  let finish: (() => void) | null = null
+
+  const responses = request.topicData.map((topic) => {
+    const topicName =
+      topic.topicId === ZERO_UUID ? topic.name : (services.image().topicById(topic.topicId)?.name ?? '')
+    const partitionResponses = topic.partitionData.map((data) => {
+      if (refusal !== null) return failed(data.index, refusal.error, refusal.message)
+      const partition = services.partitions.find(topicName, data.index)
+      if (partition === null) {
+        const error = topic.topicId === ZERO_UUID ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'UNKNOWN_TOPIC_ID'
+        return failed(data.index, topicName === '' ? error : 'UNKNOWN_TOPIC_OR_PARTITION')
+      }
+      const outcome = append(services, partition, data, context.apiVersion)
+      if (outcome.errorCode !== 0) return outcome.response
+      waitingCount++
+      partition.whenAcked(outcome.endOffset, acks === -1 ? -1 : 1, deadlineMs, (failure) => {
+        if (failure !== null) fail(outcome.response, failure)
+        waitingCount--
+        if (waitingCount === 0) finish?.()
+      })
+      return outcome.response
+    })
+    return { name: topic.name, topicId: topic.topicId, partitionResponses }
+  })
+
+  const answer = (): Response | null => {
+    if (acks !== 0) return { responses, throttleTimeMs: 0, nodeEndpoints: [] }
+    const fault = responses.flatMap((topic) => topic.partitionResponses).find((one) => one.errorCode !== 0)
+    if (fault !== undefined) context.connection.close(`Produce with acks=0 failed: error ${fault.errorCode}`)
+    return null
+  }
+  if (waitingCount === 0) return answer()
+  return new Promise((resolve) => {
+    finish = () => resolve(answer())
+  })
+}
+
+/** What is wrong with the request as a whole, or null. */
+function refuse(request: Request): { error: ErrorName; message: string } | null {
+  if (request.acks < -1 || request.acks > 1) {
+    return { error: 'INVALID_REQUIRED_ACKS', message: `Expected acks of -1, 0 or 1: found ${request.acks}` }
+  }
+  if (request.transactionalId !== null) {
+    return {
+      error: 'INVALID_TXN_STATE',
+      message: 'Transactions are not supported: send without a transactional id',
+    }
+  }
+  return null
+}
+
+interface AppendOutcome {
+  readonly errorCode: number
+  /** Offset after the batch. */
+  readonly endOffset: number
+  readonly response: PartitionResponse
+}
+
+function append(
+  services: BrokerServices,
+  partition: Partition,
+  data: PartitionData,
+  apiVersion: number,
+): AppendOutcome {
+  const refused = (error: ErrorName, message?: string): AppendOutcome => {
+    const response = failed(data.index, error, message)
+    return { errorCode: response.errorCode, endOffset: NONE, response }
+  }
+  if (partition.stopped !== null) return refused(partition.stopped)
+  const batch = data.records
+  if (batch === null) return refused('INVALID_RECORD', 'Expected one record batch: found none')
+  assert(batch instanceof Uint8Array, 'Expected decoded records to be one slice of the frame')
+  const config = services.partitions.topicConfig(partition.topic)
+  const nowMs = services.clock.wallTimeMs()
+  const checked = validateProduced(batch, {
+    batchBytesMax: config.maxMessageBytes,
+    acceptsZstd: apiVersion >= ZSTD_SINCE_VERSION,
+    nowMs,
+    timestampBeforeMaxMs: config.messageTimestampBeforeMaxMs,
+    timestampAfterMaxMs: config.messageTimestampAfterMaxMs,
+    ignoresTimestamps: config.messageTimestampType === 'LogAppendTime',
+    requiresKeys: config.isCompacted,
+  })
+  if (checked.kind === 'invalid') return refused(checked.error, checked.message)
+  if (checked.header.isTransactional) {
+    return refused('INVALID_TXN_STATE', 'Transactions are not supported: found a transactional batch')
+  }
+  const stampsAppendTime = config.messageTimestampType === 'LogAppendTime'
+  if (stampsAppendTime) stampLogAppendTime(batch, 0, nowMs)
+  const result = partition.appendAsLeader(batch, checked.header)
+  if (result.kind === 'rejected') return refused(result.error, result.message)
+  return {
+    errorCode: 0,
+    endOffset: result.lastOffset + 1,
+    response: {
+      index: data.index,
+      errorCode: 0,
+      baseOffset: result.baseOffset,
+      logAppendTimeMs: stampsAppendTime ? result.appendTimeMs : NONE,
+      logStartOffset: partition.log.logStartOffset,
+      recordErrors: [],
+      errorMessage: null,
+      currentLeader: { leaderId: NONE, leaderEpoch: NONE },
+    },
+  }
+}
+
+function failed(index: number, error: ErrorName, message?: string): PartitionResponse {
+  return {
+    index,
+    errorCode: errorByName(error).code,
+    baseOffset: NONE,
+    logAppendTimeMs: NONE,
+    logStartOffset: NONE,
+    recordErrors: [],
+    errorMessage: message ?? null,
+    currentLeader: { leaderId: NONE, leaderEpoch: NONE },
+  }
+}
+
+function fail(response: PartitionResponse, error: ErrorName): void {
+  response.errorCode = errorByName(error).code
+  response.baseOffset = NONE
+  response.logAppendTimeMs = NONE
+}

@@ -1,0 +1,45 @@
+/**
+ * What a request handler may use. Handlers are functions of (services, request, context); they hold no state.
+ */
+import type { Controller } from '../controller/controller.ts'
+import type { Clock, Logger, Transport } from '../env/index.ts'
+import type { LogManager } from '../log/log-manager.ts'
+import type { ClusterImage } from '../metadata/cluster-image.ts'
+import type { ApiName, RequestOf, ResponseOf } from '../protocol/apis.ts'
+import type { ByteBudget } from '../rpc/byte-budget.ts'
+import type { ServerChannel } from '../rpc/server-channel.ts'
+import type { BrokerConfig } from './broker-config.ts'
+import type { PartitionRegistry } from './partition-registry.ts'
+import type { ProducerIdSource } from './producer-id-source.ts'
+
+export interface BrokerServices {
+  readonly config: BrokerConfig
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The cluster as of the last metadata record this broker has put into effect. Read it once a request. */
+  readonly image: () => ClusterImage
+  readonly partitions: PartitionRegistry
+  readonly controller: Controller
+  readonly producerIds: ProducerIdSource
+  readonly logs: LogManager
+  /** Bytes of answers that peers have not taken; a fetch waits while it is used up. */
+  readonly responseBudget: ByteBudget
+}
+
+export interface RequestContext {
+  readonly apiVersion: number
+  readonly clientId: string | null
+  /** The listener the request came in by; metadata answers name its addresses. */
+  readonly listenerName: string
+  readonly transport: Transport
+  /** The connection the request came by: to close it (the only way to report an error of a request that wants no
+   * answer), and to stop waiting when nobody is left to be answered. */
+  readonly connection: Pick<ServerChannel, 'isClosed' | 'close' | 'watchClose' | 'unwatchClose'>
+}
+
+/** Null: the protocol wants no answer. */
+export type Handler<K extends ApiName> = (
+  services: BrokerServices,
+  request: RequestOf<K>,
+  context: RequestContext,
+) => ResponseOf<K> | null | Promise<ResponseOf<K> | null>

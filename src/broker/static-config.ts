@@ -1,0 +1,201 @@
+/**
+ * The settings that a broker reads when it starts and that only it knows: who it is, where it listens, where its
+ * data is, and every bound on what clients may cost it. The settings that topics and the controller share join in
+ * from `metadata/broker-config.ts`.
+ *
+ * Names are Kafka's where Kafka has one.
+ */
+import { intConfig, longConfig } from '../metadata/config-table.ts'
+import type { ConfigDefinition } from '../metadata/config-table.ts'
+import { parseListenerSpecs } from './listener-spec.ts'
+import type { ListenerSpec } from './listener-spec.ts'
+
+const MIB = 1_048_576
+const MINUTE_MS = 60_000
+
+/** Free text, checked by `parse`. */
+function textConfig<T>(options: {
+  readonly name: string
+  readonly fallback: string
+  readonly allowed: string
+  readonly documentation: string
+  readonly parse: (text: string) => T | undefined
+}): ConfigDefinition<T> {
+  return { ...options, type: 'string', synonyms: [], update: 'read-only', isSensitive: false }
+}
+
+function listenersConfig(name: string, fallback: string, documentation: string) {
+  return textConfig<readonly ListenerSpec[]>({
+    name,
+    fallback,
+    documentation,
+    allowed:
+      'a comma-separated list of any://HOST:PORT, kafka://HOST:PORT or http://HOST:PORT, each NAME=… if two are alike',
+    parse: parseListenerSpecs,
+  })
+}
+
+export const staticConfigShape = {
+  nodeId: intConfig({
+    name: 'node.id',
+    min: 0,
+    fallback: '1',
+    update: 'read-only',
+    documentation:
+      'The broker’s number, unique in its cluster; a data directory belongs to one number for good.',
+  }),
+  clusterId: textConfig({
+    name: 'cluster.id',
+    fallback: '',
+    allowed: 'empty or an id of 22 letters, digits, dashes and underscores',
+    documentation:
+      'The cluster to belong to. Empty: the one of the data directory, or a new one for an empty directory.',
+    parse: (text) => (/^([A-Za-z0-9_-]{22})?$/.test(text) ? text : undefined),
+  }),
+  dataDirectory: textConfig({
+    name: 'log.dir',
+    fallback: 'millrace-data',
+    allowed: 'a path',
+    documentation:
+      'Directory of all data; relative to where the broker is started. It is created when missing.',
+    parse: (text) => (text === '' || text.includes('\0') ? undefined : text),
+  }),
+  listeners: listenersConfig(
+    'listeners',
+    'any://127.0.0.1:9092',
+    'Where to listen. “any” takes Kafka over TCP, WebSocket and HTTP on one port; “kafka” only TCP, “http” only WebSocket and HTTP. Port 0 takes a free one. Nothing asks clients who they are: listen beyond loopback only in a network you trust.',
+  ),
+  advertisedListeners: listenersConfig(
+    'advertised.listeners',
+    '',
+    'The addresses that clients are told, by listener name, where they differ from `listeners` (proxies, containers).',
+  ),
+  origins: textConfig<readonly string[]>({
+    name: 'websocket.origins',
+    fallback: 'http://localhost:*,http://127.0.0.1:*',
+    allowed:
+      'a comma-separated list of origins such as https://app.example.com, http://localhost:* for any port, or * for any origin',
+    documentation:
+      'Web pages that may open a WebSocket, by origin. Programs send no origin and are not concerned.',
+    parse: (text) => {
+      const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '') // prettier-ignore
+      return parts.every((part) => /^(\*|https?:\/\/[^/\s]+)$/.test(part)) ? parts : undefined
+    },
+  }),
+  messageBytesMax: intConfig({
+    name: 'socket.request.max.bytes',
+    min: 1024,
+    max: 1024 * MIB - 1,
+    fallback: String(100 * MIB),
+    update: 'read-only',
+    documentation: 'Largest request in bytes; a connection that announces more is closed.',
+  }),
+  connectionsMax: intConfig({
+    name: 'max.connections',
+    min: 1,
+    fallback: '10000',
+    update: 'read-only',
+    documentation: 'Connections that a listener keeps open at once; further ones are closed when they come.',
+  }),
+  connectionsPerAddressMax: intConfig({
+    name: 'max.connections.per.ip',
+    min: 1,
+    fallback: '10000',
+    update: 'read-only',
+    documentation: 'Connections that a listener keeps open at once from one address.',
+  }),
+  connectionIdleMs: longConfig({
+    name: 'connections.max.idle.ms',
+    min: 1000,
+    fallback: String(10 * MINUTE_MS),
+    update: 'read-only',
+    documentation:
+      'A connection that was silent for this long, in ms, is closed; over WebSocket it is asked for a sign of life first.',
+  }),
+  handshakeMs: intConfig({
+    name: 'connection.handshake.timeout.ms',
+    min: 100,
+    fallback: '10000',
+    update: 'read-only',
+    documentation: 'A new connection must send its first whole request within this time, in ms.',
+  }),
+  messageMs: intConfig({
+    name: 'connection.message.timeout.ms',
+    min: 100,
+    fallback: '30000',
+    update: 'read-only',
+    documentation: 'A request that has begun to arrive must be whole after this time, in ms.',
+  }),
+  sendStallMs: intConfig({
+    name: 'connection.send.stall.timeout.ms',
+    min: 100,
+    fallback: '30000',
+    update: 'read-only',
+    documentation: 'A peer that takes nothing of its answers for this long, in ms, is disconnected.',
+  }),
+  sendHighWaterBytes: intConfig({
+    name: 'connection.send.buffer.max.bytes',
+    min: 1024,
+    fallback: String(MIB),
+    update: 'read-only',
+    documentation: 'Bytes of answers that may lie unsent before the next request of the connection waits.',
+  }),
+  inFlightMax: intConfig({
+    name: 'connection.requests.in.flight.max',
+    min: 1,
+    fallback: '1000',
+    update: 'read-only',
+    documentation: 'Requests of one connection that may be unanswered before the broker stops reading it.',
+  }),
+  requestBytesMax: intConfig({
+    name: 'queued.max.request.bytes',
+    min: 1024,
+    fallback: String(64 * MIB),
+    update: 'read-only',
+    documentation: 'Bytes of unanswered requests, over all connections, before the broker stops reading.',
+  }),
+  responseBytesMax: intConfig({
+    name: 'queued.max.response.bytes',
+    min: 1024,
+    fallback: String(64 * MIB),
+    update: 'read-only',
+    documentation: 'Bytes of answers lying at slow readers, over all connections, before fetches wait.',
+  }),
+  fetchBytesMax: intConfig({
+    name: 'fetch.max.bytes',
+    min: 1024,
+    fallback: String(8 * MIB),
+    update: 'read-only',
+    documentation: 'Largest answer to one fetch in bytes, whatever the client allows; one batch always fits.',
+  }),
+  tailCacheBytes: longConfig({
+    name: 'log.tail.cache.bytes',
+    min: 0,
+    fallback: String(64 * MIB),
+    update: 'read-only',
+    documentation:
+      'Memory for the newest batches of all partitions, in bytes; consumers at the tail are served from it.',
+  }),
+  retentionCheckMs: longConfig({
+    name: 'log.retention.check.interval.ms',
+    min: 100,
+    fallback: String(5 * MINUTE_MS),
+    update: 'read-only',
+    documentation: 'How often segments are checked against retention, in ms.',
+  }),
+  checkpointMs: longConfig({
+    name: 'log.flush.offset.checkpoint.interval.ms',
+    min: 100,
+    fallback: '5000',
+    update: 'read-only',
+    documentation:
+      'How often recovery points are written, in ms: a start after a crash checks what came later.',
+  }),
+  producerIdExpirationMs: longConfig({
+    name: 'producer.id.expiration.ms',
+    min: 1000,
+    fallback: '86400000',
+    update: 'read-only',
+    documentation: 'How long a partition remembers an idempotent producer that is silent, in ms.',
+  }),
+} as const
