@@ -1,0 +1,202 @@
+/**
+ * The deterministic simulation: nodes, their disks, clocks and links under one scheduler with virtual time. A run
+ * is a function of its seed (docs/simulation.md, faults.md 7).
+ *
+ * Loop: take the earliest event, set the virtual time, run it, let every promise chain it woke settle, run the
+ * checks. Promise jobs have a fixed order, so what is nondeterministic in real life (timers, completions of disk
+ * and network) is exactly what comes out of the heap.
+ *
+ * The one real `setImmediate` below is how promise chains settle: it runs when the microtask queue is empty,
+ * however long the chains were, and its own order against other real events does not matter because nothing
+ * else real is awaited inside a simulation. A microtask of our own could not tell that the others are done.
+ */
+import { assert } from '../../base/assert.ts'
+import type { Cancel } from '../clock.ts'
+import type { Env } from '../index.ts'
+import type { Logger } from '../logger.ts'
+import { silentLogger } from '../logger.ts'
+import { EventHeap } from './event-heap.ts'
+import type { SimEvent } from './event-heap.ts'
+import { Prng } from './prng.ts'
+import { SimNetwork } from './sim-network.ts'
+import { SimNode } from './sim-node.ts'
+import { Trace } from './trace.ts'
+
+export interface SimulationOptions {
+  readonly seed: number | string
+  /** Keeps every trace line, for comparing two runs; the hash is always kept. */
+  readonly keepsTrace?: boolean
+  /** Gets what the nodes log; the default drops it. */
+  readonly logger?: Logger
+  /** Wall clock of every node at the start, ms since the Unix epoch. */
+  readonly startWallMs?: number
+  /** Events after which a run is taken to be without end. */
+  readonly eventsMax?: number
+}
+
+/** The first instant of 2026, UTC. */
+const START_WALL_MS = 1_767_225_600_000
+const EVENTS_MAX = 20_000_000
+
+/** Thrown by a run that cannot end: nothing left to do, or too many events. */
+export class SimulationError extends Error {
+  override readonly name = 'SimulationError'
+  readonly code = 'SIMULATION_STUCK'
+}
+
+export class Simulation {
+  readonly seed: number | string
+  readonly trace: Trace
+  readonly logger: Logger
+  readonly startWallMs: number
+  /** For the test's own draws; the adapters have streams of their own. */
+  readonly workload: Prng
+  readonly network: SimNetwork
+  /** Called after every event with the settled state; must only read, and draw nothing. Throws to fail the run. */
+  readonly checks: (() => void)[] = []
+
+  readonly #heap = new EventHeap()
+  readonly #scheduling: Prng
+  readonly #nodes = new Map<string, SimNode>()
+  readonly #eventsMax: number
+  #nowMs = 0
+  #eventCount = 0
+  #scheduledCount = 0
+  #isRunning = false
+
+  constructor(options: SimulationOptions) {
+    this.seed = options.seed
+    this.trace = new Trace(options.keepsTrace ?? false)
+    this.logger = options.logger ?? silentLogger
+    this.startWallMs = options.startWallMs ?? START_WALL_MS
+    this.#eventsMax = options.eventsMax ?? EVENTS_MAX
+    this.workload = this.stream('workload')
+    this.#scheduling = this.stream('scheduling')
+    this.network = new SimNetwork(this)
+  }
+
+  /** True time in virtual ms since the start; what a node's clock shows may differ. */
+  get nowMs(): number {
+    return this.#nowMs
+  }
+
+  get eventCount(): number {
+    return this.#eventCount
+  }
+
+  get nodes(): Iterable<SimNode> {
+    return this.#nodes.values()
+  }
+
+  /** A stream of draws that depends on the seed and `salt` alone. */
+  stream(salt: string): Prng {
+    return new Prng(this.seed, salt)
+  }
+
+  /** The node of that name; made, with an empty disk and running, when it is asked for first. */
+  node(name: string): SimNode {
+    let node = this.#nodes.get(name)
+    if (node === undefined) {
+      node = new SimNode(this, name)
+      this.#nodes.set(name, node)
+    }
+    return node
+  }
+
+  /** The ports of the present life of a node. */
+  env(name: string): Env {
+    return this.node(name).env
+  }
+
+  /** Puts an event on the heap, at least `delayMs` from now. */
+  schedule(delayMs: number, label: string, task: () => void): Cancel {
+    assert(delayMs >= 0, `An event lies in the future: ${label} in ${delayMs} ms`)
+    const event: SimEvent = {
+      timeMs: this.#nowMs + delayMs,
+      tie: this.#scheduling.uint32(),
+      sequence: this.#scheduledCount++,
+      label,
+      task,
+    }
+    this.#heap.push(event)
+    return () => {
+      event.task = null
+    }
+  }
+
+  /** Runs all events up to virtual time `untilMs` and leaves the time there. */
+  async run(untilMs: number): Promise<void> {
+    await this.#exclusively(async () => {
+      await settle()
+      while ((this.#heap.peek()?.timeMs ?? Infinity) <= untilMs) await this.#step()
+      this.#nowMs = Math.max(this.#nowMs, untilMs)
+    })
+  }
+
+  /**
+   * Runs until the promise has settled, or the predicate holds after an event.
+   *
+   * @param limitMs - Virtual ms from now after which the goal counts as missed.
+   * @throws {SimulationError} If it is missed, or if there is nothing left to do. @throws what the promise rejects with.
+   */
+  async runUntil<T>(goal: Promise<T> | (() => boolean), limitMs = Infinity): Promise<T> {
+    const endMs = this.#nowMs + limitMs
+    return this.#exclusively(async () => {
+      if (typeof goal === 'function') {
+        await this.#stepUntil(goal, endMs)
+        return undefined as T
+      }
+      let isSettled = false
+      const markSettled = () => {
+        isSettled = true
+      }
+      goal.then(markSettled, markSettled)
+      await this.#stepUntil(() => isSettled, endMs)
+      return goal
+    })
+  }
+
+  async #stepUntil(isReached: () => boolean, endMs: number): Promise<void> {
+    await settle()
+    while (!isReached()) {
+      const next = this.#heap.peek()
+      if (next === null)
+        throw new SimulationError(`Ran seed ${this.seed}: nothing is left to do, the goal is not met`)
+      if (next.timeMs > endMs) {
+        throw new SimulationError(`Ran seed ${this.seed}: the goal is not met by ${endMs.toFixed(3)} ms`)
+      }
+      await this.#step()
+    }
+  }
+
+  async #step(): Promise<void> {
+    const event = this.#heap.pop()!
+    if (event.task === null) return
+    this.#eventCount++
+    if (this.#eventCount > this.#eventsMax) {
+      throw new SimulationError(
+        `Ran seed ${this.seed}: more than ${this.#eventsMax} events, the last ${event.label}`,
+      )
+    }
+    this.#nowMs = event.timeMs
+    this.trace.add(event.timeMs, event.label)
+    event.task()
+    await settle()
+    for (const check of this.checks) check()
+  }
+
+  /** Two loops over one heap would interleave by real time. */
+  async #exclusively<T>(body: () => Promise<T>): Promise<T> {
+    assert(!this.#isRunning, 'One run of a simulation at a time')
+    this.#isRunning = true
+    try {
+      return await body()
+    } finally {
+      this.#isRunning = false
+    }
+  }
+}
+
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
