@@ -138,7 +138,7 @@ export class MemoryFileSystem implements FileSystem {
     this.#directory('Synced directory', directory)
   }
 
-  async space(_path: string): Promise<{ readonly totalBytes: number; readonly usableBytes: number }> {
+  async space(): Promise<{ readonly totalBytes: number; readonly usableBytes: number }> {
     return { totalBytes: this.#capacityBytes, usableBytes: this.#capacityBytes - this.#usedBytes }
   }
 

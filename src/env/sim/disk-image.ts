@@ -48,6 +48,8 @@ export interface FileInode {
   durable: ChunkedBytes
   live: ChunkedBytes
   pending: FileOperation[]
+  /** The cache shows bytes that a failed sync has dropped: `live` is not durable plus pending. */
+  showsDroppedPages: boolean
   modifiedMs: number
 }
 
@@ -113,6 +115,7 @@ export class DiskImage {
    * still shows them until it lets them go (faults.md ST-7).
    */
   dropDirtyPages(file: FileInode, sequence: number): void {
+    file.showsDroppedPages = true
     file.pending = file.pending.filter(
       (operation) => operation.sequence > sequence || operation.kind === 'cut',
     )
@@ -120,6 +123,8 @@ export class DiskImage {
 
   /** The cache lets go of pages that count as clean: what a failed sync dropped is gone from view too. */
   evictCleanPages(file: FileInode): void {
+    if (!file.showsDroppedPages) return
+    file.showsDroppedPages = false
     file.live = copyOf(file.durable)
     for (const operation of file.pending) apply(file.live, operation)
   }
@@ -152,10 +157,11 @@ export class DiskImage {
     directory.live = new Map(directory.durable)
     for (const inode of directory.live.values()) {
       if (inode.kind === 'directory') this.#reload(inode, modes, random)
-      else if (inode.pending.length > 0 || inode.live.size !== inode.durable.size) {
+      else if (inode.pending.length > 0 || inode.showsDroppedPages) {
         const loss = modes.data ?? random.pick(['lost', 'kept', 'prefix', 'sectors', 'zero-tail'])
         applySurvivors(inode, loss, random)
         inode.pending = []
+        inode.showsDroppedPages = false
         inode.live = copyOf(inode.durable)
       }
     }
@@ -163,7 +169,14 @@ export class DiskImage {
 }
 
 export function newFile(modifiedMs: number): FileInode {
-  return { kind: 'file', durable: new ChunkedBytes(), live: new ChunkedBytes(), pending: [], modifiedMs }
+  return {
+    kind: 'file',
+    durable: new ChunkedBytes(),
+    live: new ChunkedBytes(),
+    pending: [],
+    showsDroppedPages: false,
+    modifiedMs,
+  }
 }
 
 export function newDirectory(modifiedMs: number): DirectoryInode {
