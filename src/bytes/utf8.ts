@@ -1,0 +1,62 @@
+/**
+ * UTF-8, fast for the short ASCII names that make up the protocol's text.
+ *
+ * Bytes that are not UTF-8 decode to U+FFFD and a lone surrogate encodes as U+FFFD, as Kafka's Java code does it: text
+ * off the wire is judged by the rules for names, not by the decoder. A byte order mark is kept.
+ */
+import { ByteMemo, MEMO_BYTES_MAX } from './byte-memo.ts'
+
+/** Below this many bytes a loop beats the fixed cost of calling the host's TextDecoder and TextEncoder. */
+const LOOP_BYTES_MAX = 24
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+const encoder = new TextEncoder()
+const memo = new ByteMemo(decodeAnew)
+
+/** The text of `bytes[start, end)`, which must lie within `bytes`. */
+export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
+  if (end === start) return ''
+  return end - start <= MEMO_BYTES_MAX ? memo.get(bytes, start, end) : decodeAnew(bytes, start, end)
+}
+
+/** Bytes that `text` takes in UTF-8. */
+export function utf8Size(text: string): number {
+  const count = text.length
+  let size = count
+  for (let index = 0; index < count; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit < 0x80) continue
+    if (unit < 0x800) size += 1
+    else if (unit < 0xd800 || unit > 0xdbff || !isLowSurrogate(text.charCodeAt(index + 1))) size += 2
+    else {
+      size += 2 // two units, four bytes
+      index++
+    }
+  }
+  return size
+}
+
+/** Writes `text`, whose `utf8Size` is `size`, at `position`; the caller has made room. */
+export function writeUtf8(bytes: Uint8Array, position: number, text: string, size: number): void {
+  if (size === text.length && size <= LOOP_BYTES_MAX * 2) {
+    for (let index = 0; index < size; index++) bytes[position + index] = text.charCodeAt(index)
+  } else {
+    encoder.encodeInto(text, bytes.subarray(position, position + size))
+  }
+}
+
+function decodeAnew(bytes: Uint8Array, start: number, end: number): string {
+  if (end - start > LOOP_BYTES_MAX) return decoder.decode(bytes.subarray(start, end))
+  let text = ''
+  for (let position = start; position < end; position++) {
+    const byte = bytes[position]!
+    if (byte >= 0x80) return decoder.decode(bytes.subarray(start, end))
+    text += String.fromCharCode(byte)
+  }
+  return text
+}
+
+/** False for NaN, which `charCodeAt` returns past the end. */
+function isLowSurrogate(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff
+}
