@@ -12,6 +12,7 @@
  * - Consumers are served nothing at or above the high watermark.
  * - Checking a batch and taking it into the log happen in one turn, with no `await` between (faults.md TX-3).
  */
+import { assert } from '../base/assert.ts'
 import type { Clock } from '../env/index.ts'
 import type { AppendResult, LogError, LogSlice, PartitionLog } from '../log/partition-log.ts'
 import type { BatchHeader } from '../records/batch-header.ts'
@@ -25,7 +26,10 @@ export interface PartitionOptions {
   readonly leaderEpoch: number
 }
 
-/** Why a request may not use this partition; names of the protocol's error table. */
+/** Why a partition is not served here (any more); names of the protocol's error table. */
+export type StopReason = 'UNKNOWN_TOPIC_OR_PARTITION' | 'NOT_LEADER_OR_FOLLOWER' | 'KAFKA_STORAGE_ERROR'
+
+/** Why a request that names a leader epoch is refused; names of the protocol's error table. */
 export type EpochFault = 'FENCED_LEADER_EPOCH' | 'UNKNOWN_LEADER_EPOCH'
 
 export class Partition {
@@ -36,7 +40,7 @@ export class Partition {
   #leaderEpoch: number
   #highWatermark: number
   /** Set when the partition stops being served here; requests then get this answer. */
-  #stopped: AckFailure | null = null
+  #stopped: StopReason | null = null
   readonly #waitingForDurable: WaitingAcks
   readonly #waitingForCommit: WaitingAcks
   /** Waiting fetches. Called, in order of arrival, when the high watermark moved or the partition stopped. */
@@ -72,7 +76,7 @@ export class Partition {
   }
 
   /** The protocol error for every request while the partition is not served, else null. */
-  get stopped(): AckFailure | null {
+  get stopped(): StopReason | null {
     return this.#stopped
   }
 
@@ -134,8 +138,16 @@ export class Partition {
     this.#watchers.delete(watcher)
   }
 
+  /** Goes on leading, in a higher epoch: appends from now on carry it. */
+  lead(leaderEpoch: number): void {
+    if (leaderEpoch === this.#leaderEpoch) return
+    assert(leaderEpoch > this.#leaderEpoch, `Leader epoch went from ${this.#leaderEpoch} to ${leaderEpoch}`)
+    this.#leaderEpoch = leaderEpoch
+    this.log.startEpoch(leaderEpoch, this.log.logEndOffset)
+  }
+
   /** Ends the service of this partition here: all who wait are told, new requests are refused. */
-  stop(reason: AckFailure): void {
+  stop(reason: StopReason): void {
     if (this.#stopped !== null) return
     this.#stopped = reason
     this.#waitingForDurable.failAll(reason)

@@ -12,7 +12,9 @@
 import { Deque } from '../base/deque.ts'
 import type { Cancel, Clock } from '../env/index.ts'
 
-export type AckFailure = 'REQUEST_TIMED_OUT' | 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER'
+/** Why a batch was not acknowledged; names of the protocol's error table. */
+export type AckFailure =
+  'REQUEST_TIMED_OUT' | 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER' | 'UNKNOWN_TOPIC_OR_PARTITION'
 
 /** One batch that waits for its acknowledgement. */
 export class AckWaiter {

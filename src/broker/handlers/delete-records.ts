@@ -1,0 +1,48 @@
+/**
+ * DeleteRecords (API key 21): moves the log start offset of partitions forward (KIP-107). Offset -1 means the high
+ * watermark: everything committed goes. The space comes back as whole segments fall behind the new start.
+ */
+import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import { errorCode } from '../../protocol/errors.ts'
+import type { ErrorName } from '../../protocol/errors.ts'
+import type { BrokerServices } from '../services.ts'
+import { storageErrorOf } from './storage-error.ts'
+
+type Request = RequestOf<'DeleteRecords'>
+type Response = ResponseOf<'DeleteRecords'>
+type PartitionResponse = Response['topics'][number]['partitions'][number]
+
+const NONE = -1
+const HIGH_WATERMARK = -1
+
+export async function handleDeleteRecords(services: BrokerServices, request: Request): Promise<Response> {
+  const topics = request.topics.map(async (topic) => ({
+    name: topic.name,
+    partitions: await Promise.all(
+      topic.partitions.map((wanted) => deleteBefore(services, topic.name, wanted)),
+    ),
+  }))
+  return { throttleTimeMs: 0, topics: await Promise.all(topics) }
+}
+
+async function deleteBefore(
+  services: BrokerServices,
+  topic: string,
+  wanted: Request['topics'][number]['partitions'][number],
+): Promise<PartitionResponse> {
+  const partition = services.partitions.lookup(topic, wanted.partitionIndex)
+  if (typeof partition === 'string') return reply(wanted.partitionIndex, partition)
+  const offset = wanted.offset === HIGH_WATERMARK ? partition.highWatermark : wanted.offset
+  if (offset < 0 || offset > partition.highWatermark)
+    return reply(wanted.partitionIndex, 'OFFSET_OUT_OF_RANGE')
+  try {
+    await partition.log.deleteRecordsBefore(offset)
+    return reply(wanted.partitionIndex, 'NONE', partition.log.logStartOffset)
+  } catch (error) {
+    return reply(wanted.partitionIndex, storageErrorOf(error))
+  }
+}
+
+function reply(partitionIndex: number, error: ErrorName, lowWatermark = NONE): PartitionResponse {
+  return { partitionIndex, lowWatermark, errorCode: errorCode(error) }
+}

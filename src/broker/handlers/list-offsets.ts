@@ -1,0 +1,92 @@
+/**
+ * ListOffsets (API key 2): the offset at a time, or at one of the named places of a partition.
+ *
+ * What is answered is always below what the asker may read: the high watermark, or for `read_committed` the last
+ * stable offset. There is no tiered storage: its places answer "none" (-1).
+ *
+ * @see KIP-79 (offset by time), KIP-734 (-3, largest timestamp), KIP-405 (-4), KIP-1005 (-5), KIP-1023 (-6).
+ */
+import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import { errorCode } from '../../protocol/errors.ts'
+import type { ErrorName } from '../../protocol/errors.ts'
+import type { Partition } from '../../replication/partition.ts'
+import type { BrokerServices } from '../services.ts'
+import { storageErrorOf } from './storage-error.ts'
+
+type Request = RequestOf<'ListOffsets'>
+type Response = ResponseOf<'ListOffsets'>
+type PartitionRequest = Request['topics'][number]['partitions'][number]
+type PartitionResponse = Response['topics'][number]['partitions'][number]
+
+const NONE = -1
+const READ_COMMITTED = 1
+const LATEST = -1
+const EARLIEST = -2
+const MAX_TIMESTAMP = -3
+const EARLIEST_LOCAL = -4
+/** Places that only tiered storage has: latest tiered, earliest pending upload. */
+const TIERED_PLACES: readonly number[] = [-5, -6]
+
+export async function handleListOffsets(services: BrokerServices, request: Request): Promise<Response> {
+  const topics = request.topics.map(async (topic) => ({
+    name: topic.name,
+    partitions: await Promise.all(
+      topic.partitions.map((wanted) => answer(services, topic.name, wanted, request.isolationLevel)),
+    ),
+  }))
+  return { throttleTimeMs: 0, topics: await Promise.all(topics) }
+}
+
+interface Found {
+  readonly offset: number
+  readonly timestamp: number
+  readonly leaderEpoch: number
+}
+
+async function answer(
+  services: BrokerServices,
+  topic: string,
+  wanted: PartitionRequest,
+  isolationLevel: number,
+): Promise<PartitionResponse> {
+  const { partitionIndex } = wanted
+  const partition = services.partitions.lookup(topic, partitionIndex)
+  if (typeof partition === 'string') return refused(partitionIndex, partition)
+  const fault = partition.checkEpoch(wanted.currentLeaderEpoch)
+  if (fault !== null) return refused(partitionIndex, fault)
+  const endOffset = isolationLevel === READ_COMMITTED ? partition.lastStableOffset : partition.highWatermark
+  try {
+    const found = await find(partition, wanted.timestamp, endOffset)
+    if (found === 'INVALID_REQUEST') return refused(partitionIndex, found)
+    const { offset, timestamp, leaderEpoch } = found ?? { offset: NONE, timestamp: NONE, leaderEpoch: NONE }
+    return { partitionIndex, errorCode: 0, oldStyleOffsets: [], timestamp, offset, leaderEpoch }
+  } catch (error) {
+    return refused(partitionIndex, storageErrorOf(error))
+  }
+}
+
+async function find(
+  partition: Partition,
+  timestamp: number,
+  endOffset: number,
+): Promise<Found | null | 'INVALID_REQUEST'> {
+  const { log } = partition
+  if (timestamp >= 0) return log.offsetForTimestamp(timestamp, endOffset)
+  if (timestamp === LATEST) return { offset: endOffset, timestamp: NONE, leaderEpoch: partition.leaderEpoch }
+  if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) {
+    return { offset: log.logStartOffset, timestamp: NONE, leaderEpoch: log.epochAt(log.logStartOffset) }
+  }
+  if (timestamp === MAX_TIMESTAMP) return log.offsetOfMaxTimestamp()
+  return TIERED_PLACES.includes(timestamp) ? null : 'INVALID_REQUEST'
+}
+
+function refused(partitionIndex: number, error: ErrorName): PartitionResponse {
+  return {
+    partitionIndex,
+    errorCode: errorCode(error),
+    oldStyleOffsets: [],
+    timestamp: NONE,
+    offset: NONE,
+    leaderEpoch: NONE,
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Metadata (API key 3): brokers, and topics with their partitions and leaders.
+ *
+ * - The addresses are those of the listener that was asked; a broker without that listener is not shown.
+ * - Version 0 asks for all topics with an empty list, later ones with null.
+ * - A missing topic is created when both the request and the configuration allow it. Unlike Kafka, which answers
+ *   LEADER_NOT_AVAILABLE and lets the client ask again, the answer waits until the topic can be used.
+ */
+import { ZERO_UUID } from '../../bytes/uuid.ts'
+import type { ClusterImage, PartitionImage, TopicImage } from '../../metadata/cluster-image.ts'
+import { liveBrokers } from '../../metadata/cluster-image.ts'
+import { findTopicNameProblem, isInternalTopic } from '../../metadata/topic-name.ts'
+import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import { errorCode } from '../../protocol/errors.ts'
+import type { ErrorName } from '../../protocol/errors.ts'
+import type { BrokerServices, RequestContext } from '../services.ts'
+import { NOT_REPORTED } from './authorized-operations.ts'
+
+type Request = RequestOf<'Metadata'>
+type Response = ResponseOf<'Metadata'>
+type TopicResponse = Response['topics'][number]
+
+/** Version from which a client says whether a missing topic may be created; older ones always want it. */
+const CREATION_FLAG_SINCE_VERSION = 4
+const NO_LEADER = -1
+
+export async function handleMetadata(
+  services: BrokerServices,
+  request: Request,
+  context: RequestContext,
+): Promise<Response> {
+  const asksForAll = context.apiVersion === 0 ? (request.topics?.length ?? 0) === 0 : request.topics === null
+  const wanted = asksForAll ? [] : (request.topics ?? [])
+  const failures = await createMissing(services, wanted, request, context)
+  const image = services.image()
+  const topics = asksForAll
+    ? [...image.topicsByName.values()].map((topic) => describe(image, topic))
+    : wanted.map(({ name, topicId }) => describeWanted(image, name, topicId, failures))
+  const brokers = liveBrokers(image).flatMap((broker) => {
+    const listener = broker.listeners.find((each) => each.name === context.listenerName)
+    if (listener === undefined) return []
+    return [{ nodeId: broker.id, host: listener.host, port: listener.port, rack: broker.rack }]
+  })
+  return {
+    throttleTimeMs: 0,
+    brokers,
+    clusterId: services.clusterId,
+    controllerId: services.config.nodeId,
+    topics,
+    clusterAuthorizedOperations: NOT_REPORTED,
+    errorCode: 0,
+  }
+}
+
+/** Creates the topics that are missing and may be created; returns why the others could not be. */
+async function createMissing(
+  services: BrokerServices,
+  wanted: readonly { readonly name: string | null }[],
+  request: Request,
+  context: RequestContext,
+): Promise<ReadonlyMap<string, ErrorName>> {
+  const isWelcome =
+    services.config.autoCreateTopicsEnable &&
+    (context.apiVersion < CREATION_FLAG_SINCE_VERSION || request.allowAutoTopicCreation)
+  const image = services.image()
+  const names = wanted.flatMap(({ name }) => (name === null || image.topicsByName.has(name) ? [] : [name]))
+  const creatable = names.filter((name) => findTopicNameProblem(name) === null)
+  if (!isWelcome || creatable.length === 0) return new Map()
+  return services.autoCreateTopics(creatable)
+}
+
+function describeWanted(
+  image: ClusterImage,
+  name: string | null,
+  topicId: string,
+  failures: ReadonlyMap<string, ErrorName>,
+): TopicResponse {
+  const isById = topicId !== ZERO_UUID
+  const topic = isById ? image.topicsById.get(topicId) : image.topicsByName.get(name ?? '')
+  if (topic !== undefined) return describe(image, topic)
+  const isBadName = !isById && findTopicNameProblem(name ?? '') !== null
+  const missing: ErrorName = isById ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION'
+  const error = isBadName ? 'INVALID_TOPIC_EXCEPTION' : (failures.get(name ?? '') ?? missing)
+  return {
+    errorCode: errorCode(error),
+    name,
+    topicId,
+    isInternal: false,
+    partitions: [],
+    topicAuthorizedOperations: NOT_REPORTED,
+  }
+}
+
+function describe(image: ClusterImage, topic: TopicImage): TopicResponse {
+  return {
+    errorCode: 0,
+    name: topic.name,
+    topicId: topic.id,
+    isInternal: isInternalTopic(topic.name),
+    partitions: topic.partitions.map((partition, index) => describePartition(image, partition, index)),
+    topicAuthorizedOperations: NOT_REPORTED,
+  }
+}
+
+function describePartition(
+  image: ClusterImage,
+  partition: PartitionImage,
+  index: number,
+): TopicResponse['partitions'][number] {
+  return {
+    errorCode: errorCode(partition.leader === null ? 'LEADER_NOT_AVAILABLE' : 'NONE'),
+    partitionIndex: index,
+    leaderId: partition.leader ?? NO_LEADER,
+    leaderEpoch: partition.leaderEpoch,
+    replicaNodes: [...partition.replicas],
+    isrNodes: [...partition.isr],
+    offlineReplicas: offlineReplicas(image, partition),
+  }
+}
+
+/** Replicas on brokers that are gone or fenced. */
+export function offlineReplicas(image: ClusterImage, partition: PartitionImage): number[] {
+  return partition.replicas.filter((id) => image.brokers.get(id)?.isFenced ?? true)
+}

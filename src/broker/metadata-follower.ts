@@ -1,0 +1,53 @@
+/**
+ * Puts committed metadata into effect on this broker, one change after the other, and says how far it has come.
+ *
+ * Invariants:
+ * - `image` is the last image that is in effect: whoever reads it finds every partition it names served here or
+ *   marked as not servable.
+ * - Deltas are applied in the order of the metadata log, each once.
+ */
+import { SerialQueue } from '../base/serial-queue.ts'
+import { EMPTY_IMAGE } from '../metadata/cluster-image.ts'
+import type { ClusterImage } from '../metadata/cluster-image.ts'
+import type { ImageDelta } from '../metadata/image-delta.ts'
+
+/** Deltas that may wait. Each came from a committed append, and those wait for the disk: a defect if ever reached. */
+const DELTAS_WAITING_MAX = 100_000
+
+export class MetadataFollower {
+  #image: ClusterImage = EMPTY_IMAGE
+  readonly #apply: (delta: ImageDelta) => Promise<void>
+  readonly #queue = new SerialQueue(DELTAS_WAITING_MAX)
+  #waiting: { readonly endOffset: number; readonly resolve: () => void }[] = []
+
+  /** @param apply - Puts one delta into effect; must not throw. */
+  constructor(apply: (delta: ImageDelta) => Promise<void>) {
+    this.#apply = apply
+  }
+
+  get image(): ClusterImage {
+    return this.#image
+  }
+
+  /** Takes the next change; resolves when it is in effect. */
+  follow(delta: ImageDelta): Promise<void> {
+    return this.#queue.run(async () => {
+      await this.#apply(delta)
+      this.#image = delta.after
+      const reached = this.#waiting.filter(({ endOffset }) => endOffset <= delta.after.endOffset)
+      this.#waiting = this.#waiting.filter(({ endOffset }) => endOffset > delta.after.endOffset)
+      for (const { resolve } of reached) resolve()
+    })
+  }
+
+  /** Resolves when all metadata below `endOffset` is in effect here. */
+  async inEffect(endOffset: number): Promise<void> {
+    if (endOffset <= this.#image.endOffset) return
+    await new Promise<void>((resolve) => this.#waiting.push({ endOffset, resolve }))
+  }
+
+  /** Resolves when everything taken so far is in effect. */
+  async idle(): Promise<void> {
+    await this.#queue.idle()
+  }
+}

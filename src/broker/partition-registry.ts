@@ -1,0 +1,225 @@
+/**
+ * The partitions this broker serves, kept in step with the cluster image.
+ *
+ * Control plane, but for `lookup` and `topicConfig`, which every produce and fetch calls.
+ *
+ * Invariants:
+ * - `apply` runs for one delta at a time, in the order of the metadata log (metadata-follower.ts sees to it).
+ * - A partition is served only with a log whose topic id is that of the image: data of a deleted topic never comes
+ *   back under a new one of the same name (docs/faults.md RP-21).
+ * - A log directory dies only because a committed record deleted its topic. A directory that no topic of the image
+ *   claims is set aside and reported, never removed (docs/faults.md ST-5).
+ */
+import type { Clock, Logger } from '../env/index.ts'
+import type { LogConfig } from '../log/log-config.ts'
+import type { LogManager } from '../log/log-manager.ts'
+import { ALL_BROKERS, BROKER_RESOURCE, configsOf, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
+import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/cluster-image.ts'
+import { resolveTopicConfig } from '../metadata/config-resolution.ts'
+import type { ConfigLayer } from '../metadata/config-resolution.ts'
+import type { ConfigEntries } from '../metadata/config-table.ts'
+import type { ImageDelta } from '../metadata/image-delta.ts'
+import type { TopicConfig } from '../metadata/topic-config.ts'
+import { Partition } from '../replication/partition.ts'
+import type { StopReason } from '../replication/partition.ts'
+
+export interface PartitionRegistryOptions {
+  readonly nodeId: number
+  readonly logs: LogManager
+  /** The broker's own static settings: defaults of topics are among them. */
+  readonly staticEntries: ConfigEntries
+  readonly toLogConfig: (config: TopicConfig) => LogConfig
+}
+
+/** A topic as served here: an entry a partition, an error where there is none to serve. */
+interface ServedTopic {
+  readonly id: string
+  config: TopicConfig
+  readonly partitions: (Partition | StopReason)[]
+}
+
+export class PartitionRegistry {
+  readonly #ports: { readonly clock: Clock; readonly logger: Logger }
+  readonly #options: PartitionRegistryOptions
+  readonly #topics = new Map<string, ServedTopic>()
+
+  constructor(ports: { readonly clock: Clock; readonly logger: Logger }, options: PartitionRegistryOptions) {
+    this.#ports = ports
+    this.#options = options
+  }
+
+  /** The partition as its leader serves it, or why it is not to be had here. */
+  lookup(topic: string, index: number): Partition | StopReason {
+    const found = this.#topics.get(topic)?.partitions[index] ?? 'UNKNOWN_TOPIC_OR_PARTITION'
+    return typeof found === 'string' ? found : (found.stopped ?? found)
+  }
+
+  /** The settings in force for a topic that is served here. */
+  topicConfig(topic: string): TopicConfig | undefined {
+    return this.#topics.get(topic)?.config
+  }
+
+  /** All partitions served here. */
+  *partitions(): IterableIterator<Partition> {
+    for (const { partitions } of this.#topics.values()) {
+      for (const partition of partitions) if (typeof partition !== 'string') yield partition
+    }
+  }
+
+  /** Puts a committed change into effect. Failures concern single partitions and are logged, not thrown. */
+  async apply(delta: ImageDelta): Promise<void> {
+    for (const topic of delta.deletedTopics) await this.#drop(topic)
+    for (const topic of delta.createdTopics)
+      await this.#serve(topic, delta.after, [...topic.partitions.keys()])
+    for (const { after, partitions } of delta.changedTopics) await this.#serve(after, delta.after, partitions)
+    this.#applyConfigs(delta)
+  }
+
+  /**
+   * Sets aside the logs that no topic of the image claims. Called once, when the image is first complete.
+   */
+  async setStraysAside(image: ClusterImage): Promise<void> {
+    for (const log of this.#options.logs.logs()) {
+      const topic = image.topicsByName.get(log.topic)
+      const isClaimed = topic?.id === log.topicId && log.partition < topic.partitions.length
+      if (isClaimed) continue
+      this.#ports.logger.warn('Setting aside a log that belongs to no topic of the cluster', {
+        topic: log.topic,
+        partition: log.partition,
+        topicId: log.topicId,
+      })
+      await this.#options.logs.setAside(log.topic, log.partition)
+    }
+  }
+
+  /** Ends the service of every partition: waiting requests are told, new ones refused. */
+  stop(): void {
+    for (const partition of this.partitions()) partition.stop('NOT_LEADER_OR_FOLLOWER')
+  }
+
+  async #drop(topic: TopicImage): Promise<void> {
+    const served = this.#topics.get(topic.name)
+    if (served?.id !== topic.id) return
+    this.#topics.delete(topic.name)
+    for (const [index, partition] of served.partitions.entries()) {
+      if (typeof partition !== 'string') partition.stop('UNKNOWN_TOPIC_OR_PARTITION')
+      if (this.#options.logs.get(topic.name, index)?.topicId === topic.id) {
+        await this.#contained(topic.name, index, () => this.#options.logs.remove(topic.name, index))
+      }
+    }
+  }
+
+  async #serve(topic: TopicImage, image: ClusterImage, indexes: readonly number[]): Promise<void> {
+    const config = this.#resolve(topic.name, image)
+    const served = this.#topics.get(topic.name) ?? { id: topic.id, config, partitions: [] }
+    this.#topics.set(topic.name, served)
+    for (const index of indexes) {
+      served.partitions[index] = await this.#servePartition(topic, index, served)
+    }
+  }
+
+  async #servePartition(
+    topic: TopicImage,
+    index: number,
+    served: ServedTopic,
+  ): Promise<Partition | StopReason> {
+    const image = topic.partitions[index]!
+    const current = served.partitions[index]
+    if (image.leader !== this.#options.nodeId) {
+      if (current !== undefined && typeof current !== 'string') current.stop('NOT_LEADER_OR_FOLLOWER')
+      return 'NOT_LEADER_OR_FOLLOWER'
+    }
+    if (current !== undefined && typeof current !== 'string' && current.stopped === null) {
+      current.lead(image.leaderEpoch)
+      return current
+    }
+    const partition = await this.#contained(topic.name, index, () => this.#open(topic, index, image, served))
+    return partition ?? 'KAFKA_STORAGE_ERROR'
+  }
+
+  async #open(
+    topic: TopicImage,
+    index: number,
+    image: PartitionImage,
+    served: ServedTopic,
+  ): Promise<Partition> {
+    const { logs, toLogConfig } = this.#options
+    let log = logs.get(topic.name, index)
+    if (log !== undefined && log.topicId !== topic.id) {
+      await logs.setAside(topic.name, index)
+      log = undefined
+    }
+    log ??= await logs.create(topic.name, index, topic.id, toLogConfig(served.config))
+    log.updateConfig(toLogConfig(served.config))
+    const { name, id } = topic
+    return new Partition(this.#ports, log, {
+      topic: name,
+      topicId: id,
+      index,
+      leaderEpoch: image.leaderEpoch,
+    })
+  }
+
+  #applyConfigs(delta: ImageDelta): void {
+    const touchesAll = delta.changedConfigs.some(({ type }) => type === BROKER_RESOURCE)
+    const names = touchesAll
+      ? [...this.#topics.keys()]
+      : delta.changedConfigs.filter(({ type }) => type === TOPIC_RESOURCE).map(({ name }) => name)
+    for (const name of names) {
+      const served = this.#topics.get(name)
+      if (served === undefined) continue
+      served.config = this.#resolve(name, delta.after)
+      for (const partition of served.partitions) {
+        if (typeof partition !== 'string')
+          partition.log.updateConfig(this.#options.toLogConfig(served.config))
+      }
+    }
+  }
+
+  #resolve(topic: string, image: ClusterImage): TopicConfig {
+    return resolveTopicConfig(topicLayers(topic, image, this.#options.nodeId, this.#options.staticEntries))
+  }
+
+  /** Runs `task` for one partition; a failure is that partition's alone. */
+  async #contained<T>(topic: string, partition: number, task: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await task()
+    } catch (error) {
+      this.#ports.logger.error('Partition is offline: its log cannot be used', {
+        topic,
+        partition,
+        error: error as Error,
+      })
+      return undefined
+    }
+  }
+}
+
+/** Where a topic's settings come from, strongest first. */
+export function topicLayers(
+  topic: string,
+  image: ClusterImage,
+  nodeId: number,
+  staticEntries: ConfigEntries,
+): readonly ConfigLayer[] {
+  return [
+    { source: 'dynamic topic', entries: configsOf(image, { type: TOPIC_RESOURCE, name: topic }) },
+    ...brokerLayers(image, nodeId, staticEntries),
+  ]
+}
+
+/** Where a broker's settings, and with them the defaults of topics, come from, strongest first. */
+export function brokerLayers(
+  image: ClusterImage,
+  nodeId: number,
+  staticEntries: ConfigEntries,
+): readonly ConfigLayer[] {
+  return [
+    { source: 'dynamic broker', entries: configsOf(image, { type: BROKER_RESOURCE, name: String(nodeId) }) },
+    {
+      source: 'dynamic default broker',
+      entries: configsOf(image, { type: BROKER_RESOURCE, name: ALL_BROKERS }),
+    },
+    { source: 'static broker', entries: staticEntries },
+  ]
+}
