@@ -6,6 +6,8 @@
  *   there, torn at sector size, in any order.
  * - A created, renamed or removed name survives a power cut once `syncDirectory` of its directory resolved.
  * - After a rejected `append` the file's length is unknown: truncate it to the last known size before going on.
+ *   Until then every append through that handle is rejected, also those already called: their bytes would land in
+ *   the wrong place.
  * - After a rejected `sync` nothing about unsynced bytes is known and the file must never be synced again as if
  *   clean (faults.md ST-7, D4): close it, recover from a fresh open.
  *

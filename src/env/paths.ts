@@ -1,5 +1,5 @@
 /**
- * Paths of the file port: absolute, `/` between the parts, no `.` or `..`. One place, so that every adapter
+ * Paths of the file port: absolute (on Windows `C:/…`), `/` between the parts, no `.` or `..`. One place, so that every adapter
  * understands and refuses the same ones.
  */
 import { FileError } from './files.ts'
@@ -13,7 +13,7 @@ import { FileError } from './files.ts'
 export function pathParts(path: string): string[] {
   const parts = path.split('/').filter((part) => part !== '')
   const isSafe =
-    path.startsWith('/') &&
+    (path.startsWith('/') || /^[A-Za-z]:\//.test(path)) &&
     parts.every((part) => part !== '.' && part !== '..' && !part.includes('\0') && !part.includes('\\'))
   if (!isSafe) {
     throw new FileError(

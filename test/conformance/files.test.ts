@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { FileSystem } from '../../src/env/files.ts'
 import { FileError } from '../../src/env/files.ts'
 import { MemoryFileSystem } from '../../src/env/memory/memory-file-system.ts'
+import { NodeFileSystem } from '../../src/env/node/node-file-system.ts'
 import { Simulation } from '../../src/env/sim/simulation.ts'
 
 interface Subject {
@@ -24,6 +25,7 @@ afterAll(() => {
 })
 
 const subjects: Record<string, () => Subject> = {
+  node: () => ({ files: new NodeFileSystem(), root: temporaryDirectory(), drive: (promise) => promise }),
   memory: () => ({
     files: new MemoryFileSystem({ clock: { wallTimeMs: () => 1 } }),
     root: '/',
@@ -33,6 +35,12 @@ const subjects: Record<string, () => Subject> = {
     const simulation = new Simulation({ seed: 1 })
     return { files: simulation.env('a').files, root: '/', drive: (promise) => simulation.runUntil(promise) }
   },
+}
+
+function temporaryDirectory(): string {
+  const path = mkdtempSync(join(tmpdir(), 'millrace-'))
+  leftovers.push(path)
+  return path
 }
 
 function bytes(text: string): Uint8Array {
@@ -257,10 +265,4 @@ for (const [name, make] of Object.entries(subjects)) {
       expect(space.usableBytes).toBeLessThanOrEqual(space.totalBytes)
     })
   })
-}
-
-export function temporaryDirectory(): string {
-  const path = mkdtempSync(join(tmpdir(), 'millrace-'))
-  leftovers.push(path)
-  return path
 }

@@ -222,6 +222,8 @@ class MemoryFile implements File {
   readonly #contents: MemoryContents
   readonly #path: string
   readonly #mode: OpenMode
+  /** Set by a failed append until `truncate`, as the port asks. */
+  #failure: FileError | null = null
   #isClosed = false
 
   constructor(system: MemoryFileSystem, contents: MemoryContents, path: string, mode: OpenMode) {
@@ -240,7 +242,13 @@ class MemoryFile implements File {
     this.#check('Appended to', true)
     const { bytes } = this.#contents
     const addedBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-    this.#system.reserve(this.#contents, bytes.size + addedBytes, this.#path)
+    if (this.#failure !== null) throw this.#failure
+    try {
+      this.#system.reserve(this.#contents, bytes.size + addedBytes, this.#path)
+    } catch (error) {
+      this.#failure = error as FileError
+      throw error
+    }
     for (const chunk of chunks) bytes.append(chunk)
   }
 
@@ -248,6 +256,7 @@ class MemoryFile implements File {
     this.#check('Truncated', true)
     this.#system.reserve(this.#contents, size, this.#path)
     this.#contents.bytes.truncate(size)
+    this.#failure = null
   }
 
   async sync(): Promise<void> {

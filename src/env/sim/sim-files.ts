@@ -176,6 +176,8 @@ class SimFile implements File {
   readonly #path: string
   readonly #mode: OpenMode
   readonly #underWay = new Set<Promise<unknown>>()
+  /** Set by a failed append until `truncate` says where to go on. */
+  #failure: FileError | null = null
   #isClosed = false
 
   constructor(disk: SimDisk, process: SimProcess, inode: FileInode, path: string, mode: OpenMode) {
@@ -192,6 +194,7 @@ class SimFile implements File {
 
   append(chunks: readonly Uint8Array[]): Promise<void> {
     return this.#perform('append', (share, call) => {
+      if (this.#failure !== null) throw this.#failure
       const wanted = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
       // Like a device: what fits is written, then the error comes (faults.md F-FULL, ND-6).
       let left = Math.min(Math.floor(wanted * share), Math.max(0, this.#disk.freeBytes))
@@ -204,12 +207,19 @@ class SimFile implements File {
         left -= taken
       }
       this.#inode.modifiedMs = this.#process.node.time.wallMs
-      if (isFull)
-        throw new FileError(
-          'FILE_NO_SPACE',
-          `Appended ${wanted} bytes to ${this.#path}: disk full`,
+      if (share < 1)
+        this.#failure = new FileError(
+          'FILE_IO',
+          `Appended to ${this.#path}: a write failed before`,
           this.#path,
         )
+      if (!isFull) return
+      this.#failure = new FileError(
+        'FILE_NO_SPACE',
+        `Appended ${wanted} bytes to ${this.#path}: disk full`,
+        this.#path,
+      )
+      throw this.#failure
     })
   }
 
@@ -217,6 +227,7 @@ class SimFile implements File {
     return this.#perform('truncate', (_share, call) => {
       this.#disk.freeBytes += this.#inode.live.size - size
       this.#disk.image.cut(this.#inode, size, call)
+      this.#failure = null
       this.#inode.modifiedMs = this.#process.node.time.wallMs
     })
   }

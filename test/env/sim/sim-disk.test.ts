@@ -190,6 +190,7 @@ describe('SimDisk faults', () => {
         })
       }
       heal()
+      await simulation.runUntil(file.truncate(10))
       await simulation.runUntil(file.append([bytes(1, 1)]))
     }))
 
