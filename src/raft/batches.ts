@@ -1,0 +1,122 @@
+/**
+ * Batches of the metadata log and of snapshots: ordinary v2 batches whose records have no key and a metadata record as
+ * value, and control batches of one record.
+ *
+ *   control record key   := version: int16 (0) | type: int16
+ *   control record value := a message of the type, below
+ *
+ * Types (Kafka's, KIP-595 and KIP-630): 2 leader change, 3 snapshot header, 4 snapshot footer.
+ */
+import { ByteReader } from '../bytes/byte-reader.ts'
+import { ByteWriter } from '../bytes/byte-writer.ts'
+import { ZERO_UUID } from '../bytes/uuid.ts'
+import { encodeMessage } from '../protocol/schema/codec.ts'
+import { array, int16, int32, int64, message, struct, uuid } from '../protocol/schema/fields.ts'
+import { attributesAt, isControl, recordCountAt, setAttributesAt } from '../records/batch-header.ts'
+import { BatchBuilder, sealCrc } from '../records/batch-builder.ts'
+import { decodeRecords } from '../records/record-reader.ts'
+
+export const LEADER_CHANGE = 2
+export const SNAPSHOT_HEADER = 3
+export const SNAPSHOT_FOOTER = 4
+
+/** Attribute bit of a control batch. */
+const CONTROL_BIT = 0x20
+
+const voter = struct({ voterId: int32(), voterDirectoryId: uuid({ versions: '1+' }) })
+
+/** The first record of a leader in its epoch (Raft section 8: it commits what came before). */
+const LeaderChangeMessage = message(
+  'LeaderChangeMessage',
+  { versions: '0-1', flexible: '0+' },
+  { version: int16(), leaderId: int32(), voters: array(voter), grantingVoters: array(voter) },
+)
+
+const SnapshotHeaderRecord = message(
+  'SnapshotHeaderRecord',
+  { versions: '0', flexible: '0+' },
+  { version: int16(), lastContainedLogTimestamp: int64() },
+)
+
+const SnapshotFooterRecord = message(
+  'SnapshotFooterRecord',
+  { versions: '0', flexible: '0+' },
+  { version: int16() },
+)
+
+/** One batch of `records`, offsets counting from 0. */
+export function dataBatch(records: readonly Uint8Array[], timestampMs: number): Uint8Array {
+  const builder = new BatchBuilder()
+  for (const value of records) builder.append({ key: null, value, timestamp: timestampMs })
+  return builder.seal()
+}
+
+export function leaderChangeBatch(leaderId: number, timestampMs: number): Uint8Array {
+  const voters = [{ voterId: leaderId, voterDirectoryId: ZERO_UUID }]
+  const writer = new ByteWriter()
+  encodeMessage(LeaderChangeMessage, 0, { version: 0, leaderId, voters, grantingVoters: voters }, writer)
+  return controlBatch(LEADER_CHANGE, writer, timestampMs)
+}
+
+export function snapshotHeaderBatch(timestampMs: number): Uint8Array {
+  const writer = new ByteWriter()
+  encodeMessage(SnapshotHeaderRecord, 0, { version: 0, lastContainedLogTimestamp: timestampMs }, writer)
+  return controlBatch(SNAPSHOT_HEADER, writer, timestampMs)
+}
+
+export function snapshotFooterBatch(timestampMs: number): Uint8Array {
+  const writer = new ByteWriter()
+  encodeMessage(SnapshotFooterRecord, 0, { version: 0 }, writer)
+  return controlBatch(SNAPSHOT_FOOTER, writer, timestampMs)
+}
+
+function controlBatch(type: number, value: ByteWriter, timestampMs: number): Uint8Array {
+  const key = new Uint8Array([0, 0, 0, type])
+  const batch = dataBatchOf({ key, value: joined(value.finish()) }, timestampMs)
+  setAttributesAt(batch, 0, attributesAt(batch, 0) | CONTROL_BIT)
+  sealCrc(batch)
+  return batch
+}
+
+function dataBatchOf(record: { key: Uint8Array; value: Uint8Array }, timestampMs: number): Uint8Array {
+  const builder = new BatchBuilder()
+  builder.append({ ...record, timestamp: timestampMs })
+  return builder.seal()
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0))
+  let position = 0
+  for (const piece of pieces) {
+    bytes.set(piece, position)
+    position += piece.length
+  }
+  return bytes
+}
+
+/** What a batch of this log or a snapshot holds: records of a change, or one control record. */
+export type BatchContent =
+  | { readonly kind: 'data'; readonly records: readonly Uint8Array[] }
+  | { readonly kind: 'control'; readonly type: number }
+
+/**
+ * Reads a batch whose CRC was checked.
+ *
+ * @throws {RecordError | DecodeError} if its content breaks the format.
+ */
+export function readBatch(batch: Uint8Array): BatchContent {
+  const records: Uint8Array[] = []
+  const isControlBatch = isControl(attributesAt(batch, 0))
+  for (const record of decodeRecords(batch)) {
+    const bytes = isControlBatch ? record.key : record.value
+    if (bytes === null) throw new TypeError('Cannot read a metadata batch: a record has no content')
+    records.push(bytes)
+  }
+  if (!isControlBatch) return { kind: 'data', records }
+  const reader = new ByteReader(records[0]!)
+  reader.skip(2)
+  return { kind: 'control', type: reader.int16() }
+}
+
+/** Records in the batch at `position`, as its header says. */
+export const recordCountOf = recordCountAt

@@ -1,0 +1,129 @@
+/**
+ * Opens what a node has on disk of the metadata log, and decides whether it can be believed: log, snapshots and
+ * `quorum-state` must fit together, or the node does not start (faults.md ST-5, M10). What is damaged stays as it is,
+ * for whoever has to look at it.
+ */
+import type { Logger } from '../env/index.ts'
+import { DEFAULT_LOG_CONFIG } from '../log/log-config.ts'
+import type { LogConfig, LogPorts } from '../log/log-config.ts'
+import { PartitionLog } from '../log/partition-log.ts'
+import { QuorumError } from './metadata-quorum.ts'
+import type { QuorumSnapshot } from './metadata-quorum.ts'
+import { readQuorumState, writeQuorumState } from './quorum-state.ts'
+import { ZERO_UUID } from '../bytes/uuid.ts'
+import { listSnapshots, readSnapshot, snapshotFileName } from './snapshot-file.ts'
+import type { SnapshotId } from './snapshot-file.ts'
+
+/** Kafka's topic, id and directory of the metadata log. */
+export const METADATA_TOPIC = '__cluster_metadata'
+export const METADATA_TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAQ'
+export const METADATA_DIRECTORY = `${METADATA_TOPIC}-0`
+
+const SEGMENT_BYTES = 64 * 1024 * 1024
+
+export interface OpenedMetadataLog {
+  readonly log: PartitionLog
+  readonly directory: string
+  /** The epoch to lead in: new, and durable. */
+  readonly epoch: number
+  /** Where replay begins; null: at offset 0. */
+  readonly snapshot: QuorumSnapshot | null
+}
+
+/** @throws {QuorumError} `QUORUM_STATE_CORRUPT`, `QUORUM_SNAPSHOT_CORRUPT`, `QUORUM_LOG_CORRUPT`. */
+export async function openMetadataLog(
+  ports: LogPorts,
+  options: { readonly directory: string; readonly nodeId: number; readonly segmentBytes?: number },
+): Promise<OpenedMetadataLog> {
+  const { files, logger } = ports
+  const directory = `${options.directory}/${METADATA_DIRECTORY}`
+  await files.makeDirectory(directory)
+  await files.syncDirectory(options.directory)
+  const state = await readQuorumState(files, directory)
+  const snapshots = await listSnapshots(files, directory)
+  const log = await PartitionLog.open(ports, {
+    directory,
+    topic: METADATA_TOPIC,
+    partition: 0,
+    topicId: METADATA_TOPIC_ID,
+    config: logConfig(options.segmentBytes ?? SEGMENT_BYTES),
+    recoveryPoint: 0,
+    // The log was cut below the older of two snapshots, or not yet.
+    logStartOffset: snapshots[1]?.endOffset ?? 0,
+    wasClosedCleanly: false,
+  })
+  try {
+    if (state === null && (log.logEndOffset > 0 || snapshots.length > 0)) {
+      const message = `Cannot start from ${directory}: there is metadata but no quorum-state, so its epochs are unknown`
+      throw new QuorumError('QUORUM_STATE_CORRUPT', message)
+    }
+    checkCover(directory, log, snapshots)
+    const snapshot = await newestUsable(ports, directory, log.logStartOffset, snapshots)
+    const epoch = Math.max(state?.leaderEpoch ?? 0, log.latestEpoch ?? 0, snapshots[0]?.epoch ?? 0) + 1
+    await writeQuorumState(files, directory, {
+      leaderId: options.nodeId,
+      leaderEpoch: epoch,
+      votedId: options.nodeId,
+      votedDirectoryId: ZERO_UUID,
+    })
+    log.startEpoch(epoch, log.logEndOffset)
+    logger.info('Metadata log is open', { directory, epoch, logEndOffset: log.logEndOffset })
+    return { log, directory, epoch, snapshot }
+  } catch (error) {
+    await log.close()
+    throw error
+  }
+}
+
+/** A snapshot holds committed records only, so a log that ends before one has lost some. */
+function checkCover(directory: string, log: PartitionLog, [newest]: readonly SnapshotId[]): void {
+  if (newest === undefined || newest.endOffset <= log.logEndOffset) return
+  const found = `its log ends at offset ${log.logEndOffset}, its snapshot at ${newest.endOffset}`
+  throw new QuorumError(
+    'QUORUM_LOG_CORRUPT',
+    `Cannot start from ${directory}: ${found}, so committed metadata is lost`,
+  )
+}
+
+/**
+ * The newest snapshot that is whole and that the log continues. Any other with all the log behind it gives the same
+ * state, and so does no snapshot when the log begins at offset 0.
+ */
+async function newestUsable(
+  ports: { readonly files: LogPorts['files']; readonly logger: Logger },
+  directory: string,
+  logStartOffset: number,
+  ids: readonly SnapshotId[],
+): Promise<QuorumSnapshot | null> {
+  let damage: unknown = null
+  for (const id of ids) {
+    if (id.endOffset < logStartOffset) break
+    try {
+      return await readSnapshot(ports.files, directory, id)
+    } catch (error) {
+      if (!(error instanceof QuorumError)) throw error
+      ports.logger.error('Metadata snapshot is damaged', { file: snapshotFileName(id), error })
+      damage = error
+    }
+  }
+  if (logStartOffset === 0) return null
+  const problem = damage === null ? 'there is no snapshot' : 'every snapshot is damaged'
+  throw new QuorumError(
+    'QUORUM_SNAPSHOT_CORRUPT',
+    `Cannot start from ${directory}: the log begins at offset ${logStartOffset}, but ${problem} of what came before`,
+    { cause: damage },
+  )
+}
+
+function logConfig(segmentBytes: number): LogConfig {
+  return {
+    ...DEFAULT_LOG_CONFIG,
+    durability: 'disk',
+    segmentBytes,
+    // Snapshots decide what goes, never age or size.
+    retentionMs: -1,
+    retentionBytes: -1,
+    deletesOldSegments: false,
+    segmentMs: Number.MAX_SAFE_INTEGER,
+  }
+}
