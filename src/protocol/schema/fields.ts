@@ -20,6 +20,7 @@
 import type { ByteReader } from '../../bytes/byte-reader.ts'
 import type { ByteWriter } from '../../bytes/byte-writer.ts'
 import { checkMessage } from './check.ts'
+import { ZERO_UUID } from '../../bytes/uuid.ts'
 import { parseVersions } from './versions.ts'
 import type { VersionRange, Versions } from './versions.ts'
 
@@ -109,7 +110,7 @@ export const int64 = declare<number>('int64', 0)
 export const int64Bound = declare<number | null>('int64Bound', null)
 export const float64 = declare<number>('float64', 0)
 /** 22 characters of base64url. */
-export const uuid = declare<string>('uuid', 'AAAAAAAAAAAAAAAAAAAAAA')
+export const uuid = declare<string>('uuid', ZERO_UUID)
 /** At most 32,767 bytes of UTF-8. */
 export const string = declare<string>('string', '')
 export const bytes = declare<Uint8Array>('bytes', NO_BYTES)
