@@ -1,0 +1,71 @@
+/**
+ * What a benchmark is made of. A workload is one file of `bench/workloads/`, listed in `bench/workloads.ts`; it opens
+ * what it needs (brokers, files, load generators in processes of their own) and gives cases, which the runner repeats
+ * in turn, so that a machine that changes its mood changes it for all of them.
+ *
+ * Work is given as an amount, never as a time: every repetition of a case does the same work and proves it by a hash.
+ */
+import type { Histogram } from './histogram.ts'
+
+export interface Workload {
+  readonly name: string
+  /** One line for the help text. */
+  readonly summary: string
+  /** Opens all that the cases need; what has to be closed again goes to `context.onClose`. */
+  open(context: WorkloadContext): Promise<readonly Case[]>
+}
+
+export interface WorkloadContext {
+  /** Small sizes: all cases of the workload together once in less than 5 s, to show that they work. */
+  readonly isToy: boolean
+  /** An empty directory on the volume that is measured; removed afterwards. */
+  readonly directory: string
+  /** Runs `task` after the last repetition, last one first, also when the run failed. */
+  onClose(task: () => void | Promise<void>): void
+}
+
+export interface Case {
+  /** Unique within the workload. */
+  readonly name: string
+  readonly conditions: Conditions
+  /** Does the work once. Called again for every repetition. */
+  run(): Promise<Measurement>
+}
+
+/** What two figures must have in common to be compared. Null: has no meaning for this case. */
+export interface Conditions {
+  /** What an acknowledgement, or the end of the measurement, stands on. */
+  readonly durability: 'disk' | 'os' | 'memory' | null
+  readonly acks: 0 | 1 | 'all' | null
+  /** Bytes of one record, message or write. */
+  readonly recordBytes: number | null
+  /** Records, requests or messages that may be under way. */
+  readonly inFlightMax: number | null
+  /** Bytes that may be under way. */
+  readonly inFlightBytesMax: number | null
+  readonly replicas: number | null
+}
+
+export const NO_CONDITIONS: Conditions = {
+  durability: null,
+  acks: null,
+  recordBytes: null,
+  inFlightMax: null,
+  inFlightBytesMax: null,
+  replicas: null,
+}
+
+export interface Measurement {
+  readonly metrics: readonly Metric[]
+  /** How long each operation took, where that is a question. */
+  readonly latency?: Histogram
+  /** Text that names the work done: counts, sizes, checksums of what arrived. Equal for every repetition. */
+  readonly work: string
+}
+
+export interface Metric {
+  readonly name: string
+  readonly unit: string
+  readonly value: number
+  readonly better: 'higher' | 'lower'
+}
