@@ -10,6 +10,7 @@
  * - A log directory dies only because a committed record deleted its topic. A directory that no topic of the image
  *   claims is set aside and reported, never removed (docs/faults.md ST-5).
  */
+import { assert } from '../base/assert.ts'
 import type { Clock, Logger } from '../env/index.ts'
 import type { LogConfig } from '../log/log-config.ts'
 import type { LogManager } from '../log/log-manager.ts'
@@ -54,9 +55,11 @@ export class PartitionRegistry {
     return typeof found === 'string' ? found : (found.stopped ?? found)
   }
 
-  /** The settings in force for a topic that is served here. */
-  topicConfig(topic: string): TopicConfig | undefined {
-    return this.#topics.get(topic)?.config
+  /** The settings in force for a topic that is served here; a topic found by `lookup` always is. */
+  topicConfig(topic: string): TopicConfig {
+    const served = this.#topics.get(topic)
+    assert(served !== undefined, `Expected topic ${topic} to be served here`)
+    return served.config
   }
 
   /** All partitions served here. */
@@ -81,7 +84,8 @@ export class PartitionRegistry {
   async setStraysAside(image: ClusterImage): Promise<void> {
     for (const log of this.#options.logs.logs()) {
       const topic = image.topicsByName.get(log.topic)
-      const isClaimed = topic?.id === log.topicId && log.partition < topic.partitions.length
+      const isClaimed =
+        topic !== undefined && topic.id === log.topicId && log.partition < topic.partitions.length
       if (isClaimed) continue
       this.#ports.logger.warn('Setting aside a log that belongs to no topic of the cluster', {
         topic: log.topic,

@@ -5,7 +5,8 @@ import type { Controller } from '../controller/controller.ts'
 import type { Clock, Logger, Transport } from '../env/index.ts'
 import type { LogManager } from '../log/log-manager.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
-import type { ApiName, RequestOf, ResponseOf } from '../protocol/apis.ts'
+import type { ApiName, RequestOf, ResponseInputOf } from '../protocol/apis.ts'
+import type { ErrorName } from '../protocol/errors.ts'
 import type { ByteBudget } from '../rpc/byte-budget.ts'
 import type { ServerChannel } from '../rpc/server-channel.ts'
 import type { BrokerConfig } from './broker-config.ts'
@@ -13,6 +14,7 @@ import type { PartitionRegistry } from './partition-registry.ts'
 import type { ProducerIdSource } from './producer-id-source.ts'
 
 export interface BrokerServices {
+  readonly clusterId: string
   readonly config: BrokerConfig
   readonly clock: Clock
   readonly logger: Logger
@@ -21,6 +23,8 @@ export interface BrokerServices {
   readonly partitions: PartitionRegistry
   readonly controller: Controller
   readonly producerIds: ProducerIdSource
+  /** Creates topics with the default settings; returns why, by name, where that failed. */
+  readonly autoCreateTopics: (names: readonly string[]) => Promise<ReadonlyMap<string, ErrorName>>
   readonly logs: LogManager
   /** Bytes of answers that peers have not taken; a fetch waits while it is used up. */
   readonly responseBudget: ByteBudget
@@ -42,4 +46,4 @@ export type Handler<K extends ApiName> = (
   services: BrokerServices,
   request: RequestOf<K>,
   context: RequestContext,
-) => ResponseOf<K> | null | Promise<ResponseOf<K> | null>
+) => ResponseInputOf<K> | null | Promise<ResponseInputOf<K> | null>

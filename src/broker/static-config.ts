@@ -104,7 +104,7 @@ export const staticConfigShape = {
     update: 'read-only',
     documentation: 'Connections that a listener keeps open at once from one address.',
   }),
-  connectionIdleMs: longConfig({
+  idleMs: longConfig({
     name: 'connections.max.idle.ms',
     min: 1000,
     fallback: String(10 * MINUTE_MS),

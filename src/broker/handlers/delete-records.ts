@@ -2,14 +2,14 @@
  * DeleteRecords (API key 21): moves the log start offset of partitions forward (KIP-107). Offset -1 means the high
  * watermark: everything committed goes. The space comes back as whole segments fall behind the new start.
  */
-import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { BrokerServices } from '../services.ts'
 import { storageErrorOf } from './storage-error.ts'
 
 type Request = RequestOf<'DeleteRecords'>
-type Response = ResponseOf<'DeleteRecords'>
+type Response = ResponseInputOf<'DeleteRecords'>
 type PartitionResponse = Response['topics'][number]['partitions'][number]
 
 const NONE = -1

@@ -11,16 +11,17 @@
  * FETCH_SESSION_ID_NOT_FOUND to an incremental one. The replica id of a request is ignored: every fetch is a
  * consumer's (faults.md X4).
  */
-import { LogError } from '../../log/log-error.ts'
 import type { LogSlice } from '../../log/partition-log.ts'
-import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
-import { errorByName } from '../../protocol/errors.ts'
+import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
+import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { Partition } from '../../replication/partition.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
+import { storageErrorOf } from './storage-error.ts'
 
 type Request = RequestOf<'Fetch'>
-type Response = ResponseOf<'Fetch'>
+type Response = ResponseInputOf<'Fetch'>
+type TopicResponse = Response['responses'][number]
 type PartitionRequest = Request['topics'][number]['partitions'][number]
 type PartitionResponse = Response['responses'][number]['partitions'][number]
 
@@ -111,7 +112,7 @@ function resolve(services: BrokerServices, request: Request, context: RequestCon
   const image = services.image()
   return request.topics.flatMap((topic) => {
     const byId = context.apiVersion >= TOPIC_IDS_SINCE_VERSION
-    const name = byId ? image.topicById(topic.topicId)?.name : topic.topic
+    const name = byId ? image.topicsById.get(topic.topicId)?.name : topic.topic
     return topic.partitions.map((partitionRequest): Target => {
       const target = {
         topic,
@@ -121,8 +122,8 @@ function resolve(services: BrokerServices, request: Request, context: RequestCon
         divergingEpoch: null,
       }
       if (name === undefined) return { ...target, error: 'UNKNOWN_TOPIC_ID' }
-      const partition = services.partitions.find(name, partitionRequest.partition)
-      if (partition === null) return { ...target, error: 'UNKNOWN_TOPIC_OR_PARTITION' }
+      const partition = services.partitions.lookup(name, partitionRequest.partition)
+      if (typeof partition === 'string') return { ...target, error: partition }
       return {
         ...target,
         partition,
@@ -134,7 +135,7 @@ function resolve(services: BrokerServices, request: Request, context: RequestCon
 }
 
 function check(partition: Partition, request: PartitionRequest): Pick<Target, 'error' | 'divergingEpoch'> {
-  const error = partition.stopped ?? partition.checkEpoch(request.currentLeaderEpoch)
+  const error = partition.checkEpoch(request.currentLeaderEpoch)
   if (error !== null) return { error, divergingEpoch: null }
   const divergingEpoch = findDivergence(partition, request)
   if (divergingEpoch !== null) return { error: null, divergingEpoch }
@@ -178,7 +179,7 @@ function readAll(targets: readonly Target[], bytesMax: number): ReadResults | Pr
     return target.partition.readCommitted(target.request.fetchOffset, wanted, bytes === 0)
   }
   const fault = (error: unknown): void => {
-    slices.push(errorOf(error))
+    slices.push(storageErrorOf(error))
     hasError = true
   }
   const restOf = async (first: Promise<LogSlice>, nextIndex: number): Promise<ReadResults> => {
@@ -211,18 +212,12 @@ function readAll(targets: readonly Target[], bytesMax: number): ReadResults | Pr
   return { slices, bytes, hasError }
 }
 
-/** The protocol's word for a failed read. A defect of ours is thrown on, to be logged and answered as such. */
-function errorOf(error: unknown): ErrorName {
-  if (!(error instanceof LogError)) throw error
-  return error.code === 'LOG_OFFSET_OUT_OF_RANGE' ? 'OFFSET_OUT_OF_RANGE' : 'KAFKA_STORAGE_ERROR'
-}
-
 function answer(
   targets: readonly Target[],
   slices: ReadResults['slices'],
   error: ErrorName | null,
 ): Response {
-  const responses: Response['responses'] = []
+  const responses: (TopicResponse & { partitions: PartitionResponse[] })[] = []
   let topic: Target['topic'] | null = null
   for (const [index, target] of targets.entries()) {
     if (target.topic !== topic) {
@@ -231,8 +226,13 @@ function answer(
     }
     responses[responses.length - 1]!.partitions.push(partitionAnswer(target, slices[index] ?? null))
   }
-  const errorCode = error === null ? 0 : errorByName(error).code
-  return { throttleTimeMs: 0, errorCode, sessionId: NO_SESSION, responses, nodeEndpoints: [] }
+  return {
+    throttleTimeMs: 0,
+    errorCode: errorCode(error ?? 'NONE'),
+    sessionId: NO_SESSION,
+    responses,
+    nodeEndpoints: [],
+  }
 }
 
 function partitionAnswer(target: Target, slice: LogSlice | ErrorName | null): PartitionResponse {
@@ -241,7 +241,7 @@ function partitionAnswer(target: Target, slice: LogSlice | ErrorName | null): Pa
   const hasOffsets = partition !== null && (error === null || error === 'OFFSET_OUT_OF_RANGE')
   return {
     partitionIndex: target.request.partition,
-    errorCode: error === null ? 0 : errorByName(error).code,
+    errorCode: errorCode(error ?? 'NONE'),
     highWatermark: hasOffsets ? partition.highWatermark : NONE,
     lastStableOffset: hasOffsets ? partition.lastStableOffset : NONE,
     logStartOffset: hasOffsets ? partition.log.logStartOffset : NONE,

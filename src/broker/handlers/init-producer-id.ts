@@ -7,12 +7,12 @@
  * A transactional id is refused with UNSUPPORTED_VERSION, which clients report as what it is: this broker has no
  * transactions.
  */
-import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { BrokerServices } from '../services.ts'
 
-type Response = ResponseOf<'InitProducerId'>
+type Response = ResponseInputOf<'InitProducerId'>
 
 export async function handleInitProducerId(
   services: BrokerServices,

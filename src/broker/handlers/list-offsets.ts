@@ -6,7 +6,7 @@
  *
  * @see KIP-79 (offset by time), KIP-734 (-3, largest timestamp), KIP-405 (-4), KIP-1005 (-5), KIP-1023 (-6).
  */
-import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { Partition } from '../../replication/partition.ts'
@@ -14,7 +14,7 @@ import type { BrokerServices } from '../services.ts'
 import { storageErrorOf } from './storage-error.ts'
 
 type Request = RequestOf<'ListOffsets'>
-type Response = ResponseOf<'ListOffsets'>
+type Response = ResponseInputOf<'ListOffsets'>
 type PartitionRequest = Request['topics'][number]['partitions'][number]
 type PartitionResponse = Response['topics'][number]['partitions'][number]
 
@@ -59,7 +59,7 @@ async function answer(
     const found = await find(partition, wanted.timestamp, endOffset)
     if (found === 'INVALID_REQUEST') return refused(partitionIndex, found)
     const { offset, timestamp, leaderEpoch } = found ?? { offset: NONE, timestamp: NONE, leaderEpoch: NONE }
-    return { partitionIndex, errorCode: 0, oldStyleOffsets: [], timestamp, offset, leaderEpoch }
+    return { partitionIndex, errorCode: 0, timestamp, offset, leaderEpoch }
   } catch (error) {
     return refused(partitionIndex, storageErrorOf(error))
   }
@@ -84,7 +84,7 @@ function refused(partitionIndex: number, error: ErrorName): PartitionResponse {
   return {
     partitionIndex,
     errorCode: errorCode(error),
-    oldStyleOffsets: [],
+
     timestamp: NONE,
     offset: NONE,
     leaderEpoch: NONE,

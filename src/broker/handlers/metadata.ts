@@ -10,14 +10,13 @@ import { ZERO_UUID } from '../../bytes/uuid.ts'
 import type { ClusterImage, PartitionImage, TopicImage } from '../../metadata/cluster-image.ts'
 import { liveBrokers } from '../../metadata/cluster-image.ts'
 import { findTopicNameProblem, isInternalTopic } from '../../metadata/topic-name.ts'
-import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
-import { NOT_REPORTED } from './authorized-operations.ts'
 
 type Request = RequestOf<'Metadata'>
-type Response = ResponseOf<'Metadata'>
+type Response = ResponseInputOf<'Metadata'>
 type TopicResponse = Response['topics'][number]
 
 /** Version from which a client says whether a missing topic may be created; older ones always want it. */
@@ -47,7 +46,6 @@ export async function handleMetadata(
     clusterId: services.clusterId,
     controllerId: services.config.nodeId,
     topics,
-    clusterAuthorizedOperations: NOT_REPORTED,
     errorCode: 0,
   }
 }
@@ -87,7 +85,6 @@ function describeWanted(
     topicId,
     isInternal: false,
     partitions: [],
-    topicAuthorizedOperations: NOT_REPORTED,
   }
 }
 
@@ -98,7 +95,6 @@ function describe(image: ClusterImage, topic: TopicImage): TopicResponse {
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
     partitions: topic.partitions.map((partition, index) => describePartition(image, partition, index)),
-    topicAuthorizedOperations: NOT_REPORTED,
   }
 }
 

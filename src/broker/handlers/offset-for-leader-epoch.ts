@@ -2,13 +2,13 @@
  * OffsetForLeaderEpoch (API key 23): where the records of an epoch end, so that a reader can see whether the log it
  * read from is still the log it reads from (KIP-320). Answers the largest epoch at or below the one asked for.
  */
-import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
+import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { BrokerServices } from '../services.ts'
 
 type Request = RequestOf<'OffsetForLeaderEpoch'>
-type Response = ResponseOf<'OffsetForLeaderEpoch'>
+type Response = ResponseInputOf<'OffsetForLeaderEpoch'>
 type EpochResponse = Response['topics'][number]['partitions'][number]
 
 const NONE = -1

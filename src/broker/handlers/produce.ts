@@ -12,10 +12,13 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
-import { errorByName } from '../../protocol/errors.ts'
+import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import { ZERO_UUID } from '../../bytes/uuid.ts'
+import { isTransactional } from '../../records/batch-header.ts'
 import { validateProduced } from '../../records/batch-validator.ts'
+import type { ProduceLimits } from '../../records/batch-validator.ts'
+import type { TopicConfig } from '../../metadata/topic-config.ts'
 import { stampLogAppendTime } from '../../records/log-append-time.ts'
 import type { Partition } from '../../replication/partition.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
@@ -44,14 +47,12 @@ export function handleProduce(
 
   const responses = request.topicData.map((topic) => {
     const topicName =
-      topic.topicId === ZERO_UUID ? topic.name : (services.image().topicById(topic.topicId)?.name ?? '')
+      topic.topicId === ZERO_UUID ? topic.name : services.image().topicsById.get(topic.topicId)?.name
     const partitionResponses = topic.partitionData.map((data) => {
       if (refusal !== null) return failed(data.index, refusal.error, refusal.message)
-      const partition = services.partitions.find(topicName, data.index)
-      if (partition === null) {
-        const error = topic.topicId === ZERO_UUID ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'UNKNOWN_TOPIC_ID'
-        return failed(data.index, topicName === '' ? error : 'UNKNOWN_TOPIC_OR_PARTITION')
-      }
+      if (topicName === undefined) return failed(data.index, 'UNKNOWN_TOPIC_ID')
+      const partition = services.partitions.lookup(topicName, data.index)
+      if (typeof partition === 'string') return failed(data.index, partition)
       const outcome = append(services, partition, data, context.apiVersion)
       if (outcome.errorCode !== 0) return outcome.response
       waitingCount++
@@ -108,23 +109,14 @@ function append(
     const response = failed(data.index, error, message)
     return { errorCode: response.errorCode, endOffset: NONE, response }
   }
-  if (partition.stopped !== null) return refused(partition.stopped)
   const batch = data.records
   if (batch === null) return refused('INVALID_RECORD', 'Expected one record batch: found none')
   assert(batch instanceof Uint8Array, 'Expected decoded records to be one slice of the frame')
   const config = services.partitions.topicConfig(partition.topic)
   const nowMs = services.clock.wallTimeMs()
-  const checked = validateProduced(batch, {
-    batchBytesMax: config.maxMessageBytes,
-    acceptsZstd: apiVersion >= ZSTD_SINCE_VERSION,
-    nowMs,
-    timestampBeforeMaxMs: config.messageTimestampBeforeMaxMs,
-    timestampAfterMaxMs: config.messageTimestampAfterMaxMs,
-    ignoresTimestamps: config.messageTimestampType === 'LogAppendTime',
-    requiresKeys: config.isCompacted,
-  })
+  const checked = validateProduced(batch, limitsOf(config, nowMs, apiVersion))
   if (checked.kind === 'invalid') return refused(checked.error, checked.message)
-  if (checked.header.isTransactional) {
+  if (isTransactional(checked.header.attributes)) {
     return refused('INVALID_TXN_STATE', 'Transactions are not supported: found a transactional batch')
   }
   const stampsAppendTime = config.messageTimestampType === 'LogAppendTime'
@@ -147,10 +139,21 @@ function append(
   }
 }
 
+function limitsOf(config: TopicConfig, nowMs: number, apiVersion: number): ProduceLimits {
+  const keepsTimestamps = config.messageTimestampType === 'CreateTime'
+  return {
+    batchBytesMax: config.maxMessageBytes,
+    acceptsZstd: apiVersion >= ZSTD_SINCE_VERSION,
+    timestampMsMin: keepsTimestamps ? nowMs - config.messageTimestampBeforeMaxMs : -Infinity,
+    timestampMsMax: keepsTimestamps ? nowMs + config.messageTimestampAfterMaxMs : Infinity,
+    requiresKeys: config.cleanupPolicy.includes('compact'),
+  }
+}
+
 function failed(index: number, error: ErrorName, message?: string): PartitionResponse {
   return {
     index,
-    errorCode: errorByName(error).code,
+    errorCode: errorCode(error),
     baseOffset: NONE,
     logAppendTimeMs: NONE,
     logStartOffset: NONE,
@@ -161,7 +164,7 @@ function failed(index: number, error: ErrorName, message?: string): PartitionRes
 }
 
 function fail(response: PartitionResponse, error: ErrorName): void {
-  response.errorCode = errorByName(error).code
+  response.errorCode = errorCode(error)
   response.baseOffset = NONE
   response.logAppendTimeMs = NONE
 }

@@ -1,0 +1,37 @@
+/**
+ * DescribeLogDirs (API key 35): the data directory, what each partition takes of it, and the room that is left
+ * (KIP-827).
+ */
+import type {
+  DescribeLogDirsRequest,
+  DescribeLogDirsResponseInput,
+} from '../../protocol/messages/describe-log-dirs.ts'
+import type { BrokerServices } from '../services.ts'
+
+type TopicResponse = DescribeLogDirsResponseInput['results'][number]['topics'][number]
+
+export async function handleDescribeLogDirs(
+  services: BrokerServices,
+  request: DescribeLogDirsRequest,
+): Promise<DescribeLogDirsResponseInput> {
+  const wanted =
+    request.topics && new Map(request.topics.map(({ topic, partitions }) => [topic, new Set(partitions)]))
+  const topics = new Map<string, TopicResponse['partitions'][number][]>()
+  for (const { topic, index, log } of services.partitions.partitions()) {
+    if (wanted !== null && wanted.get(topic)?.has(index) !== true) continue
+    const partitions = topics.get(topic) ?? []
+    topics.set(topic, partitions)
+    partitions.push({ partitionIndex: index, partitionSize: log.sizeBytes, offsetLag: 0, isFutureKey: false })
+  }
+  const space = await services.logs.space()
+  return {
+    results: [
+      {
+        errorCode: 0,
+        logDir: services.logs.directory,
+        topics: [...topics].map(([name, partitions]) => ({ name, partitions })),
+        ...space,
+      },
+    ],
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * The table of request handlers: what is in it is served, and what is served is in it, or it does not compile.
+ */
+import type { ApiName } from '../../protocol/apis.ts'
+import type { Handler } from '../services.ts'
+import { handleApiVersions } from './api-versions.ts'
+import { handleAlterConfigs, handleIncrementalAlterConfigs } from './alter-configs.ts'
+import { handleCreatePartitions } from './create-partitions.ts'
+import { handleCreateTopics } from './create-topics.ts'
+import { handleDeleteRecords } from './delete-records.ts'
+import { handleDeleteTopics } from './delete-topics.ts'
+import { handleDescribeCluster } from './describe-cluster.ts'
+import { handleDescribeConfigs } from './describe-configs.ts'
+import { handleDescribeLogDirs } from './describe-log-dirs.ts'
+import { handleDescribeTopicPartitions } from './describe-topic-partitions.ts'
+import { handleFetch } from './fetch.ts'
+import { handleInitProducerId } from './init-producer-id.ts'
+import { handleListConfigResources } from './list-config-resources.ts'
+import { handleListOffsets } from './list-offsets.ts'
+import { handleMetadata } from './metadata.ts'
+import { handleOffsetForLeaderEpoch } from './offset-for-leader-epoch.ts'
+import { handleProduce } from './produce.ts'
+
+export const handlers: { readonly [K in ApiName]: Handler<K> } = {
+  Produce: handleProduce,
+  Fetch: handleFetch,
+  ListOffsets: handleListOffsets,
+  Metadata: handleMetadata,
+  ApiVersions: handleApiVersions,
+  CreateTopics: handleCreateTopics,
+  DeleteTopics: handleDeleteTopics,
+  DeleteRecords: handleDeleteRecords,
+  InitProducerId: handleInitProducerId,
+  OffsetForLeaderEpoch: handleOffsetForLeaderEpoch,
+  DescribeConfigs: handleDescribeConfigs,
+  AlterConfigs: handleAlterConfigs,
+  DescribeLogDirs: handleDescribeLogDirs,
+  CreatePartitions: handleCreatePartitions,
+  IncrementalAlterConfigs: handleIncrementalAlterConfigs,
+  DescribeCluster: handleDescribeCluster,
+  ListConfigResources: handleListConfigResources,
+  DescribeTopicPartitions: handleDescribeTopicPartitions,
+}

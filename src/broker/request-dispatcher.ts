@@ -1,0 +1,135 @@
+/**
+ * From a request frame to its handler and back. Every rule about input that is wrong as a whole lives here:
+ *
+ * - An ApiVersions request of an unknown version is answered with UNSUPPORTED_VERSION in version 0, with the range
+ *   of ApiVersions itself, so that the client can step down (KIP-511).
+ * - Any other unknown API or version, and a frame that does not decode, closes the connection, as in Kafka: nothing
+ *   can be said in a form the client is sure to understand.
+ * - An unexpected throw of a handler is a defect: it is logged once with the request and closes the connection, so
+ *   that the client tries again elsewhere or later. A broken invariant stops the broker.
+ */
+import { AssertionError } from '../base/assert.ts'
+import { DecodeError } from '../bytes/decode-error.ts'
+import type { Connection } from '../env/index.ts'
+import { apis } from '../protocol/apis.ts'
+import type { ApiName, RequestOf, ResponseInputOf } from '../protocol/apis.ts'
+import { errorCode } from '../protocol/errors.ts'
+import { decodeRequest, encodeResponse } from '../protocol/frame.ts'
+import type { RequestFrame, RequestHeader } from '../protocol/frame.ts'
+import type { Exchange } from '../rpc/server-channel.ts'
+import { handlers } from './handlers/index.ts'
+import type { BrokerCounters } from './metrics.ts'
+import type { BrokerServices, Handler, RequestContext } from './services.ts'
+
+export interface DispatcherOptions {
+  readonly services: BrokerServices
+  readonly counters: BrokerCounters
+  /** Stops the broker: an invariant is broken. */
+  readonly onFatal: (error: Error) => void
+}
+
+type Body = ResponseInputOf<ApiName> | null
+
+export class RequestDispatcher {
+  readonly #services: BrokerServices
+  readonly #counters: BrokerCounters
+  readonly #onFatal: (error: Error) => void
+
+  constructor(options: DispatcherOptions) {
+    this.#services = options.services
+    this.#counters = options.counters
+    this.#onFatal = options.onFatal
+  }
+
+  /** Starts one request; its exchange gets the answer, now or later. */
+  dispatch(exchange: Exchange, listenerName: string, connection: Connection): void {
+    this.#counters.requestCount++
+    const request = this.#decode(exchange, connection)
+    if (request === null) return
+    const { header } = request
+    if (request.kind === 'unserved') return this.#refuse(exchange, connection, request)
+    const { name } = request
+    const context: RequestContext = {
+      apiVersion: header.apiVersion,
+      clientId: header.clientId,
+      listenerName,
+      transport: connection.transport,
+      connection: exchange.channel,
+    }
+    try {
+      // The table pairs each name with its own request and response; the compiler cannot follow that through a union.
+      const handler = handlers[name] as Handler<ApiName>
+      const result = handler(this.#services, request.body as RequestOf<ApiName>, context)
+      if (!(result instanceof Promise)) return this.#answer(exchange, name, header, result)
+      result.then(
+        (body) => this.#answer(exchange, name, header, body),
+        (error: unknown) => this.#failed(exchange, name, header, error),
+      )
+    } catch (error) {
+      this.#failed(exchange, name, header, error)
+    }
+  }
+
+  #decode(exchange: Exchange, connection: Connection): RequestFrame | null {
+    try {
+      return decodeRequest(exchange.frame)
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      this.#violation(exchange, connection, `Request does not decode: ${error.message}`)
+      return null
+    }
+  }
+
+  #refuse(
+    exchange: Exchange,
+    connection: Connection,
+    { name, header }: Extract<RequestFrame, { kind: 'unserved' }>,
+  ): void {
+    if (name !== 'ApiVersions') {
+      const found = `API key ${header.apiKey} in version ${header.apiVersion}`
+      this.#violation(exchange, connection, `Expected a request that ApiVersions announces: found ${found}`)
+      return
+    }
+    const { first, last } = apis.ApiVersions.advertised
+    const body = {
+      errorCode: errorCode('UNSUPPORTED_VERSION'),
+      apiKeys: [{ apiKey: apis.ApiVersions.key, minVersion: first, maxVersion: last }],
+      supportedFeatures: [],
+      finalizedFeatures: [],
+    }
+    exchange.respond(encodeResponse('ApiVersions', header.apiVersion, header.correlationId, body))
+  }
+
+  #answer(exchange: Exchange, name: ApiName, header: RequestHeader, body: Body): void {
+    if (body === null) return exchange.respond(null)
+    try {
+      exchange.respond(encodeResponse(name, header.apiVersion, header.correlationId, body))
+    } catch (error) {
+      this.#failed(exchange, name, header, error)
+    }
+  }
+
+  #violation(exchange: Exchange, connection: Connection, reason: string): void {
+    this.#counters.violationCount++
+    this.#services.logger.warn('Closing a connection for bad input', { remote: connection.remote, reason })
+    exchange.channel.close(reason)
+  }
+
+  #failed(exchange: Exchange, name: ApiName, header: RequestHeader, error: unknown): void {
+    this.#counters.failureCount++
+    const cause = error instanceof Error ? error : new Error(String(error))
+    this.#services.logger.error('Request failed in an unexpected way', {
+      api: name,
+      version: header.apiVersion,
+      clientId: header.clientId,
+      error: cause,
+    })
+    if (cause instanceof AssertionError) this.#onFatal(cause)
+    exchange.channel.close(`${name} failed in an unexpected way`)
+  }
+}
+
+/** Produce may overlap with Produce: `ServerChannelOptions.mayOverlap`. Its key, 0, is the frame's first int16. */
+export function isProduce(frame: Uint8Array): boolean {
+  return frame.length >= 2 && frame[0] === 0 && frame[1] === apis.Produce.key
+}
