@@ -29,6 +29,11 @@ const AXIS_WIDTH = 64
 /** More lines than this cannot be told apart; a report's further cases go to charts of their own. */
 const LINES_MAX = 6
 
+/** Longest tail drawn: 99.999 %. */
+const NINES_MAX = 5
+/** Points of a line per power of ten. */
+const STEPS = 40
+
 /** Told apart by lightness as well as by hue, on white and on near-black. */
 const LIGHT_LINES = ['#1f5fbf', '#c2410c', '#15803d', '#7e22ce', '#a16207', '#be185d']
 const DARK_LINES = ['#7ab0ff', '#ff9a62', '#5fd68a', '#cf9bff', '#e3c04b', '#ff8ac0']
@@ -98,14 +103,18 @@ export function drawBars(
 
 /** One line per case over the share of operations that were as fast or faster. */
 export function drawLatency(title: string, cases: readonly CaseResult[], foot: string): string {
-  const series = cases.map(({ name, latency }) => ({ name, histogram: Histogram.fromData(latency!) }))
-  const nines = Math.min(
-    5,
-    Math.floor(Math.log10(Math.min(...series.map(({ histogram }) => histogram.count)))),
-  )
+  const series = cases.map(({ name, latency }) => {
+    const histogram = Histogram.fromData(latency!)
+    // A tail is drawn as far as there are operations in it.
+    const own = Math.max(1, Math.min(NINES_MAX, Math.floor(Math.log10(histogram.count))))
+    return { name, histogram, nines: own }
+  })
+  const nines = Math.max(...series.map((each) => each.nines))
   const least = decadeBelow(Math.min(...series.map(({ histogram }) => histogram.percentile(1))))
-  const most = decadeAbove(Math.max(...series.map(({ histogram }) => histogram.percentile(percentAt(nines)))))
-  const [left, right] = [MARGIN + AXIS_WIDTH, WIDTH - MARGIN]
+  const most = decadeAbove(
+    Math.max(...series.map((each) => each.histogram.percentile(percentAt(each.nines)))),
+  )
+  const [left, right] = [MARGIN + AXIS_WIDTH, WIDTH - 2 * MARGIN]
   const bottom = HEAD_HEIGHT + PLOT_HEIGHT
   /** 0 at the fastest operation, 1 at the 90th percentile, 2 at the 99th, ... */
   const x = (nine: number) => left + (nine / nines) * (right - left)
@@ -115,7 +124,7 @@ export function drawLatency(title: string, cases: readonly CaseResult[], foot: s
   for (let ns = least; ns <= most * 1.001; ns *= 10) {
     grid.push(
       line('grid', left, y(ns), right, y(ns)),
-      text(left - 8, y(ns) + 4, formatDuration(ns), 'quiet', 'end'),
+      text(left - 8, y(ns) + 4, formatDuration(ns).replace(/\.0+(?= )/, ''), 'quiet', 'end'),
     )
   }
   const marks = [
@@ -129,8 +138,8 @@ export function drawLatency(title: string, cases: readonly CaseResult[], foot: s
       text(x(nine), bottom + 18, `${label} %`, 'quiet', 'middle'),
     )
   }
-  const lines = series.map(({ histogram }, index) => {
-    const steps = Array.from({ length: nines * 40 + 1 }, (_, step) => step / 40)
+  const lines = series.map(({ histogram, nines: own }, index) => {
+    const steps = Array.from({ length: own * STEPS + 1 }, (_, step) => step / STEPS)
     const points = steps.map((nine) => {
       const percent = Math.max(percentAt(nine), 1e-6)
       return `${round(x(nine))},${round(y(Math.max(histogram.percentile(percent), least)))}`
