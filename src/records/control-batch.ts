@@ -116,10 +116,11 @@ export function readControlRecord(batch: Uint8Array): ControlRecord | null {
   const records = decodeRecords(batch, NO_CODECS)
   if (!isControl(attributesAt(batch, 0))) return null
   const { value: record } = records.next()
-  if (record?.key == null || record.key.length < KEY_BYTES) return null
+  const key = record?.key ?? null
+  if (record === undefined || key === null || key.length < KEY_BYTES) return null
   return {
-    version: int16At(record.key, 0),
-    type: int16At(record.key, 2),
+    version: int16At(key, 0),
+    type: int16At(key, 2),
     offset: record.offset,
     value: record.value,
   }

@@ -11,6 +11,7 @@
  * The format of a record is drawn in record-walk.ts.
  */
 import { crc32c } from '../bytes/crc32c.ts'
+import { decodeUtf8 } from '../bytes/utf8.ts'
 import {
   attributesAt,
   baseOffsetAt,
@@ -27,7 +28,7 @@ import {
 import { findHeaderFault } from './batch-validator.ts'
 import type { CodecSet } from './compression/codec-set.ts'
 import { RecordError } from './record-error.ts'
-import { VarintCursor } from './record-varint.ts'
+import { VarintCursor } from './varint-cursor.ts'
 import { RECORD_BYTES_MIN, RECORD_HEADER_BYTES_MIN } from './record-walk.ts'
 import type { RecordHeader } from './batch-builder.ts'
 
@@ -54,7 +55,6 @@ export interface DecodeOptions {
 }
 
 const NO_HEADERS: readonly RecordHeader[] = []
-const text = new TextDecoder()
 
 /**
  * Reads one batch.
@@ -189,7 +189,7 @@ export class RecordIterator implements IterableIterator<RecordView> {
     for (let index = 0; index < count; index++) {
       const key = this.#bytes(end)
       if (key === null) this.#fail('a header key is null')
-      headers.push({ key: text.decode(key), value: this.#bytes(end) })
+      headers.push({ key: decodeUtf8(key, 0, key.length), value: this.#bytes(end) })
     }
     return headers
   }

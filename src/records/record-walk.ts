@@ -12,7 +12,7 @@
  */
 import { BATCH_HEADER_BYTES, recordCountAt } from './batch-header.ts'
 import { RecordError } from './record-error.ts'
-import { VarintCursor } from './record-varint.ts'
+import { VarintCursor } from './varint-cursor.ts'
 
 /** Every varint of a record takes a byte at least: length, timestamp, offset, key, value, headers; and attributes. */
 export const RECORD_BYTES_MIN = 7

@@ -1,59 +1,13 @@
 /**
- * Variable-length integers as records use them: zig-zag (so that small negative numbers are short too), then seven
- * bits a byte, lowest first, the top bit set on all but the last byte. At most 5 bytes for 32 bits, 10 for 64.
+ * Reads the zig-zag varints of records: a cursor that keeps its position in a field, so that a read returns a number and
+ * allocates nothing. `bytes/varint.ts` writes them and draws the encoding. At most 5 bytes for 32 bits, 10 for 64.
  *
- * Not the unsigned varints of flexible protocol messages. Data plane: sizes and writes work in place on numbers; the
- * cursor keeps its position in a field, so that a read returns a number and allocates nothing.
- *
- * 64-bit values are safe integers held in two 32-bit halves while they are shifted; no bigint.
+ * Not the unsigned varints of flexible protocol messages. Data plane. 64-bit values are held in two 32-bit halves while
+ * they are shifted; no bigint.
  */
 import { RecordError } from './record-error.ts'
 
 const TWO_TO_32 = 0x1_0000_0000
-
-/** Bytes that `writeVarint` will take. @param value - A signed 32-bit integer. */
-export function varintSize(value: number): number {
-  const zigZag = ((value << 1) ^ (value >> 31)) >>> 0
-  return zigZag < 0x80 ? 1 : zigZag < 0x4000 ? 2 : zigZag < 0x20_0000 ? 3 : zigZag < 0x1000_0000 ? 4 : 5
-}
-
-/** Writes a signed 32-bit integer. @returns The position after it. */
-export function writeVarint(bytes: Uint8Array, position: number, value: number): number {
-  let zigZag = ((value << 1) ^ (value >> 31)) >>> 0
-  while (zigZag >= 0x80) {
-    bytes[position++] = zigZag | 0x80
-    zigZag >>>= 7
-  }
-  bytes[position] = zigZag
-  return position + 1
-}
-
-/** Bytes that `writeVarlong` will take. @param value - A safe integer. */
-export function varlongSize(value: number): number {
-  if (value === (value | 0)) return varintSize(value)
-  // -v - 1 has the bits of v that zig-zag keeps; the loop divides because shifts stop at 32 bits.
-  let magnitude = value < 0 ? -value - 1 : value
-  let size = 1
-  for (magnitude = Math.floor(magnitude / 64); magnitude > 0; magnitude = Math.floor(magnitude / 128)) size++
-  return size
-}
-
-/** Writes a safe integer. @returns The position after it. */
-export function writeVarlong(bytes: Uint8Array, position: number, value: number): number {
-  if (value === (value | 0)) return writeVarint(bytes, position, value)
-  const upper = Math.floor(value / TWO_TO_32) | 0
-  const lower = value >>> 0
-  const sign = upper >> 31
-  let high = (((upper << 1) | (lower >>> 31)) ^ sign) >>> 0
-  let low = ((lower << 1) ^ sign) >>> 0
-  while (high !== 0 || low >= 0x80) {
-    bytes[position++] = low | 0x80
-    low = ((low >>> 7) | (high << 25)) >>> 0
-    high >>>= 7
-  }
-  bytes[position] = low
-  return position + 1
-}
 
 /** Reads varints from `bytes[position, end)`. The owner moves `position` over what it reads itself. */
 export class VarintCursor {
