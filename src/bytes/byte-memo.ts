@@ -7,14 +7,14 @@
  * out the one string object that was handed out before, whose hash the engine already knows when it serves as a key
  * of a Map. It is a pure function's memo: sharing it between nodes of one process cannot be observed.
  *
- * Hot path. Topic name of 12 bytes: 26 ns on a hit, against 75 to 130 ns for decoding it (Node 20).
+ * Hot path. A name of 14 bytes that then looks something up in a Map: 49 ns, against 112 ns with TextDecoder (Node 20).
  */
 import { assert } from '../base/assert.ts'
 
-/** Slots of a memo; 1,024 x 64 bytes is 64 KiB of keys, enough for the names one broker meets in a second. */
+/** Slots of a memo; 1,024 x 32 bytes is 32 KiB of keys, enough for the names one broker meets in a second. */
 const SLOT_COUNT = 1024
-/** Longest byte string that is remembered; longer ones are rare and cheap relative to their size. */
-export const MEMO_BYTES_MAX = 64
+/** Longest byte string that is remembered; from here on TextDecoder costs less than hashing and comparing. */
+export const MEMO_BYTES_MAX = 32
 
 export class ByteMemo {
   readonly #decode: (bytes: Uint8Array, start: number, end: number) => string

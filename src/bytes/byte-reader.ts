@@ -133,7 +133,7 @@ export class ByteReader {
   /** A view of the next `size` bytes, which stays tied to the input. Always a plain Uint8Array. */
   slice(size: number): Uint8Array {
     const bytes = this.#bytes
-    // Not subarray: on a Node Buffer that would make another Buffer, and takes twice as long.
+    // Not subarray, which would make a Buffer of a Buffer: code behind us should see one kind of array.
     return new Uint8Array(bytes.buffer, bytes.byteOffset + this.#take(size), size)
   }
 
