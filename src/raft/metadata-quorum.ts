@@ -5,8 +5,8 @@
  * To the quorum a record is bytes. What it promises (docs/faults.md M1-M11):
  * - One leader per epoch; the epoch of a new leader is above all before it and durable before it is used.
  * - `append` takes the records of one change as one batch: all of them are committed, or none.
- * - What is committed stays, in its order; listeners get exactly the committed batches, in order, without gaps.
- * - A listener begins with a snapshot or at offset 0 and is fed from there: replaying is the same as living.
+ * - What is committed stays, in its order; the listener gets exactly the committed batches, in order, without gaps.
+ * - The listener begins with a snapshot or at offset 0 and is fed from there: replaying is the same as living.
  */
 
 /** Largest batch in bytes. The largest change, the fencing of a broker with 100,000 partitions, takes some 9 MB. */
@@ -32,7 +32,7 @@ export interface MetadataQuorum {
    *
    * @param leaderEpoch - The epoch in which the caller made up its mind; another leader may have come since.
    * @param records - At least one; `METADATA_BATCH_BYTES_MAX` bytes in all.
-   * @returns The offset of the last record, once it is committed and was handed to every listener.
+   * @returns The offset of the last record, once it is committed and was handed to the listener.
    * @throws {QuorumError} `QUORUM_NOT_LEADER` (nothing was appended); `QUORUM_BUSY` over `PENDING_APPENDS_MAX`,
    *   `QUORUM_BATCH_TOO_LARGE` (nothing was appended); `QUORUM_ROLLED_BACK` (the disk was full: the batch is gone, the
    *   quorum goes on); `QUORUM_FAILED` (the outcome is unknown, the quorum has stopped).
@@ -40,7 +40,7 @@ export interface MetadataQuorum {
   append(leaderEpoch: number, records: readonly Uint8Array[]): Promise<number>
 
   /**
-   * Feeds `listener` with everything committed, from the newest snapshot on.
+   * Feeds `listener` with everything committed, from the newest snapshot on. Called once.
    *
    * @returns Once the listener has all that was committed when it subscribed.
    * @throws {QuorumError} `QUORUM_SNAPSHOT_CORRUPT`, `QUORUM_LOG_CORRUPT`, `QUORUM_FAILED`; whatever the listener throws.

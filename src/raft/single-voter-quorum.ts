@@ -7,8 +7,8 @@
  * Invariants:
  * - Each start leads in a new epoch, above every epoch on this disk and durable before it is used (M1, M2).
  * - The high watermark is the log's durable end: nothing counts that a power cut could take (M5, MQ-2).
- * - A listener is fed from the log alone, at start and in life by the same loop, so live and replayed state cannot
- *   differ (M6). An append resolves after every listener had its batch.
+ * - The listener is fed from the log alone, at start and in life by the same loop, so live and replayed state cannot
+ *   differ (M6). An append resolves after the listener had its batch.
  * - The log is cut only below the older of the two newest snapshots: if one rots, the other and the log make the same
  *   state. When neither does, the quorum refuses to start; it never takes damage for emptiness (ST-5, KAFKA-14240).
  * - A failed disk stops the quorum for this process's life (D4).
@@ -50,12 +50,6 @@ interface Waiter {
   readonly reject: (error: QuorumError) => void
 }
 
-interface Subscriber {
-  readonly listener: QuorumListener
-  /** Offset of the next batch it gets. */
-  nextOffset: number
-}
-
 export class SingleVoterQuorum implements MetadataQuorum {
   readonly nodeId: number
   readonly leaderEpoch: number
@@ -63,18 +57,21 @@ export class SingleVoterQuorum implements MetadataQuorum {
   readonly #log: PartitionLog
   readonly #directory: string
   readonly #limits: { readonly recordCount: number; readonly bytes: number }
-  readonly #subscribers: Subscriber[] = []
+  #listener: QuorumListener | null = null
+  /** Offset of the next batch the listener gets. Invariant: at most the high watermark. */
+  #nextOffset: number
   /** Appends not yet committed and delivered, by offset. */
   readonly #waiters: Waiter[] = []
   #highWatermark = 0
   #failure: QuorumError | null = null
   #isClosed = false
-  /** The newest snapshot that is durable; null before the first. Read by each new listener. */
+  /** Where replay begins; let go of once the listener has it. */
   #snapshot: QuorumSnapshot | null
   #recordsSinceSnapshot = 0
   #bytesSinceSnapshot = 0
   #lastTimestampMs = 0
-  #delivery: Promise<void> | null = null
+  #delivery: Promise<void> = Promise.resolve()
+  #isDelivering = false
   #snapshotWork: Promise<void> | null = null
 
   private constructor(
@@ -88,6 +85,7 @@ export class SingleVoterQuorum implements MetadataQuorum {
     this.#log = opened.log
     this.#directory = opened.directory
     this.#snapshot = opened.snapshot
+    this.#nextOffset = opened.snapshot?.endOffset ?? 0
     this.#limits = {
       recordCount: options.snapshotRecordCount ?? SNAPSHOT_RECORD_COUNT,
       bytes: options.snapshotBytes ?? SNAPSHOT_BYTES,
@@ -151,11 +149,13 @@ export class SingleVoterQuorum implements MetadataQuorum {
   }
 
   async subscribe(listener: QuorumListener): Promise<void> {
-    const subscriber: Subscriber = { listener, nextOffset: this.#snapshot?.endOffset ?? 0 }
+    assert(this.#listener === null, 'The quorum has one listener, which passes on what others want to know')
+    if (this.#failure !== null) throw this.#failure
     const caughtUpOffset = this.#highWatermark
     if (this.#snapshot !== null) listener.onSnapshot(this.#snapshot)
-    this.#subscribers.push(subscriber)
-    while (subscriber.nextOffset < caughtUpOffset) {
+    this.#snapshot = null
+    this.#listener = listener
+    while (this.#nextOffset < caughtUpOffset) {
       await this.#deliver()
       if (this.#failure !== null) throw this.#failure
     }
@@ -189,48 +189,44 @@ export class SingleVoterQuorum implements MetadataQuorum {
     void this.#deliver()
   }
 
-  /** Feeds all listeners up to the high watermark; one run at a time. Never rejects. */
+  /** Feeds the listener up to the high watermark; one run at a time. Never rejects. */
   #deliver(): Promise<void> {
-    this.#delivery ??= this.#deliverAll()
-      .catch((error: unknown) => this.#fail('a listener could not take a committed batch', error))
-      .finally(() => {
-        this.#delivery = null
-      })
+    if (!this.#isDelivering) this.#delivery = this.#deliverAll()
     return this.#delivery
   }
 
   async #deliverAll(): Promise<void> {
-    let isBehind = true
-    while (isBehind && this.#failure === null) {
-      isBehind = false
-      for (const subscriber of this.#subscribers) {
-        if (subscriber.nextOffset >= this.#highWatermark) continue
-        await this.#deliverSome(subscriber)
-        isBehind = true
+    this.#isDelivering = true
+    try {
+      await this.#deliverBatches()
+    } catch (error) {
+      this.#fail('a committed batch could not be taken', error)
+    } finally {
+      this.#isDelivering = false
+    }
+  }
+
+  async #deliverBatches(): Promise<void> {
+    const listener = this.#listener
+    // Both ends are read again after each wait: more may have been committed, or the quorum have failed.
+    while (listener !== null && this.#nextOffset < this.#highWatermark && this.#failure === null) {
+      const slice = await this.#log.read(this.#nextOffset, this.#highWatermark, DELIVERY_BYTES, true)
+      for (const batch of committedBatches(slice, this.#nextOffset)) {
+        listener.onCommit(batch)
+        this.#nextOffset = batch.endOffset
+        this.#recordsSinceSnapshot += batch.endOffset - batch.baseOffset
+        this.#lastTimestampMs = batch.timestampMs
       }
+      this.#bytesSinceSnapshot += slice.bytes
+      this.#maybeTakeSnapshot(listener)
       this.#answer()
-      this.#maybeTakeSnapshot()
     }
+    this.#answer()
   }
 
-  async #deliverSome(subscriber: Subscriber): Promise<void> {
-    const slice = await this.#log.read(subscriber.nextOffset, this.#highWatermark, DELIVERY_BYTES, true)
-    for (const batch of committedBatches(slice, subscriber.nextOffset)) {
-      subscriber.listener.onCommit(batch)
-      subscriber.nextOffset = batch.endOffset
-      if (subscriber !== this.#subscribers[0]) continue
-      this.#recordsSinceSnapshot += batch.endOffset - batch.baseOffset
-      this.#lastTimestampMs = batch.timestampMs
-    }
-    if (subscriber === this.#subscribers[0]) this.#bytesSinceSnapshot += slice.bytes
-  }
-
-  /** Resolves the appends that every listener has seen. */
+  /** Resolves the appends that are committed and that the listener, if there is one, has seen. */
   #answer(): void {
-    const seenOffset = this.#subscribers.reduce(
-      (least, each) => Math.min(least, each.nextOffset),
-      this.#highWatermark,
-    )
+    const seenOffset = this.#listener === null ? this.#highWatermark : this.#nextOffset
     while (this.#waiters.length > 0 && this.#waiters[0]!.lastOffset < seenOffset) {
       const { resolve, lastOffset } = this.#waiters.shift()!
       resolve(lastOffset)
@@ -238,7 +234,7 @@ export class SingleVoterQuorum implements MetadataQuorum {
   }
 
   #rolledBack(fromOffset: number): void {
-    for (const { listener } of this.#subscribers) listener.onRolledBack(fromOffset)
+    this.#listener?.onRolledBack(fromOffset)
     const error = new QuorumError(
       'QUORUM_ROLLED_BACK',
       'Cannot commit metadata: the disk had no room, the change was undone',
@@ -252,15 +248,15 @@ export class SingleVoterQuorum implements MetadataQuorum {
     const error = new QuorumError('QUORUM_FAILED', `Metadata quorum stopped: ${problem}`, { cause })
     this.#failure = error
     this.#ports.logger.error(error.message, { cause: cause instanceof Error ? cause : String(cause) })
-    for (const { listener } of this.#subscribers) listener.onFailed(error)
+    this.#listener?.onFailed(error)
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
   }
 
-  #maybeTakeSnapshot(): void {
+  #maybeTakeSnapshot(listener: QuorumListener): void {
     const isDue =
       this.#recordsSinceSnapshot >= this.#limits.recordCount || this.#bytesSinceSnapshot >= this.#limits.bytes
     if (!isDue || this.#snapshotWork !== null || this.#isClosed) return
-    const snapshot = this.#subscribers[0]?.listener.takeSnapshot() ?? null
+    const snapshot = listener.takeSnapshot()
     if (snapshot === null) return
     this.#recordsSinceSnapshot = 0
     this.#bytesSinceSnapshot = 0

@@ -1,0 +1,106 @@
+/**
+ * Where replicas go. Leaders take turns over the live brokers, from a drawn start so that many small topics spread;
+ * followers come after the leader, one further along with each round, so that a broker's load falls on all others when
+ * it fails. No two replicas of a partition share a rack while there is a rack without one.
+ */
+import { assert } from '../base/assert.ts'
+import { ZERO_UUID } from '../bytes/uuid.ts'
+import type { BrokerImage, ClusterImage } from '../metadata/cluster-image.ts'
+import type { MetadataRecordInput } from '../metadata/records.ts'
+import { Refusal } from './concern.ts'
+
+/**
+ * @param brokers - Those to place on, by id.
+ * @param start - Index of the broker that leads partition 0.
+ * @param firstIndex - Index of the first partition to place; earlier ones are placed already.
+ * @returns The replicas of each partition, the leader first.
+ */
+export function placeReplicas(
+  brokers: readonly BrokerImage[],
+  options: { start: number; firstIndex: number; partitionCount: number; replicationFactor: number },
+): number[][] {
+  const { start, firstIndex, partitionCount, replicationFactor } = options
+  assert(
+    replicationFactor >= 1 && replicationFactor <= brokers.length,
+    'Each replica needs a broker of its own',
+  )
+  const placed: number[][] = []
+  for (let index = firstIndex; index < firstIndex + partitionCount; index++) {
+    const leaderIndex = (start + index) % brokers.length
+    const round = Math.floor((start + index) / brokers.length)
+    placed.push(pickFrom(brokers, leaderIndex, round, replicationFactor))
+  }
+  return placed
+}
+
+function pickFrom(
+  brokers: readonly BrokerImage[],
+  leaderIndex: number,
+  round: number,
+  count: number,
+): number[] {
+  const leader = brokers[leaderIndex]!
+  // The others in order after the leader, turned by one more with each round over all brokers.
+  const others = Array.from({ length: brokers.length - 1 }, (_, step) => {
+    const distance = 1 + ((step + round) % (brokers.length - 1))
+    return brokers[(leaderIndex + distance) % brokers.length]!
+  })
+  const picked = [leader]
+  const racks = new Set([leader.rack])
+  for (const inNewRack of [true, false]) {
+    for (const broker of others) {
+      if (picked.length === count) break
+      if (picked.includes(broker) || (inNewRack && broker.rack !== null && racks.has(broker.rack))) continue
+      picked.push(broker)
+      racks.add(broker.rack)
+    }
+  }
+  return picked.map((broker) => broker.id)
+}
+
+/**
+ * Checks replicas that a client chose for one partition.
+ *
+ * @throws {Refusal} `INVALID_REPLICA_ASSIGNMENT`.
+ */
+export function checkAssignment(image: ClusterImage, replicas: readonly number[], index: number): void {
+  const refuse = (problem: string): never => {
+    throw new Refusal('INVALID_REPLICA_ASSIGNMENT', `Cannot place partition ${index}: ${problem}`)
+  }
+  if (replicas.length === 0) refuse('no broker is named')
+  if (replicas.length > image.brokers.size)
+    refuse(`${replicas.length} brokers are named, there are ${image.brokers.size}`)
+  if (new Set(replicas).size < replicas.length) refuse('a broker is named twice')
+  const unknown = replicas.filter((id) => !image.brokers.has(id))
+  if (unknown.length > 0) refuse(`there is no broker ${unknown.join(', ')}`)
+  if (replicas.every((id) => image.brokers.get(id)?.isFenced)) refuse('none of the brokers named is alive')
+}
+
+/** The record of a new partition: in sync are its replicas that are alive, and the first of them leads. */
+export function newPartitionRecord(
+  image: ClusterImage,
+  topicId: string,
+  partitionId: number,
+  replicas: readonly number[],
+): MetadataRecordInput {
+  const isr = replicas.filter((id) => image.brokers.get(id)?.isFenced === false)
+  assert(isr.length > 0, 'A new partition has a live replica')
+  return {
+    kind: 'partition',
+    partitionId,
+    topicId,
+    replicas,
+    isr,
+    removingReplicas: [],
+    addingReplicas: [],
+    leader: isr[0]!,
+    leaderEpoch: 0,
+    partitionEpoch: 0,
+    directories: replicas.map((id) => directoryOf(image.brokers.get(id))),
+  }
+}
+
+/** A broker with one directory can have the replica nowhere else; with several it says later which. */
+function directoryOf(broker: BrokerImage | undefined): string {
+  return broker?.logDirs.length === 1 ? broker.logDirs[0]! : ZERO_UUID
+}
