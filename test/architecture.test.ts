@@ -1,5 +1,5 @@
 /** Layers, banned calls, dead files, sizes and stray markers (docs/style.md, the rules marked †). */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { checkArchitecture, countLines, formatFindings } from './support/architecture.ts'
@@ -8,6 +8,7 @@ import { LAYERS, PACKAGE_DOORS } from './support/layers.ts'
 const root = join(import.meta.dirname, '..')
 const files = new Map(
   ['src', 'cli', 'bench', 'test']
+    .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(
         (name) => `${folder}/${name}`,
