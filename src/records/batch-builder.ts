@@ -39,6 +39,9 @@ export const BATCH_BYTES_MAX = 0x2000_0000
 /** Up to here a loop copies faster than `Uint8Array.set`, whose call costs 13 to 15 ns. In bytes. */
 const LOOP_COPY_BYTES_MAX = 8
 
+/** Latest timestamp in ms, in the year 287 396: one less than the largest safe integer, so that its delta to -1 is safe. */
+export const TIMESTAMP_MS_MAX = Number.MAX_SAFE_INTEGER - 1
+
 export interface RecordHeader {
   readonly key: string
   readonly value: Uint8Array | null
@@ -107,10 +110,10 @@ export class BatchBuilder {
    */
   append(record: RecordInput): void {
     const { key, value, timestamp, headers } = record
-    if (!Number.isSafeInteger(timestamp) || timestamp < NO_TIMESTAMP) {
+    if (!Number.isSafeInteger(timestamp) || timestamp < NO_TIMESTAMP || timestamp > TIMESTAMP_MS_MAX) {
       throw new RecordError(
         'RECORDS_TIMESTAMP_INVALID',
-        `Cannot append a record: timestamp is ${timestamp}, wanted whole ms from ${NO_TIMESTAMP} to 2^53 - 1`,
+        `Cannot append a record: timestamp is ${timestamp}, wanted whole ms from ${NO_TIMESTAMP} to ${TIMESTAMP_MS_MAX}`,
       )
     }
     const bodySize = this.#bodySizeOf(record)

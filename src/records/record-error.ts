@@ -18,7 +18,7 @@ export type RecordErrorCode =
   | 'RECORDS_COMPRESSED_MALFORMED'
   /** More bytes than the bound: when inflating, or when adding to a batch. */
   | 'RECORDS_TOO_LARGE'
-  /** A timestamp that is no whole number of ms from -1 (none) to 2^53 - 1. */
+  /** A timestamp that is no whole number of ms from -1 (none) to 2^53 - 2. */
   | 'RECORDS_TIMESTAMP_INVALID'
 
 export class RecordError extends Error {
