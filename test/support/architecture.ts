@@ -31,6 +31,8 @@ interface Import {
   /** Path within the project, or null for a package or a `node:` module. */
   readonly target: string | null
   readonly isReExport: boolean
+  /** Erased by the compiler: it loads nothing. */
+  readonly isTypeOnly: boolean
 }
 
 interface SourceText {
@@ -185,21 +187,36 @@ function parse(path: string, text: string): SourceText {
   const pieces: string[] = []
   let copiedTo = 0
 
-  const addImport = (node: ts.Node, specifier: ts.Node, isReExport: boolean): void => {
+  const addImport = (node: ts.Node, specifier: ts.Node, isReExport: boolean, isTypeOnly: boolean): void => {
     if (!ts.isStringLiteralLike(specifier)) return
     const isRelative = specifier.text.startsWith('.')
     const target = isRelative ? posix.join(posix.dirname(path), specifier.text) : null
-    imports.push({ specifier: specifier.text, line: lineAt(node.getStart(tree)), target, isReExport })
+    imports.push({
+      specifier: specifier.text,
+      line: lineAt(node.getStart(tree)),
+      target,
+      isReExport,
+      isTypeOnly,
+    })
   }
   const visit = (node: ts.Node): void => {
     if (node.kind >= ts.SyntaxKind.FirstJSDocNode && node.kind <= ts.SyntaxKind.LastJSDocNode) return
-    if (ts.isImportDeclaration(node)) addImport(node, node.moduleSpecifier, false)
-    if (ts.isExportDeclaration(node) && node.moduleSpecifier) addImport(node, node.moduleSpecifier, true)
+    if (ts.isImportDeclaration(node)) {
+      addImport(
+        node,
+        node.moduleSpecifier,
+        false,
+        node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword,
+      )
+    }
+    if (ts.isExportDeclaration(node) && node.moduleSpecifier) {
+      addImport(node, node.moduleSpecifier, true, node.isTypeOnly)
+    }
     if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
-      addImport(node, node.argument.literal, false)
+      addImport(node, node.argument.literal, false, true)
     }
     if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
-      if (node.arguments[0]) addImport(node, node.arguments[0], false)
+      if (node.arguments[0]) addImport(node, node.arguments[0], false, false)
     }
     const isDefault =
       ts.isExportAssignment(node) ||
@@ -296,7 +313,10 @@ function checkDeadFiles(files: readonly SourceText[]): Finding[] {
     }))
 }
 
-/** Finds files that import one another in a circle, types included: each circle is reported once. */
+/**
+ * Finds files that load one another in a circle; each circle is reported once. Imports of types load nothing: a part
+ * may name the type of the whole that it belongs to. Between folders the layers rule circles out anyway.
+ */
 function checkCycles(files: readonly SourceText[]): Finding[] {
   const byPath = new Map(files.map((file) => [file.path, file]))
   const findings: Finding[] = []
@@ -310,8 +330,8 @@ function checkCycles(files: readonly SourceText[]): Finding[] {
     }
     if (index >= 0 || done.has(path)) return
     trail.push(path)
-    for (const { target, line } of byPath.get(path)?.imports ?? []) {
-      if (target !== null) visit(target, { path, line, message: '' })
+    for (const { target, line, isTypeOnly } of byPath.get(path)?.imports ?? []) {
+      if (target !== null && !isTypeOnly) visit(target, { path, line, message: '' })
     }
     trail.pop()
     done.add(path)

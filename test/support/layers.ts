@@ -142,7 +142,7 @@ export const LAYERS: readonly Layer[] = [
     level: 8,
     folders: PUBLIC_SURFACES,
     purpose: 'the public surfaces, nothing else',
-    mayImport: ['client', 'broker', 'protocol', 'records', 'env', ...ADAPTERS],
+    mayImport: ['client', 'broker', 'protocol', 'records', 'bytes', 'env', ...ADAPTERS],
   },
   {
     level: null,
@@ -165,6 +165,9 @@ export const PACKAGE_DOORS: Readonly<Record<string, readonly string[]>> = {
   '@node-rs/crc32': ['src/env/node/', 'bench/limits/'],
   fastq: ['src/base/serial-queue.ts'],
   commander: ['cli/', 'bench/main.ts'],
+  pako: ['src/records/compression/'],
+  zstddec: ['src/records/compression/'],
+  '@hpcc-js/wasm-zstd': ['src/records/compression/'],
 }
 
 /** Folders that may import `node:` modules. */
@@ -179,14 +182,15 @@ export const BROWSER_FOLDERS: readonly string[] = [
 /** Files that nothing imports because a process, a package export or only the tests start from them. */
 export const ENTRY_POINTS: readonly string[] = [
   ...PUBLIC_SURFACES.map((name) => `src/${name}`),
-  ...['cli/main.ts', 'bench/main.ts'],
+  ...['cli/main.ts', 'bench/main.ts', 'bench/worker-main.ts'],
   'src/env/sim/simulation.ts',
 ]
 
-/** Files that may re-export: public surfaces, the ports, and tables of one entry per file. */
+/** Files that may re-export: the public surfaces, the ports, and the entry of each adapter. */
 export const RE_EXPORTING_FILES: readonly string[] = [
   ...PUBLIC_SURFACES.map((name) => `src/${name}`),
   'src/env/index.ts',
+  ...ADAPTERS.map((folder) => `src/${folder}/index.ts`),
 ]
 
 /** The layer that owns a file of the project, or null when no layer does (tests, configuration). */
