@@ -1,0 +1,114 @@
+/**
+ * The HTTP side of a listening port: plain requests for the owner's handler, and upgrades to WebSocket.
+ *
+ * Node's HTTP server is used without listening: sockets whose first byte is a letter are given to it. Every
+ * exchange is one request on one connection, which is closed after the answer; so the deadline for the first
+ * message bounds all of it, and nothing can be smuggled behind it. Request bodies are not read.
+ *
+ * An upgrade is refused unless it asks for the subprotocol `kafka` and comes either from no page at all or from a
+ * welcome `Origin` (faults.md X16). The page's own host is not welcome by itself: by DNS rebinding any
+ * host name can be made to mean this machine.
+ */
+import { createServer } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import type { WebSocket } from 'ws'
+import type { Logger } from '../logger.ts'
+import type { HttpRequest, HttpResponse, ListenOptions } from '../network.ts'
+import { receiverOptions, SUBPROTOCOL } from './websocket-connection.ts'
+
+/** Bounds for the head of a request (faults.md X15): browsers stay below 4 KiB and 30 headers. */
+const HEAD_BYTES_MAX = 16 * 1024
+const HEADERS_MAX = 100
+
+export interface HttpDoor {
+  /** Takes over a socket with what was read from it. */
+  accept(socket: Socket): void
+}
+
+/** @param onWebSocket - Gets each upgraded connection. */
+export function openHttpDoor(
+  options: ListenOptions,
+  logger: Logger,
+  onWebSocket: (webSocket: WebSocket, socket: Socket) => void,
+): HttpDoor {
+  const { messageBytesMax, handshakeMs } = options.limits
+  const server = createServer(
+    { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: handshakeMs, requestTimeout: handshakeMs },
+    (request, response) => void answer(request, response, options, logger),
+  )
+  server.maxHeadersCount = HEADERS_MAX
+  // What is malformed or too large gets Node's own short answer, and no more.
+  server.on('clientError', (error, socket) => {
+    const status =
+      'code' in error && error.code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Header Fields Too Large'
+        : '400 Bad Request'
+    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`)
+    else socket.destroy()
+  })
+  const webSockets = new WebSocketServer({
+    ...receiverOptions(messageBytesMax),
+    noServer: true,
+    clientTracking: false,
+    handleProtocols: () => SUBPROTOCOL,
+  })
+  server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    const socket = stream as Socket // Node types it for other servers too; ours gets sockets only.
+    const refusal = refusalOf(request, options)
+    if (refusal !== null) {
+      socket.on('error', () => undefined) // It is being closed; its owner has been answered.
+      socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      return
+    }
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => onWebSocket(webSocket, socket))
+  })
+  return {
+    accept: (socket) => {
+      server.emit('connection', socket)
+    },
+  }
+}
+
+/** The status line an upgrade is refused with, or null when it is welcome. */
+function refusalOf(request: IncomingMessage, options: ListenOptions): string | null {
+  if (!options.protocols.includes('kafka')) return '404 Not Found'
+  const { origin } = request.headers
+  const isWelcome = origin === undefined || options.origins.includes('*') || options.origins.includes(origin)
+  if (!isWelcome) return '403 Forbidden'
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
+  return offered.includes(SUBPROTOCOL) ? null : '400 Subprotocol kafka Required'
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ListenOptions,
+  logger: Logger,
+): Promise<void> {
+  response.shouldKeepAlive = false
+  let answered: HttpResponse = { status: 404, headers: {}, body: '' }
+  try {
+    if (options.http !== undefined) answered = await options.http(toRequest(request))
+  } catch (error) {
+    logger.error('Answered an HTTP request: its handler failed', { error: error as Error })
+    answered = { status: 500, headers: {}, body: '' }
+  }
+  if (response.destroyed) return
+  response.writeHead(answered.status, {
+    ...answered.headers,
+    'content-length': Buffer.byteLength(answered.body),
+  })
+  response.end(request.method === 'HEAD' ? undefined : answered.body)
+}
+
+function toRequest(request: IncomingMessage): HttpRequest {
+  const headers = new Map<string, string>()
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value)
+  }
+  const path = (request.url ?? '/').split('?', 1)[0]!
+  return { method: request.method ?? 'GET', path, headers }
+}

@@ -1,0 +1,156 @@
+/**
+ * A connection over WebSocket (RFC 6455): one binary message per Kafka message, without its length.
+ *
+ * `ws` does the handshake, the receiving and the closing. Sending goes past it: a message in pieces becomes one frame,
+ * its header written here and its pieces given to the socket as they are, where `ws.send` would want them joined.
+ *
+ *   frame := 1000 0010 | mask: 1 bit, length: 7 bits | length: 0, 2 or 8 bytes | masking key: 4 bytes if mask | payload
+ *
+ * A client must mask (section 5.1) against proxies that take frames for HTTP; ours uses the key 0, by which
+ * the payload stays what it is: XOR in JavaScript costs 3.6 CPU-seconds per GB, and what is sent to a
+ * broker is not chosen by a page. Frames are written whole (`socket-writer.ts`), so `ws` may put a pong or close between.
+ */
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import type { Clock } from '../clock.ts'
+import type { Deadlines } from './deadlines.ts'
+import type { ConnectionLimits } from './socket-connection.ts'
+import { SocketConnection } from './socket-connection.ts'
+
+export const SUBPROTOCOL = 'kafka'
+
+/** A message in more fragments than this is a flood (faults.md X15): browsers cut at 100 KiB and more. */
+const FRAGMENTS_MAX = 1024
+/** Chunks of one frame that may wait: as many fragments of a network's smallest packets as the bound fills, or this. */
+const CHUNKS_MIN = 1024
+const CHUNK_BYTES_MIN = 512
+/** Pongs that may wait for a peer that pings without reading. */
+const PONGS_MAX = 16
+
+/** Bytes of a masked control frame beside its payload, which has at most 125. */
+const CONTROL_FRAME_BYTES = 6
+
+const CLOSE_NORMAL = 1000
+const CLOSE_UNSUPPORTED_DATA = 1003
+const CLOSE_POLICY_VIOLATION = 1008
+/** A close frame has 123 bytes for its reason. */
+const CLOSE_REASON_CHARACTERS = 100
+
+const BINARY_FINAL = 0x82
+const MASK_BIT = 0x80
+const LENGTH_IN_16_BITS = 126
+const LENGTH_IN_64_BITS = 127
+
+/** Options of `ws` that bound what a peer may send, for either side. */
+export function receiverOptions(messageBytesMax: number) {
+  return {
+    perMessageDeflate: false, // A bomb before authentication (faults.md X13), and batches are compressed already.
+    maxPayload: messageBytesMax,
+    maxFragments: FRAGMENTS_MAX,
+    maxBufferedChunks: CHUNKS_MIN + Math.ceil(messageBytesMax / CHUNK_BYTES_MIN),
+    maxPendingAutoPongs: PONGS_MAX,
+  }
+}
+
+export class WebSocketConnection extends SocketConnection {
+  readonly transport = 'websocket'
+  readonly #webSocket: WebSocket
+  readonly #isClient: boolean
+  /** Bytes received since the last whole message that no control frame accounts for. */
+  #unexplainedBytes = 0
+
+  constructor(
+    webSocket: WebSocket,
+    socket: Socket,
+    isClient: boolean,
+    clock: Clock,
+    limits: ConnectionLimits,
+    deadlines: Deadlines,
+  ) {
+    super(socket, clock, limits, deadlines)
+    this.#webSocket = webSocket
+    this.#isClient = isClient
+    webSocket.on('error', (error) => {
+      if (this.state === 'open') this.close(error.message)
+    })
+    webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#onData(data, isBinary))
+    webSocket.on('ping', (data: Buffer) => this.#onControl(data))
+    webSocket.on('pong', (data: Buffer) => this.#onControl(data))
+    // `ws` listens too, and first: its events for a chunk have come when this is called.
+    socket.prependListener('data', (chunk: Buffer) => {
+      this.#unexplainedBytes += chunk.length
+    })
+    socket.on('data', () => this.onBytes(this.#unexplainedBytes > 0))
+    this.start()
+  }
+
+  #onData(data: Buffer, isBinary: boolean): void {
+    // What follows in the same chunk may begin the next message; the next chunk that completes none will show it.
+    this.#unexplainedBytes = 0
+    if (this.state !== 'open') return
+    if (!isBinary) this.#refuse(CLOSE_UNSUPPORTED_DATA, 'sent a text message: Kafka messages are binary')
+    else if (data.length === 0) this.#refuse(CLOSE_POLICY_VIOLATION, 'sent an empty message')
+    else this.deliver(data)
+  }
+
+  #onControl(data: Buffer): void {
+    this.#unexplainedBytes = Math.max(0, this.#unexplainedBytes - CONTROL_FRAME_BYTES - data.length)
+  }
+
+  #refuse(closeCode: number, reason: string): void {
+    this.#webSocket.close(closeCode, reason.slice(0, CLOSE_REASON_CHARACTERS))
+    this.close(reason)
+  }
+
+  protected frameHeader(messageBytes: number): Uint8Array {
+    return frameHeader(messageBytes, this.#isClient)
+  }
+
+  // By way of `ws`, which otherwise resumes the socket by itself once it has worked through a chunk.
+  protected stopReading(): void {
+    this.#webSocket.pause()
+  }
+
+  protected startReading(): void {
+    this.#webSocket.resume()
+  }
+
+  protected ping(): boolean {
+    this.#webSocket.ping()
+    return true
+  }
+
+  protected sayGoodbye(): void {
+    this.#webSocket.close(CLOSE_NORMAL)
+  }
+
+  protected abort(reason: string): void {
+    const text = reason.replace(/[^\x20-\x7e]/g, '?').slice(0, CLOSE_REASON_CHARACTERS)
+    if (this.#webSocket.readyState === this.#webSocket.OPEN)
+      this.#webSocket.close(CLOSE_POLICY_VIOLATION, text)
+    // The close frame has been given to the system unless the peer takes nothing, and then it would not see it anyway.
+    this.socket.destroy()
+  }
+
+  protected onStopped(): void {
+    this.#unexplainedBytes = 0
+  }
+}
+
+export function frameHeader(payloadBytes: number, isMasked: boolean): Uint8Array {
+  const lengthBytes = payloadBytes < LENGTH_IN_16_BITS ? 0 : payloadBytes < 2 ** 16 ? 2 : 8
+  const header = new Uint8Array(2 + lengthBytes + (isMasked ? 4 : 0))
+  const maskBit = isMasked ? MASK_BIT : 0
+  header[0] = BINARY_FINAL
+  if (lengthBytes === 0) {
+    header[1] = maskBit | payloadBytes
+  } else {
+    header[1] = maskBit | (lengthBytes === 2 ? LENGTH_IN_16_BITS : LENGTH_IN_64_BITS)
+    // The upper bytes of a 64-bit length stay zero: a message is below 2^32 bytes by far.
+    const end = 2 + lengthBytes
+    const view = new DataView(header.buffer)
+    if (lengthBytes === 2) view.setUint16(2, payloadBytes)
+    else view.setUint32(end - 4, payloadBytes)
+  }
+  return header
+}
