@@ -6,10 +6,10 @@ import type { Clock, Logger, Transport } from '../env/index.ts'
 import type { LogManager } from '../log/log-manager.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
 import type { ApiName, RequestOf, ResponseInputOf } from '../protocol/apis.ts'
-import type { ErrorName } from '../protocol/errors.ts'
 import type { ByteBudget } from '../rpc/byte-budget.ts'
 import type { ServerChannel } from '../rpc/server-channel.ts'
 import type { BrokerConfig } from './broker-config.ts'
+import type { BrokerCounters } from './metrics.ts'
 import type { PartitionRegistry } from './partition-registry.ts'
 import type { ProducerIdSource } from './producer-id-source.ts'
 
@@ -23,9 +23,10 @@ export interface BrokerServices {
   readonly partitions: PartitionRegistry
   readonly controller: Controller
   readonly producerIds: ProducerIdSource
-  /** Creates topics with the default settings; returns why, by name, where that failed. */
-  readonly autoCreateTopics: (names: readonly string[]) => Promise<ReadonlyMap<string, ErrorName>>
+  /** Resolves when everything committed so far is in effect on this broker. */
+  readonly metadataInEffect: () => Promise<void>
   readonly logs: LogManager
+  readonly counters: BrokerCounters
   /** Bytes of answers that peers have not taken; a fetch waits while it is used up. */
   readonly responseBudget: ByteBudget
 }
@@ -38,7 +39,7 @@ export interface RequestContext {
   readonly transport: Transport
   /** The connection the request came by: to close it (the only way to report an error of a request that wants no
    * answer), and to stop waiting when nobody is left to be answered. */
-  readonly connection: Pick<ServerChannel, 'isClosed' | 'close' | 'watchClose' | 'unwatchClose'>
+  readonly connection: Pick<ServerChannel, 'isEnding' | 'close' | 'watchEnd' | 'unwatchEnd'>
 }
 
 /** Null: the protocol wants no answer. */

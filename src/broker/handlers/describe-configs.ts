@@ -10,9 +10,10 @@ import type {
 } from '../../protocol/messages/describe-configs.ts'
 import { ALL_BROKERS, BROKER_RESOURCE, TOPIC_RESOURCE } from '../../metadata/cluster-image.ts'
 import type { ClusterImage } from '../../metadata/cluster-image.ts'
+import { describeConfig } from '../../metadata/config-codes.ts'
 import { explainConfig } from '../../metadata/config-resolution.ts'
-import type { ConfigLayer, ExplainedConfig } from '../../metadata/config-resolution.ts'
-import type { ConfigSource, ConfigTable, ConfigType } from '../../metadata/config-table.ts'
+import type { ConfigLayer } from '../../metadata/config-resolution.ts'
+import type { ConfigTable } from '../../metadata/config-table.ts'
 import { topicConfigs } from '../../metadata/topic-config.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
@@ -23,24 +24,6 @@ import type { BrokerServices } from '../services.ts'
 type Request = DescribeConfigsRequest
 type ResourceRequest = Request['resources'][number]
 type ResourceResponse = DescribeConfigsResponseInput['results'][number]
-
-/** Codes of Kafka's ConfigSource. */
-const SOURCE_CODES: Readonly<Record<ConfigSource, number>> = {
-  'dynamic topic': 1,
-  'dynamic broker': 2,
-  'dynamic default broker': 3,
-  'static broker': 4,
-  default: 5,
-}
-/** Codes of Kafka's ConfigType. */
-const TYPE_CODES: Readonly<Record<ConfigType, number>> = {
-  boolean: 1,
-  string: 2,
-  int: 3,
-  long: 5,
-  double: 6,
-  list: 7,
-}
 
 export function handleDescribeConfigs(
   services: BrokerServices,
@@ -63,7 +46,12 @@ function describe(
   const configs = definitions
     .map((definition) => explainConfig(definition, found.layers))
     .filter(({ source }) => !found.onlyDynamic || source === 'dynamic default broker')
-    .map((explained) => describeConfig(explained, request))
+    .map((explained) =>
+      describeConfig(explained, {
+        withSynonyms: request.includeSynonyms,
+        withDocumentation: request.includeDocumentation,
+      }),
+    )
   return { ...answer(resource, 'NONE', null), configs }
 }
 
@@ -97,30 +85,6 @@ function locate(services: BrokerServices, image: ClusterImage, resource: Resourc
   }
   const message = `Expected resource type ${TOPIC_RESOURCE} (topic) or ${BROKER_RESOURCE} (broker): found ${resourceType}`
   return { error: 'INVALID_REQUEST', message }
-}
-
-function describeConfig(
-  explained: ExplainedConfig,
-  request: Request,
-): NonNullable<ResourceResponse['configs']>[number] {
-  const { definition, value, source, candidates } = explained
-  const shown = (text: string): string | null => (definition.isSensitive ? null : text)
-  return {
-    name: definition.name,
-    value: shown(value),
-    readOnly: definition.update === 'read-only',
-    configSource: SOURCE_CODES[source],
-    isSensitive: definition.isSensitive,
-    synonyms: request.includeSynonyms
-      ? candidates.map((each) => ({
-          name: each.name,
-          value: shown(each.value),
-          source: SOURCE_CODES[each.source],
-        }))
-      : [],
-    configType: TYPE_CODES[definition.type],
-    documentation: request.includeDocumentation ? definition.documentation : null,
-  }
 }
 
 function answer(resource: ResourceRequest, error: ErrorName, errorMessage: string | null): ResourceResponse {

@@ -62,7 +62,10 @@ export async function handleFetch(
     const results = reading instanceof Promise ? await reading : reading
     const isFinal =
       results.bytes >= minBytes || results.hasError || services.clock.monotonicMs() >= deadlineMs
-    if (isFinal || context.connection.isClosed) return answer(targets, results.slices, null)
+    if (isFinal || context.connection.isEnding) {
+      services.counters.fetchedBytes += results.bytes
+      return answer(targets, results.slices, null)
+    }
     await progress(services, targets, deadlineMs, context)
   }
 }
@@ -86,12 +89,12 @@ async function progress(
   await new Promise<void>((resolve) => {
     const wake = (): void => {
       cancel()
-      context.connection.unwatchClose(wake)
+      context.connection.unwatchEnd(wake)
       for (const target of targets) target.partition?.unwatch(wake)
       resolve()
     }
     const cancel = services.clock.after(Math.max(0, deadlineMs - services.clock.monotonicMs()), wake)
-    context.connection.watchClose(wake)
+    context.connection.watchEnd(wake)
     for (const target of targets) target.partition?.watch(wake)
   })
 }

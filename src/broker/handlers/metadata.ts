@@ -12,7 +12,6 @@ import { liveBrokers } from '../../metadata/cluster-image.ts'
 import { findTopicNameProblem, isInternalTopic } from '../../metadata/topic-name.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
-import type { ErrorName } from '../../protocol/errors.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
 
 type Request = RequestOf<'Metadata'>
@@ -50,13 +49,13 @@ export async function handleMetadata(
   }
 }
 
-/** Creates the topics that are missing and may be created; returns why the others could not be. */
+/** Creates the topics that are missing and may be created; returns the error code of each attempt. */
 async function createMissing(
   services: BrokerServices,
   wanted: readonly { readonly name: string | null }[],
   request: Request,
   context: RequestContext,
-): Promise<ReadonlyMap<string, ErrorName>> {
+): Promise<ReadonlyMap<string, number>> {
   const isWelcome =
     services.config.autoCreateTopicsEnable &&
     (context.apiVersion < CREATION_FLAG_SINCE_VERSION || request.allowAutoTopicCreation)
@@ -64,23 +63,25 @@ async function createMissing(
   const names = wanted.flatMap(({ name }) => (name === null || image.topicsByName.has(name) ? [] : [name]))
   const creatable = names.filter((name) => findTopicNameProblem(name) === null)
   if (!isWelcome || creatable.length === 0) return new Map()
-  return services.autoCreateTopics(creatable)
+  const { topics } = await services.controller.autoCreateTopics(creatable)
+  await services.metadataInEffect()
+  return new Map(topics.map((topic) => [topic.name, topic.errorCode]))
 }
 
 function describeWanted(
   image: ClusterImage,
   name: string | null,
   topicId: string,
-  failures: ReadonlyMap<string, ErrorName>,
+  failures: ReadonlyMap<string, number>,
 ): TopicResponse {
   const isById = topicId !== ZERO_UUID
   const topic = isById ? image.topicsById.get(topicId) : image.topicsByName.get(name ?? '')
   if (topic !== undefined) return describe(image, topic)
   const isBadName = !isById && findTopicNameProblem(name ?? '') !== null
-  const missing: ErrorName = isById ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION'
-  const error = isBadName ? 'INVALID_TOPIC_EXCEPTION' : (failures.get(name ?? '') ?? missing)
+  const missing = isById ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION'
+  const code = failures.get(name ?? '') ?? errorCode(isBadName ? 'INVALID_TOPIC_EXCEPTION' : missing)
   return {
-    errorCode: errorCode(error),
+    errorCode: code,
     name,
     topicId,
     isInternal: false,

@@ -123,6 +123,7 @@ function append(
   if (stampsAppendTime) stampLogAppendTime(batch, 0, nowMs)
   const result = partition.appendAsLeader(batch, checked.header)
   if (result.kind === 'rejected') return refused(result.error, result.message)
+  services.counters.producedBytes += batch.length
   return {
     errorCode: 0,
     endOffset: result.lastOffset + 1,

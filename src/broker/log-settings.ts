@@ -1,0 +1,23 @@
+/**
+ * What the settings of a topic, and of the broker it is on, mean for its logs.
+ */
+import { DEFAULT_LOG_CONFIG, SEGMENT_BYTES_MAX } from '../log/log-config.ts'
+import type { LogConfig } from '../log/log-config.ts'
+import type { TopicConfig } from '../metadata/topic-config.ts'
+import type { BrokerConfig } from './broker-config.ts'
+
+export function toLogConfig(topic: TopicConfig, broker: BrokerConfig): LogConfig {
+  return {
+    ...DEFAULT_LOG_CONFIG,
+    durability: topic.durability,
+    segmentBytes: Math.min(topic.segmentBytes, SEGMENT_BYTES_MAX),
+    segmentMs: topic.segmentMs,
+    retentionMs: topic.retentionMs,
+    retentionBytes: topic.retentionBytes,
+    indexIntervalBytes: topic.indexIntervalBytes,
+    deletesOldSegments: topic.cleanupPolicy.includes('delete'),
+    isCompacted: topic.cleanupPolicy.includes('compact'),
+    fileDeleteDelayMs: topic.fileDeleteDelayMs,
+    producerIdExpirationMs: broker.producerIdExpirationMs,
+  }
+}
