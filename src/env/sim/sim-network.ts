@@ -1,18 +1,278 @@
 /**
- * The network of a simulation: which node listens where, and the state of the links.
+ * The network of a simulation: who listens where, and the state of the links (faults.md F-PART, F-NET).
+ *
+ * Hosts are node names; `localhost` and loopback addresses mean the node itself. Links are one-way pairs of names. A
+ * cut link delays what is sent over it until it heals and lets no connection be opened; what a deadline
+ * makes of that is the users' business, as it is in reality.
  */
-import type { Network } from '../network.ts'
+import { assert } from '../../base/assert.ts'
+import type { Clock } from '../clock.ts'
+import type { Connection, ConnectOptions, Listener, ListenOptions, Network, Transport } from '../network.ts'
 import { NetworkError } from '../network.ts'
-import type { SimProcess } from './sim-node.ts'
+import type { Prng } from './prng.ts'
+import { SimConnection } from './sim-connection.ts'
+import type { SimNode, SimProcess } from './sim-node.ts'
 import type { Simulation } from './simulation.ts'
 
+/** First port given out for port 0, and the first that a client is shown to come from. */
+const FREE_PORTS_FROM = 1024
+const TRANSPORTS: ReadonlyMap<string, Transport> = new Map<string, Transport>([
+  ['tcp', 'tcp'],
+  ['ws', 'websocket'],
+  ['wss', 'websocket'],
+])
+const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]', '0.0.0.0'])
+
+interface Listening {
+  readonly process: SimProcess
+  readonly clock: Clock
+  readonly options: ListenOptions
+  readonly accept: (connection: Connection) => void
+  readonly open: Set<SimConnection>
+}
+
 export class SimNetwork {
-  constructor(_simulation: Simulation) {}
-  portFor(_process: SimProcess): Network {
-    const refuse = async () => {
-      throw new NetworkError('NETWORK_UNREACHABLE', 'No links yet')
-    }
-    return { listen: refuse, connect: refuse }
+  /** Bounds of the delay from node to node in ms. */
+  latencyMs: readonly [number, number] = [0.02, 0.5]
+  /** Probability that an arriving piece has one bit flipped. */
+  corruptionRate = 0
+  readonly #simulation: Simulation
+  readonly #random: Prng
+  readonly #listening = new Map<string, Listening>()
+  readonly #connections = new Set<SimConnection>()
+  readonly #cut = new Set<string>()
+  #lastConnectionId = 0
+  #lastPort = FREE_PORTS_FROM
+
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation
+    this.#random = simulation.stream('network')
   }
-  onProcessDied(_process: SimProcess): void {}
+
+  /** Cuts the link one way, from `from` to `to`. */
+  cut(from: string, to: string): void {
+    this.#cut.add(linkName(from, to))
+  }
+
+  /** Cuts all links between the two sides, both ways. */
+  partition(side: readonly string[], other: readonly string[]): void {
+    for (const a of side) {
+      for (const b of other) {
+        this.cut(a, b)
+        this.cut(b, a)
+      }
+    }
+  }
+
+  /** Heals one link one way, or all of them. */
+  heal(from?: string, to?: string): void {
+    const isHealed = (name: string) => from === undefined || to === undefined || name === linkName(from, to)
+    for (const name of [...this.#cut]) if (isHealed(name)) this.#cut.delete(name)
+    for (const connection of this.#connections) {
+      if (!this.isCut(connection.process.node.name, connection.peer.process.node.name))
+        connection.onLinkHealed()
+    }
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cut.has(linkName(from, to))
+  }
+
+  /** Resets every connection between two nodes, as a middlebox may; both ends see it. */
+  reset(a: string, b: string): void {
+    for (const connection of [...this.#connections]) {
+      const names = [connection.process.node.name, connection.peer.process.node.name]
+      if (names.includes(a) && names.includes(b)) connection.stop('connection reset')
+    }
+  }
+
+  /** The port for one life of a node's process. */
+  portFor(process: SimProcess, clock: Clock): Network {
+    return {
+      listen: (options, accept) => this.#listen(process, clock, options, accept),
+      connect: (url, options) => this.#connect(process, clock, url, options),
+    }
+  }
+
+  /** @param isKill - The machine lives on and its kernel resets the connections; without power nobody does. */
+  onProcessDied(process: SimProcess, isKill: boolean): void {
+    for (const [address, listening] of this.#listening) {
+      if (listening.process === process) this.#listening.delete(address)
+    }
+    for (const connection of [...this.#connections]) {
+      if (connection.process !== process) continue
+      if (isKill) this.sendReset(connection)
+      this.forget(connection)
+    }
+  }
+
+  // For connections:
+
+  nextConnectionId(): number {
+    return ++this.#lastConnectionId
+  }
+
+  drawLatency(from: SimNode, to: SimNode): number {
+    const drawn = this.#random.between(...this.latencyMs)
+    return from === to ? drawn / 10 : drawn
+  }
+
+  /** Cuts at seeded places; half the writes arrive in as few pieces as the window allows. */
+  cutInPieces(bytes: Uint8Array, piecesMax: number, pieceBytesMax: number): Uint8Array[] {
+    const pieces: Uint8Array[] = []
+    let position = 0
+    let cuts = this.#random.chance(0.5) ? 0 : this.#random.below(piecesMax)
+    while (position < bytes.length) {
+      const left = Math.min(bytes.length - position, pieceBytesMax)
+      const size = cuts-- > 0 ? 1 + this.#random.below(left) : left
+      pieces.push(bytes.subarray(position, position + size))
+      position += size
+    }
+    return pieces
+  }
+
+  corrupt(bytes: Uint8Array): Uint8Array {
+    if (this.#random.chance(this.corruptionRate))
+      bytes[this.#random.below(bytes.length)]! ^= 1 << this.#random.below(8)
+    return bytes
+  }
+
+  /** Tells the other end of `connection` that it is gone; lost if the link is cut. */
+  sendReset(connection: SimConnection): void {
+    const { peer } = connection
+    const from = connection.process.node
+    const to = peer.process.node
+    this.#simulation.schedule(this.drawLatency(from, to), `net reset ${from.name}>${to.name}`, () => {
+      if (!this.isCut(from.name, to.name)) peer.stop('connection reset by the peer')
+    })
+  }
+
+  forget(connection: SimConnection): void {
+    this.#connections.delete(connection)
+    for (const listening of this.#listening.values()) listening.open.delete(connection)
+  }
+
+  async #listen(
+    process: SimProcess,
+    clock: Clock,
+    options: ListenOptions,
+    accept: (connection: Connection) => void,
+  ): Promise<Listener> {
+    const port = options.port === 0 ? ++this.#lastPort : options.port
+    const address = `${process.node.name}:${port}`
+    if (this.#listening.has(address)) {
+      throw new NetworkError('NETWORK_ADDRESS_IN_USE', `Listened on ${address}: the address is in use`)
+    }
+    const listening: Listening = { process, clock, options, accept, open: new Set() }
+    if (process.isAlive) this.#listening.set(address, listening)
+    return {
+      host: options.host,
+      port,
+      get connectionCount() {
+        return listening.open.size
+      },
+      close: async () => {
+        if (this.#listening.get(address) === listening) this.#listening.delete(address)
+      },
+    }
+  }
+
+  #connect(process: SimProcess, clock: Clock, url: string, options: ConnectOptions): Promise<Connection> {
+    const match = /^(\w+):\/\/(\[[^\]]*\]|[^:/]+):(\d+)(?:\/.*)?$/.exec(url)
+    const transport = TRANSPORTS.get(match?.[1] ?? '')
+    if (match === null || transport === undefined) {
+      return Promise.reject(
+        new NetworkError(
+          'NETWORK_BAD_ADDRESS',
+          `Connected to ${url}: wanted tcp://host:port or ws://host:port`,
+        ),
+      )
+    }
+    const host = match[2]!
+    const name = LOOPBACK.has(host) ? process.node.name : host
+    return new Promise((resolve, reject) => {
+      let isOver = false
+      const finish = (act: () => void) => {
+        if (isOver) return
+        isOver = true
+        cancelTimer()
+        options.signal?.removeEventListener('abort', onAbort)
+        act()
+      }
+      const fail = (code: 'NETWORK_ABORTED' | 'NETWORK_TIMED_OUT' | 'NETWORK_UNREACHABLE', why: string) =>
+        finish(() => reject(new NetworkError(code, `Connected to ${url}: ${why}`)))
+      const onAbort = () => fail('NETWORK_ABORTED', 'given up by the caller')
+      const cancelTimer = clock.after(options.timeoutMs, () =>
+        fail('NETWORK_TIMED_OUT', `no answer within ${options.timeoutMs} ms`),
+      )
+      if (options.signal?.aborted === true) {
+        onAbort()
+        return
+      }
+      options.signal?.addEventListener('abort', onAbort, { once: true })
+      const { node } = process
+      const target = this.#simulation.findNode(name)
+      const latency = () => this.#random.between(...this.latencyMs)
+      this.#simulation.schedule(latency(), `net ${node.name}>${name} connect`, () => {
+        const isDeaf =
+          target === null || !target.hasPower || this.isCut(node.name, name) || this.isCut(name, node.name)
+        if (isOver || isDeaf) return // Then only time tells.
+        const listening = this.#listening.get(`${name}:${match[3]!}`)
+        const server =
+          listening === undefined ? null : this.#acceptAt(listening, process, clock, transport, options)
+        process.schedule(latency(), `net ${name}>${node.name} connected`, () => {
+          if (server === null)
+            fail('NETWORK_UNREACHABLE', 'nothing listens there, or it has all the connections it allows')
+          else if (isOver) server.peer.close('given up by the caller')
+          else finish(() => resolve(server.peer))
+        })
+      })
+    })
+  }
+
+  /** Makes both ends; null when the listener has all it allows. */
+  #acceptAt(
+    listening: Listening,
+    process: SimProcess,
+    clock: Clock,
+    transport: Transport,
+    options: ConnectOptions,
+  ): SimConnection | null {
+    const { limits, port } = listening.options
+    const fromNode = [...listening.open].filter((one) => one.peer.process.node === process.node).length
+    if (listening.open.size >= limits.connectionsMax || fromNode >= limits.connectionsPerAddressMax)
+      return null
+    const { clock: serverClock, process: serverProcess } = listening
+    const server = new SimConnection(
+      this,
+      serverProcess,
+      serverClock,
+      `${process.node.name}:${this.#lastConnectionId}`,
+      transport,
+      {
+        ...limits,
+        firstMessageByMs: serverClock.monotonicMs() + limits.handshakeMs,
+      },
+    )
+    const client = new SimConnection(this, process, clock, `${serverProcess.node.name}:${port}`, transport, {
+      ...options,
+      idleMs: Infinity,
+      messageMs: Infinity,
+      sendStallMs: Infinity,
+      firstMessageByMs: Infinity,
+    })
+    assert(server.id !== client.id, 'Each end has an id of its own')
+    client.joinTo(server)
+    server.joinTo(client)
+    this.#connections.add(server).add(client)
+    listening.open.add(server)
+    serverProcess.schedule(0, 'net accept', () => {
+      if (!server.isClosed) listening.accept(server)
+    })
+    return server
+  }
+}
+
+function linkName(from: string, to: string): string {
+  return `${from}>${to}`
 }

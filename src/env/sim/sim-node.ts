@@ -59,6 +59,7 @@ export class SimNode {
   #process: SimProcess
   #env: Env
   #isPaused = false
+  #hasPower = true
   #held: (() => void)[] = []
 
   constructor(simulation: Simulation, name: string) {
@@ -81,6 +82,11 @@ export class SimNode {
     return this.#process.isAlive
   }
 
+  /** Whether the machine's kernel answers, be the process up or not. */
+  get hasPower(): boolean {
+    return this.#hasPower
+  }
+
   get isPaused(): boolean {
     return this.#isPaused
   }
@@ -91,19 +97,20 @@ export class SimNode {
 
   /** kill -9: the process ends, its unsynced writes stay in the page cache (faults.md F-KILL). */
   crash(): void {
-    this.#die('crash')
+    this.#die('crash', true)
     this.disk.onProcessKilled()
   }
 
   /** Power is lost: of what was not synced, what the modes (default: seeded) say survives (faults.md F-PWR). */
   powerCut(modes: PowerCutModes = {}): void {
-    this.#die('power cut')
+    this.#die('power cut', false)
     this.disk.onPowerCut(modes)
   }
 
   /** Begins the next life and returns its ports. */
   restart(): Env {
     assert(!this.isUp, `Restarted ${this.name}: it is up`)
+    this.#hasPower = true
     this.#process = new SimProcess(this, this.#process.generation + 1)
     this.simulation.trace.add(this.simulation.nowMs, `${this.name}#${this.#process.generation} restart`)
     this.#env = this.#makeEnv()
@@ -133,22 +140,24 @@ export class SimNode {
     return Math.max(0, this.#turns.between(-TURN_MS_MAX, TURN_MS_MAX))
   }
 
-  #die(how: string): void {
+  #die(how: string, isKill: boolean): void {
     if (!this.#process.isAlive) return
     this.simulation.trace.add(this.simulation.nowMs, `${this.name}#${this.#process.generation} ${how}`)
     this.#process.isAlive = false
+    this.#hasPower = isKill
     this.#isPaused = false
     this.#held = []
-    this.simulation.network.onProcessDied(this.#process)
+    this.simulation.network.onProcessDied(this.#process, isKill)
   }
 
   #makeEnv(): Env {
     const process = this.#process
+    const clock = new SimClock(process, this.time)
     return {
-      clock: new SimClock(process, this.time),
+      clock,
       random: this.simulation.stream(`random of ${this.name}#${process.generation}`),
       files: new SimFileSystem(this.disk, process),
-      network: this.simulation.network.portFor(process),
+      network: this.simulation.network.portFor(process, clock),
       logger: namedLogger(process, this.simulation.logger),
     }
   }

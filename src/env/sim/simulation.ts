@@ -103,6 +103,10 @@ export class Simulation {
     return node
   }
 
+  findNode(name: string): SimNode | null {
+    return this.#nodes.get(name) ?? null
+  }
+
   /** The ports of the present life of a node. */
   env(name: string): Env {
     return this.node(name).env

@@ -1,0 +1,311 @@
+/**
+ * Both ends of a simulated connection, and the two byte streams between them.
+ *
+ * Messages become length-prefixed bytes by the code that production runs on TCP; the bytes are cut at seeded places, each
+ * piece arrives after a seeded delay, in order. A direction has a window: what the receiver has not read and what is
+ * on its way is at most that much, the rest waits at the sender and counts as its `bufferedBytes`. While a link is
+ * cut its pieces wait, as TCP's retransmission makes them, and come when it heals.
+ */
+import type { Connection, Transport } from '../network.ts'
+import { lengthPrefix, LengthPrefixDecoder } from '../length-prefix.ts'
+import type { Clock } from '../clock.ts'
+import type { SimNetwork } from './sim-network.ts'
+import type { SimProcess } from './sim-node.ts'
+
+/** About the kernel's buffers of a connection; small, so that back-pressure is common. */
+const WINDOW_BYTES = 64 * 1024
+/** Kept apart in time, so that the order within a connection never depends on a tie. */
+const MINIMAL_STEP_MS = 1e-6
+/** A peer that was told goodbye has this long to answer it, as with real sockets. */
+const GOODBYE_MS = 5_000
+/** A write is cut into at most this many pieces. */
+const PIECES_MAX = 8
+
+export interface SimConnectionLimits {
+  readonly messageBytesMax: number
+  readonly sendHighWaterBytes: number
+  readonly idleMs: number
+  readonly messageMs: number
+  readonly sendStallMs: number
+  readonly firstMessageByMs: number
+}
+
+/** What travels: bytes, or the end of the stream. */
+type Segment = Uint8Array | 'end'
+
+export class SimConnection implements Connection {
+  readonly id: number
+  readonly transport: Transport
+  readonly remote: string
+  readonly process: SimProcess
+  onMessage: (message: Uint8Array) => void = () => undefined
+  onDrain: () => void = () => undefined
+  onClose: (reason: string) => void = () => undefined
+
+  readonly #network: SimNetwork
+  readonly #clock: Clock
+  readonly #limits: SimConnectionLimits
+  readonly #decoder: LengthPrefixDecoder
+  #peer!: SimConnection
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  #isPaused = false
+  #isOverHighWater = false
+  // Sending: gathered in this turn -> waiting for the window -> on the way to the peer, in order.
+  #gathered: Uint8Array[] = []
+  #gatheredBytes = 0
+  #waiting: Segment[] = []
+  #waitingBytes = 0
+  #onWay: Segment[] = []
+  #onWayBytes = 0
+  #lastArrivalMs = 0
+  /** Pieces whose time came while the link was cut. */
+  #overdue = 0
+  // Receiving: arrived, not read.
+  #arrived: Segment[] = []
+  #arrivedBytes = 0
+  #isReadScheduled = false
+  #lastReceivedMs: number
+  #messageBegunMs: number | null = null
+  #hasHadMessage = false
+  #lastProgressMs: number
+
+  constructor(
+    network: SimNetwork,
+    process: SimProcess,
+    clock: Clock,
+    remote: string,
+    transport: Transport,
+    limits: SimConnectionLimits,
+  ) {
+    this.id = network.nextConnectionId()
+    this.#network = network
+    this.process = process
+    this.#clock = clock
+    this.remote = remote
+    this.transport = transport
+    this.#limits = limits
+    this.#decoder = new LengthPrefixDecoder(limits.messageBytesMax, (message) => this.#deliver(message))
+    this.#lastReceivedMs = clock.monotonicMs()
+    this.#lastProgressMs = this.#lastReceivedMs
+  }
+
+  joinTo(peer: SimConnection): void {
+    this.#peer = peer
+    this.#watch()
+  }
+
+  get peer(): SimConnection {
+    return this.#peer
+  }
+
+  get isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  get bufferedBytes(): number {
+    return this.#state === 'closed' ? 0 : this.#gatheredBytes + this.#waitingBytes
+  }
+
+  send(message: readonly Uint8Array[]): void {
+    if (this.#state !== 'open' || !this.process.isAlive) return
+    let bytes = 0
+    for (const piece of message) bytes += piece.length
+    if (this.#gathered.length === 0) this.#clock.endOfTurn(() => this.#flush())
+    this.#gathered.push(lengthPrefix(bytes), ...message)
+    this.#gatheredBytes += bytes
+    if (this.bufferedBytes > this.#limits.sendHighWaterBytes) this.#isOverHighWater = true
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.#lastReceivedMs = this.#clock.monotonicMs()
+    this.#readLater()
+  }
+
+  close(reason?: string): void {
+    if (!this.process.isAlive) return
+    if (reason !== undefined) {
+      this.#network.sendReset(this)
+      this.stop(reason)
+      return
+    }
+    if (this.#state !== 'open') return
+    this.#state = 'closing'
+    this.#decoder.stop()
+    this.#flush()
+    this.#waiting.push('end')
+    this.#pump()
+    this.#clock.after(GOODBYE_MS, () => this.stop('closed by this side'))
+    // What the peer still sends is read and dropped until it closes too.
+    this.#isPaused = false
+    this.#readLater()
+  }
+
+  /** The connection is over on this side: by a reset, a fault, or when both have said goodbye. */
+  stop(reason: string): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#decoder.stop()
+    this.#waiting = []
+    this.#arrived = []
+    this.#network.forget(this)
+    this.process.schedule(0, `net close ${reason}`, () => this.onClose(reason))
+  }
+
+  /** The link from this side to the peer works again. */
+  onLinkHealed(): void {
+    const overdue = this.#overdue
+    this.#overdue = 0
+    for (let count = 0; count < overdue; count++) this.#scheduleArrival(0)
+  }
+
+  #flush(): void {
+    const pieces = this.#gathered
+    if (pieces.length === 0) return
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    if (this.#state === 'closed') return
+    const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
+    let position = 0
+    for (const piece of pieces) {
+      bytes.set(piece, position)
+      position += piece.length
+    }
+    this.#waiting.push(...this.#network.cutInPieces(bytes, PIECES_MAX, WINDOW_BYTES))
+    this.#waitingBytes += bytes.length
+    this.#pump()
+  }
+
+  /** Sends as much as the window admits. */
+  #pump(): void {
+    let moved = false
+    while (this.#waiting.length > 0) {
+      const next = this.#waiting[0]!
+      const room = WINDOW_BYTES - this.#onWayBytes - this.#peer.#arrivedBytes
+      const size = next === 'end' ? 0 : next.length
+      if (size > room) break
+      this.#waiting.shift()
+      this.#waitingBytes -= size
+      this.#onWay.push(next)
+      this.#onWayBytes += size
+      this.#scheduleArrival(this.#network.drawLatency(this.process.node, this.#peer.process.node))
+      moved = true
+    }
+    if (moved || this.#waitingBytes === 0) this.#lastProgressMs = this.#clock.monotonicMs()
+    if (this.#isOverHighWater && this.bufferedBytes <= this.#limits.sendHighWaterBytes / 4) {
+      this.#isOverHighWater = false
+      this.process.schedule(0, 'net drain', () => {
+        if (this.#state === 'open') this.onDrain()
+      })
+    }
+  }
+
+  #scheduleArrival(delayMs: number): void {
+    const { simulation, name } = this.process.node
+    const atMs = Math.max(simulation.nowMs + delayMs, this.#lastArrivalMs + MINIMAL_STEP_MS)
+    this.#lastArrivalMs = atMs
+    const peerName = this.#peer.process.node.name
+    simulation.schedule(atMs - simulation.nowMs, `net ${name}>${peerName}`, () => this.#arrive())
+  }
+
+  /** The kernels' part: the process at the other end need not be running. */
+  #arrive(): void {
+    const { node } = this.process
+    const peer = this.#peer
+    if (this.#network.isCut(node.name, peer.process.node.name)) {
+      this.#overdue++
+      return
+    }
+    const segment = this.#onWay.shift()
+    if (segment === undefined) return
+    if (segment !== 'end') this.#onWayBytes -= segment.length
+    if (peer.isClosed || !peer.process.isAlive) {
+      // A machine that knows nothing of the connection answers with a reset; one without power does not answer.
+      if (peer.process.node.hasPower) this.#network.sendReset(peer)
+      return
+    }
+    peer.#arrived.push(segment === 'end' ? segment : this.#network.corrupt(segment))
+    if (segment !== 'end') peer.#arrivedBytes += segment.length
+    peer.#readLater()
+  }
+
+  #readLater(): void {
+    if (this.#isReadScheduled || this.#isPaused || this.#arrived.length === 0) return
+    this.#isReadScheduled = true
+    this.process.schedule(0, 'net readable', () => this.#read())
+  }
+
+  #read(): void {
+    this.#isReadScheduled = false
+    if (this.#isPaused || this.isClosed) return
+    const segment = this.#arrived.shift()
+    if (segment === 'end') {
+      this.#onPeerEnded()
+      return
+    }
+    if (segment === undefined) return
+    this.#arrivedBytes -= segment.length
+    const nowMs = this.#clock.monotonicMs()
+    this.#lastReceivedMs = nowMs
+    if (this.#state === 'open') {
+      const fault = this.#decoder.push(segment)
+      if (!this.#decoder.isMidMessage) this.#messageBegunMs = null
+      else this.#messageBegunMs ??= nowMs
+      if (fault !== null) this.close(fault)
+    }
+    this.#peer.#onWindowMoved()
+    this.#readLater()
+  }
+
+  /** The peer read something; told without delay, since only the sizes of buffers depend on it. */
+  #onWindowMoved(): void {
+    if (this.#state !== 'closed' && this.process.isAlive) this.#pump()
+  }
+
+  #onPeerEnded(): void {
+    if (this.#state === 'open') {
+      this.close()
+      // What did not fit into the window is dropped, and the peer, which has said its goodbye, is told so.
+      if (this.#waiting.length > 0) this.#network.sendReset(this)
+      this.stop('closed by the peer')
+    } else {
+      this.stop('closed by this side')
+    }
+  }
+
+  #deliver(message: Uint8Array): void {
+    this.#hasHadMessage = true
+    this.#messageBegunMs = null
+    this.onMessage(message)
+  }
+
+  /** The bounds in time, looked at now and then as the socket adapter's sweep does. */
+  #watch(): void {
+    const { idleMs, messageMs, sendStallMs, firstMessageByMs } = this.#limits
+    const untilFirstMs = this.#hasHadMessage ? Infinity : firstMessageByMs - this.#clock.monotonicMs()
+    const soonestMs = Math.min(idleMs, messageMs, sendStallMs, Math.max(0, untilFirstMs) + 1)
+    if (!Number.isFinite(soonestMs)) return
+    this.#clock.after(soonestMs / 2 + MINIMAL_STEP_MS, () => {
+      if (this.isClosed) return
+      const nowMs = this.#clock.monotonicMs()
+      if (this.#waitingBytes > 0 && nowMs - this.#lastProgressMs >= sendStallMs) {
+        this.close(`took nothing of what was sent for ${sendStallMs} ms`)
+      } else if (!this.#isPaused && !this.#hasHadMessage && nowMs >= firstMessageByMs) {
+        this.close('sent no whole message in time after connecting')
+      } else if (
+        !this.#isPaused &&
+        this.#messageBegunMs !== null &&
+        nowMs - this.#messageBegunMs >= messageMs
+      ) {
+        this.close(`began a message that was not whole within ${messageMs} ms`)
+      } else if (!this.#isPaused && nowMs - this.#lastReceivedMs >= idleMs) {
+        this.close(`was silent for ${idleMs} ms`)
+      }
+      if (!this.isClosed) this.#watch()
+    })
+  }
+}
