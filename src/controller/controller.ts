@@ -18,7 +18,7 @@
  * - After a failure of the quorum nothing is decided any more: the controller has resigned (faults.md MQ-4, MQ-12).
  */
 import { assert } from '../base/assert.ts'
-import type { Clock, Logger, Random } from '../env/index.ts'
+import type { Cancel, Clock, Logger, Random } from '../env/index.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
 import { ImageBuilder } from '../metadata/image-builder.ts'
 import type { ImageDelta } from '../metadata/image-delta.ts'
@@ -257,14 +257,16 @@ export class Controller {
   }
 
   /** Whether `committed` resolves within `timeoutMs`; rejects as it does. */
-  #settled(committed: Promise<number>, timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const cancel = this.#ports.clock.after(Math.max(timeoutMs, 0), () => resolve(false))
-      committed.then(
-        () => (cancel(), resolve(true)),
-        (error: unknown) => (cancel(), reject(error as Error)),
-      )
+  async #settled(committed: Promise<number>, timeoutMs: number): Promise<boolean> {
+    let cancel: Cancel = () => undefined
+    const tooLate = new Promise<boolean>((resolve) => {
+      cancel = this.#ports.clock.after(Math.max(timeoutMs, 0), () => resolve(false))
     })
+    try {
+      return await Promise.race([committed.then(() => true), tooLate])
+    } finally {
+      cancel()
+    }
   }
 
   #fail(error: QuorumError): void {

@@ -12,12 +12,10 @@ import type {
   BrokerImage,
   ClusterImage,
   ConfigResource,
-  ConfigResourceType,
   PartitionImage,
   TopicImage,
 } from './cluster-image.ts'
 import { BROKER_RESOURCE, resourceKey, TOPIC_RESOURCE } from './cluster-image.ts'
-import type { ConfigEntries } from './config-table.ts'
 import { FEATURES } from './features.ts'
 import { makeDelta } from './image-delta.ts'
 import type { ImageDelta } from './image-delta.ts'
@@ -71,27 +69,37 @@ export class ImageBuilder {
   replay(record: MetadataRecord): void {
     switch (record.kind) {
       case 'registerBroker':
-        return this.#registerBroker(record)
+        this.#registerBroker(record)
+        break
       case 'unregisterBroker':
-        return this.#unregisterBroker(record)
+        this.#unregisterBroker(record)
+        break
       case 'brokerRegistrationChange':
-        return this.#changeBroker(record)
+        this.#changeBroker(record)
+        break
       case 'topic':
-        return this.#createTopic(record)
+        this.#createTopic(record)
+        break
       case 'partition':
-        return this.#createPartition(record)
+        this.#createPartition(record)
+        break
       case 'partitionChange':
-        return this.#changePartition(record)
+        this.#changePartition(record)
+        break
       case 'removeTopic':
-        return this.#removeTopic(record)
+        this.#removeTopic(record)
+        break
       case 'config':
-        return this.#setConfig(record)
+        this.#setConfig(record)
+        break
       case 'featureLevel':
-        return this.#setFeature(record)
+        this.#setFeature(record)
+        break
       case 'producerIds':
-        return this.#takeProducerIds(record)
+        this.#takeProducerIds(record)
+        break
       case 'noOp':
-        return
+        break
       default:
         assertNever(record)
     }
@@ -234,7 +242,7 @@ export class ImageBuilder {
     if (resourceType !== TOPIC_RESOURCE && resourceType !== BROKER_RESOURCE) {
       throw invalid(`there are no settings of resource type ${resourceType}`)
     }
-    const resource: ConfigResource = { type: resourceType as ConfigResourceType, name: resourceName }
+    const resource: ConfigResource = { type: resourceType, name: resourceName }
     if (resource.type === TOPIC_RESOURCE && !this.#topicsByName.has(resource.name)) {
       throw invalid(`setting ${name} is for a topic that is not there`)
     }
@@ -290,7 +298,7 @@ export class ImageBuilder {
   #draftConfigs(key: string): Map<string, string> {
     let draft = this.#configDrafts.get(key)
     if (draft === undefined) {
-      draft = new Map(this.#configs.get(key) as ConfigEntries | undefined)
+      draft = new Map(this.#configs.get(key))
       this.#configDrafts.set(key, draft)
       this.#changedConfigs.add(key)
     }

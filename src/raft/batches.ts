@@ -12,16 +12,14 @@ import { ByteWriter } from '../bytes/byte-writer.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import { encodeMessage } from '../protocol/schema/codec.ts'
 import { array, int16, int32, int64, message, struct, uuid } from '../protocol/schema/fields.ts'
-import { attributesAt, isControl, recordCountAt, setAttributesAt } from '../records/batch-header.ts'
-import { BatchBuilder, sealCrc } from '../records/batch-builder.ts'
+import { attributesAt, isControl } from '../records/batch-header.ts'
+import { BatchBuilder } from '../records/batch-builder.ts'
+import { CodecSet } from '../records/compression/codec-set.ts'
+import { buildControlBatch, CONTROL_TYPES } from '../records/control-batch.ts'
 import { decodeRecords } from '../records/record-reader.ts'
 
-export const LEADER_CHANGE = 2
-export const SNAPSHOT_HEADER = 3
-export const SNAPSHOT_FOOTER = 4
-
-/** Attribute bit of a control batch. */
-const CONTROL_BIT = 0x20
+/** Batches of metadata are never compressed. */
+const NO_CODECS = new CodecSet()
 
 const voter = struct({ voterId: int32(), voterDirectoryId: uuid({ versions: '1+' }) })
 
@@ -55,43 +53,23 @@ export function leaderChangeBatch(leaderId: number, timestampMs: number): Uint8A
   const voters = [{ voterId: leaderId, voterDirectoryId: ZERO_UUID }]
   const writer = new ByteWriter()
   encodeMessage(LeaderChangeMessage, 0, { version: 0, leaderId, voters, grantingVoters: voters }, writer)
-  return controlBatch(LEADER_CHANGE, writer, timestampMs)
+  return controlBatch(CONTROL_TYPES.LEADER_CHANGE, writer, timestampMs)
 }
 
 export function snapshotHeaderBatch(timestampMs: number): Uint8Array {
   const writer = new ByteWriter()
   encodeMessage(SnapshotHeaderRecord, 0, { version: 0, lastContainedLogTimestamp: timestampMs }, writer)
-  return controlBatch(SNAPSHOT_HEADER, writer, timestampMs)
+  return controlBatch(CONTROL_TYPES.SNAPSHOT_HEADER, writer, timestampMs)
 }
 
 export function snapshotFooterBatch(timestampMs: number): Uint8Array {
   const writer = new ByteWriter()
   encodeMessage(SnapshotFooterRecord, 0, { version: 0 }, writer)
-  return controlBatch(SNAPSHOT_FOOTER, writer, timestampMs)
+  return controlBatch(CONTROL_TYPES.SNAPSHOT_FOOTER, writer, timestampMs)
 }
 
-function controlBatch(type: number, value: ByteWriter, timestampMs: number): Uint8Array {
-  const key = new Uint8Array([0, 0, 0, type])
-  const batch = dataBatchOf({ key, value: joined(value.finish()) }, timestampMs)
-  setAttributesAt(batch, 0, attributesAt(batch, 0) | CONTROL_BIT)
-  sealCrc(batch)
-  return batch
-}
-
-function dataBatchOf(record: { key: Uint8Array; value: Uint8Array }, timestampMs: number): Uint8Array {
-  const builder = new BatchBuilder()
-  builder.append({ ...record, timestamp: timestampMs })
-  return builder.seal()
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0))
-  let position = 0
-  for (const piece of pieces) {
-    bytes.set(piece, position)
-    position += piece.length
-  }
-  return bytes
+function controlBatch(type: number, writer: ByteWriter, timestampMs: number): Uint8Array {
+  return buildControlBatch({ type, value: joinBytes(writer.finish()), timestampMs })
 }
 
 /** What a batch of this log or a snapshot holds: records of a change, or one control record. */
@@ -107,7 +85,7 @@ export type BatchContent =
 export function readBatch(batch: Uint8Array): BatchContent {
   const records: Uint8Array[] = []
   const isControlBatch = isControl(attributesAt(batch, 0))
-  for (const record of decodeRecords(batch)) {
+  for (const record of decodeRecords(batch, NO_CODECS)) {
     const bytes = isControlBatch ? record.key : record.value
     if (bytes === null) throw new TypeError('Cannot read a metadata batch: a record has no content')
     records.push(bytes)
@@ -118,5 +96,14 @@ export function readBatch(batch: Uint8Array): BatchContent {
   return { kind: 'control', type: reader.int16() }
 }
 
-/** Records in the batch at `position`, as its header says. */
-export const recordCountOf = recordCountAt
+/** The pieces as one. @returns The piece itself when there is one. */
+export function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  if (pieces.length === 1) return pieces[0]!
+  const bytes = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0))
+  let position = 0
+  for (const piece of pieces) {
+    bytes.set(piece, position)
+    position += piece.length
+  }
+  return bytes
+}

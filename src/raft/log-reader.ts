@@ -9,7 +9,8 @@ import {
   leaderEpochAt,
   maxTimestampAt,
 } from '../records/batch-header.ts'
-import { readBatch } from './batches.ts'
+import { findBatchFault } from '../records/batch-validator.ts'
+import { joinBytes, readBatch } from './batches.ts'
 import { QuorumError } from './metadata-quorum.ts'
 import type { CommittedBatch } from './metadata-quorum.ts'
 
@@ -22,30 +23,31 @@ const noRecords: readonly Uint8Array[] = []
  * @throws {QuorumError} `QUORUM_LOG_CORRUPT` if a batch is missing, out of place or unreadable.
  */
 export function* committedBatches(slice: LogSlice, startOffset: number): IterableIterator<CommittedBatch> {
+  // The pieces of a slice are cut anywhere; this is the control plane, where a copy is cheaper than care.
+  const bytes = joinBytes(slice.chunks)
   let offset = startOffset
-  for (const chunk of slice.chunks) {
-    let position = 0
-    while (position < chunk.length) {
-      const size = batchSizeAt(chunk, position)
-      const batch = readAt(chunk, position, size, offset)
-      offset = batch.endOffset
-      position += size
-      yield batch
-    }
+  let position = 0
+  while (position < bytes.length) {
+    const batch = readAt(bytes, position, offset)
+    offset = batch.endOffset
+    position += batchSizeAt(bytes, position)
+    yield batch
   }
   if (offset === startOffset) throw corrupt(startOffset, 'the log holds no batch there')
 }
 
-function readAt(chunk: Uint8Array, position: number, size: number, offset: number): CommittedBatch {
-  const baseOffset = baseOffsetAt(chunk, position)
+function readAt(bytes: Uint8Array, position: number, offset: number): CommittedBatch {
+  const fault = findBatchFault(bytes, position, bytes.length - position)
+  if (fault !== null) throw corrupt(offset, fault)
+  const baseOffset = baseOffsetAt(bytes, position)
   if (baseOffset !== offset) throw corrupt(offset, `the next batch has base offset ${baseOffset}`)
   try {
-    const content = readBatch(chunk.subarray(position, position + size))
+    const content = readBatch(bytes.subarray(position, position + batchSizeAt(bytes, position)))
     return {
       baseOffset,
-      endOffset: lastOffsetAt(chunk, position) + 1,
-      epoch: leaderEpochAt(chunk, position),
-      timestampMs: maxTimestampAt(chunk, position),
+      endOffset: lastOffsetAt(bytes, position) + 1,
+      epoch: leaderEpochAt(bytes, position),
+      timestampMs: maxTimestampAt(bytes, position),
       records: content.kind === 'data' ? content.records : noRecords,
     }
   } catch (error) {

@@ -15,7 +15,7 @@
  */
 import { assert } from '../base/assert.ts'
 import { FileError } from '../env/index.ts'
-import { PartitionLog } from '../log/partition-log.ts'
+import type { PartitionLog } from '../log/partition-log.ts'
 import type { LogPorts } from '../log/log-config.ts'
 import { readBatchHeader } from '../records/batch-header.ts'
 import { dataBatch, leaderChangeBatch } from './batches.ts'

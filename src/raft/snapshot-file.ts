@@ -22,15 +22,9 @@ import {
   leaderEpochAt,
   recordCountAt,
 } from '../records/batch-header.ts'
-import { checkBatch } from '../records/batch-validator.ts'
-import {
-  dataBatch,
-  readBatch,
-  SNAPSHOT_FOOTER,
-  SNAPSHOT_HEADER,
-  snapshotFooterBatch,
-  snapshotHeaderBatch,
-} from './batches.ts'
+import { findBatchFault } from '../records/batch-validator.ts'
+import { CONTROL_TYPES } from '../records/control-batch.ts'
+import { dataBatch, readBatch, snapshotFooterBatch, snapshotHeaderBatch } from './batches.ts'
 import { QuorumError } from './metadata-quorum.ts'
 import type { QuorumSnapshot } from './metadata-quorum.ts'
 
@@ -135,7 +129,7 @@ export function parseSnapshot(bytes: Uint8Array, epoch: number, path: string): U
   let isWhole = false
   while (position < bytes.length) {
     if (isWhole) throw corrupt(path, position, `${bytes.length - position} bytes follow the footer`)
-    const fault = checkBatch(bytes, position, bytes.length - position)
+    const fault = findBatchFault(bytes, position, bytes.length - position)
     if (fault !== null) throw corrupt(path, position, fault)
     if (baseOffsetAt(bytes, position) !== offset || leaderEpochAt(bytes, position) !== epoch) {
       const found = `offset ${baseOffsetAt(bytes, position)} in epoch ${leaderEpochAt(bytes, position)}`
@@ -147,7 +141,7 @@ export function parseSnapshot(bytes: Uint8Array, epoch: number, path: string): U
       if (position === 0) throw corrupt(path, 0, 'it does not begin with a snapshot header')
       for (const record of content.records) records.push(record)
     } else {
-      const expected = position === 0 ? SNAPSHOT_HEADER : SNAPSHOT_FOOTER
+      const expected = position === 0 ? CONTROL_TYPES.SNAPSHOT_HEADER : CONTROL_TYPES.SNAPSHOT_FOOTER
       if (content.type !== expected)
         throw corrupt(path, position, `control record ${content.type}, expected ${expected}`)
       isWhole = position > 0
