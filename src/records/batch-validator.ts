@@ -114,9 +114,6 @@ export function findBatchFault(bytes: Uint8Array, position: number, available: n
   return findHeaderFault(bytes, position, available) ?? findCrcFault(bytes, position)
 }
 
-/** The name that contracts between modules use. */
-export const checkBatch = findBatchFault
-
 /** Compares the CRC field of a whole batch with the bytes it covers. */
 function findCrcFault(bytes: Uint8Array, position: number): string | null {
   const actual = crc32c(bytes, position + CRC_RANGE_START, position + batchSizeAt(bytes, position))

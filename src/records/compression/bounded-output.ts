@@ -89,10 +89,11 @@ export class BoundedOutput {
 }
 
 /** The error of every codec for output past its bound. */
-export function tooLarge(codec: string, sizeMax: number): RecordError {
+export function tooLarge(codec: string, sizeMax: number, options?: ErrorOptions): RecordError {
   return new RecordError(
     'RECORDS_TOO_LARGE',
     `Cannot inflate a ${codec} block: it holds more than ${sizeMax} bytes`,
+    options,
   )
 }
 

@@ -11,10 +11,10 @@ export interface NativeCodec {
   /**
    * Inflates all members or frames of `bytes`, holding no more than `sizeMax` bytes of output at any time.
    *
-   * @returns What came out, or null when it would be more than `sizeMax` bytes.
-   * @throws Anything, when the input is damaged; it becomes the cause of a `RecordError`.
+   * @throws {RangeError} When more than `sizeMax` bytes would come out.
+   * @throws {Error} When the input is damaged. Both become the cause of a `RecordError`.
    */
-  decompress(bytes: Uint8Array, sizeMax: number): Uint8Array | null
+  decompress(bytes: Uint8Array, sizeMax: number): Uint8Array
 }
 
 const codecs = new Map<'gzip' | 'zstd', NativeCodec>()
