@@ -1,6 +1,6 @@
 /**
  * Walks the records of an uncompressed batch without decoding them: is the framing sound, are the offsets those that
- * the header claims? About 20 ns a record, so the broker does it for short batches and where a topic needs it.
+ * the header claims? About 10 ns a record, so the broker does it for short batches and where a topic needs it.
  *
  *   record := length: varint | attributes: int8 | timestampDelta: varlong | offsetDelta: varint
  *             | keyLength: varint | key | valueLength: varint | value
