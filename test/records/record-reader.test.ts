@@ -80,6 +80,18 @@ describe('decodeRecords()', () => {
     ])
   })
 
+  it('refuses offsets within a batch that do not ascend', () => {
+    const empty: RecordInput = { key: null, value: null, timestamp: 0 }
+    const batch = buildBatch([empty, empty, empty])
+    const offsetDeltaPosition = (index: number) => BATCH_HEADER_BYTES + 7 * index + 3
+    for (const zigZag of [0, 1, 4]) {
+      const changed = batch.slice()
+      changed[offsetDeltaPosition(1)] = zigZag // 0, -1, 2: the first one's, below it, and the third one's
+      sealCrc(changed)
+      expect(read(changed)).toBe('RECORDS_RECORD_MALFORMED')
+    }
+  })
+
   it('reads an empty batch as no records, compressed or not', () => {
     for (const attributes of [0, 1, 4]) {
       const empty = buildBatch(SAMPLES).slice(0, BATCH_HEADER_BYTES)
