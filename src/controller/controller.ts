@@ -11,8 +11,8 @@
  * dropped with it and their commands are refused.
  *
  * Invariants:
- * - `#tip` is the fold of all records in the log, committed or not; its end is `quorum.logEndOffset` whenever a command
- *   is decided.
+ * - `#tip` is the fold of all records in the log, committed or not; a command is decided only while its end is
+ *   `quorum.logEndOffset`.
  * - A command that wrote nothing is answered only after everything it was decided on is committed: nobody hears of a
  *   change that may yet be undone.
  * - After a failure of the quorum nothing is decided any more: the controller has resigned (faults.md MQ-4, MQ-12).
@@ -57,6 +57,8 @@ const COMMAND_TIMEOUT_MS = 30_000
 
 /** Longest a client may make a command wait, in ms. */
 const COMMAND_TIMEOUT_MS_MAX = 300_000
+
+const STORAGE_FULL = 'The controller’s disk is full, nothing was changed'
 
 /** Decided, appended, not committed yet. */
 interface PendingChange {
@@ -192,10 +194,14 @@ export class Controller {
     if (this.#failure !== null || this.#quorum.leaderId !== this.#quorum.nodeId) {
       return concern.refuse(request, 'NOT_CONTROLLER', 'The controller has stopped')
     }
+    const image = this.#tip
+    if (image.endOffset !== this.#quorum.logEndOffset) {
+      // The quorum is undoing an append that found no room, and has not said yet how far.
+      return concern.refuse(request, 'KAFKA_STORAGE_ERROR', STORAGE_FULL)
+    }
     let response: R
     let committed: Promise<number> | undefined
     try {
-      const image = this.#tip
       const decision = concern.decide(request, {
         image,
         nextOffset: image.endOffset,
@@ -233,12 +239,7 @@ export class Controller {
 
   /** The image of everything in the log, committed or not. */
   get #tip(): ClusterImage {
-    const tip = this.#pending.at(-1)?.image ?? this.#loader.image
-    assert(
-      tip.endOffset === this.#quorum.logEndOffset,
-      `Decisions are made at the log's end ${this.#quorum.logEndOffset}, not at ${tip.endOffset}`,
-    )
-    return tip
+    return this.#pending.at(-1)?.image ?? this.#loader.image
   }
 
   /**
@@ -287,7 +288,7 @@ function refusalOf(error: unknown): { readonly name: ErrorName; readonly message
     case 'QUORUM_BUSY':
       return { name: 'REQUEST_TIMED_OUT', message: 'Too many changes wait to be committed' }
     case 'QUORUM_ROLLED_BACK':
-      return { name: 'KAFKA_STORAGE_ERROR', message: 'The controller’s disk is full, nothing was changed' }
+      return { name: 'KAFKA_STORAGE_ERROR', message: STORAGE_FULL }
     default:
       return { name: 'NOT_CONTROLLER', message: 'The controller stopped before the change was committed' }
   }

@@ -141,7 +141,7 @@ export function doubleConfig(options: Options & { min: number; max: number }): C
 }
 
 /** One word out of `words`. */
-export function wordConfig<W extends string>(
+export function wordConfig<const W extends string>(
   options: Options & { words: readonly W[] },
 ): ConfigDefinition<W> {
   return define(options, 'string', oneOf(options.words), (text) =>

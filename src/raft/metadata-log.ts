@@ -9,17 +9,18 @@ import type { LogConfig, LogPorts } from '../log/log-config.ts'
 import { PartitionLog } from '../log/partition-log.ts'
 import { QuorumError } from './metadata-quorum.ts'
 import type { QuorumSnapshot } from './metadata-quorum.ts'
+import { METADATA_TOPIC, readRecoveryPoint } from './recovery-point.ts'
 import { readQuorumState, writeQuorumState } from './quorum-state.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import { listSnapshots, readSnapshot, snapshotFileName } from './snapshot-file.ts'
 import type { SnapshotId } from './snapshot-file.ts'
 
-/** Kafka's topic, id and directory of the metadata log. */
-export const METADATA_TOPIC = '__cluster_metadata'
+/** Kafka's id and directory of the metadata log. */
 export const METADATA_TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAQ'
 export const METADATA_DIRECTORY = `${METADATA_TOPIC}-0`
 
-const SEGMENT_BYTES = 64 * 1024 * 1024
+/** The log is cut by whole segments; a batch larger than this gets one of its own. */
+const SEGMENT_BYTES = 16 * 1024 * 1024
 
 export interface OpenedMetadataLog {
   readonly log: PartitionLog
@@ -47,9 +48,9 @@ export async function openMetadataLog(
     partition: 0,
     topicId: METADATA_TOPIC_ID,
     config: logConfig(options.segmentBytes ?? SEGMENT_BYTES),
-    recoveryPoint: 0,
-    // The log was cut below the older of two snapshots, or not yet.
-    logStartOffset: snapshots[1]?.endOffset ?? 0,
+    recoveryPoint: await readRecoveryPoint(files, directory),
+    // The log begins where its files begin: no snapshot's name, which may be wrong, decides what is removed.
+    logStartOffset: 0,
     wasClosedCleanly: false,
   })
   try {
@@ -59,7 +60,7 @@ export async function openMetadataLog(
     }
     checkCover(directory, log, snapshots)
     const snapshot = await newestUsable(ports, directory, log.logStartOffset, snapshots)
-    const epoch = Math.max(state?.leaderEpoch ?? 0, log.latestEpoch ?? 0, snapshots[0]?.epoch ?? 0) + 1
+    const epoch = Math.max(state?.leaderEpoch ?? 0, log.latestEpoch, snapshots[0]?.epoch ?? 0) + 1
     await writeQuorumState(files, directory, {
       leaderId: options.nodeId,
       leaderEpoch: epoch,

@@ -23,6 +23,7 @@ import { committedBatches } from './log-reader.ts'
 import { METADATA_BATCH_BYTES_MAX, PENDING_APPENDS_MAX, QuorumError } from './metadata-quorum.ts'
 import type { MetadataQuorum, QuorumListener, QuorumSnapshot } from './metadata-quorum.ts'
 import { openMetadataLog } from './metadata-log.ts'
+import { RecoveryPoint } from './recovery-point.ts'
 import { listSnapshots, snapshotFileName, writeSnapshot } from './snapshot-file.ts'
 
 export interface SingleVoterOptions {
@@ -73,6 +74,7 @@ export class SingleVoterQuorum implements MetadataQuorum {
   #delivery: Promise<void> = Promise.resolve()
   #isDelivering = false
   #snapshotWork: Promise<void> | null = null
+  readonly #recoveryPoint: RecoveryPoint
 
   private constructor(
     ports: LogPorts,
@@ -85,6 +87,7 @@ export class SingleVoterQuorum implements MetadataQuorum {
     this.#log = opened.log
     this.#directory = opened.directory
     this.#snapshot = opened.snapshot
+    this.#recoveryPoint = new RecoveryPoint(ports, opened.directory)
     this.#nextOffset = opened.snapshot?.endOffset ?? 0
     this.#limits = {
       recordCount: options.snapshotRecordCount ?? SNAPSHOT_RECORD_COUNT,
@@ -128,7 +131,7 @@ export class SingleVoterQuorum implements MetadataQuorum {
 
   async append(leaderEpoch: number, records: readonly Uint8Array[]): Promise<number> {
     assert(records.length > 0, 'An append has at least one record')
-    if (this.#failure !== null) throw this.#failure
+    this.#throwIfFailed()
     if (this.#isClosed) throw new QuorumError('QUORUM_CLOSED', 'Cannot append metadata: the quorum is closed')
     if (leaderEpoch !== this.leaderEpoch) {
       const message = `Cannot append metadata: decided in epoch ${leaderEpoch}, now is epoch ${this.leaderEpoch}`
@@ -150,14 +153,14 @@ export class SingleVoterQuorum implements MetadataQuorum {
 
   async subscribe(listener: QuorumListener): Promise<void> {
     assert(this.#listener === null, 'The quorum has one listener, which passes on what others want to know')
-    if (this.#failure !== null) throw this.#failure
+    this.#throwIfFailed()
     const caughtUpOffset = this.#highWatermark
     if (this.#snapshot !== null) listener.onSnapshot(this.#snapshot)
     this.#snapshot = null
     this.#listener = listener
     while (this.#nextOffset < caughtUpOffset) {
       await this.#deliver()
-      if (this.#failure !== null) throw this.#failure
+      this.#throwIfFailed()
     }
   }
 
@@ -165,10 +168,19 @@ export class SingleVoterQuorum implements MetadataQuorum {
     if (this.#isClosed) return
     this.#isClosed = true
     await this.#snapshotWork
-    await this.#log.close()
+    try {
+      await this.#log.close()
+    } catch (error) {
+      this.#fail('its log could not be closed', error)
+    }
     await this.#delivery
+    await this.#recoveryPoint.close()
     const closed = new QuorumError('QUORUM_CLOSED', 'Cannot commit metadata: the quorum was closed')
     for (const waiter of this.#waiters.splice(0)) waiter.reject(closed)
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure !== null) throw this.#failure
   }
 
   /** Appends in this turn; the promise is of the commit. */
@@ -176,7 +188,8 @@ export class SingleVoterQuorum implements MetadataQuorum {
     const result = this.#log.appendAsLeader(batch, readBatchHeader(batch), this.leaderEpoch)
     if (result.kind === 'rejected') {
       const message = `Cannot append metadata: the log refused it with ${result.error}: ${result.message}`
-      return Promise.reject(new QuorumError('QUORUM_FAILED', message))
+      // A log that has not failed refuses for a while after its disk was full.
+      return Promise.reject(this.#failure ?? new QuorumError('QUORUM_ROLLED_BACK', message))
     }
     assert(result.kind === 'appended', 'Metadata has no producer, so no batch is a duplicate')
     const { lastOffset } = result
@@ -186,6 +199,7 @@ export class SingleVoterQuorum implements MetadataQuorum {
   #commit(durableEndOffset: number): void {
     assert(durableEndOffset >= this.#highWatermark, 'The high watermark never falls')
     this.#highWatermark = durableEndOffset
+    this.#recoveryPoint.advance(durableEndOffset)
     void this.#deliver()
   }
 
@@ -274,8 +288,8 @@ export class SingleVoterQuorum implements MetadataQuorum {
     } catch (error) {
       const isFull =
         error instanceof FileError && (error.code === 'FILE_NO_SPACE' || error.code === 'FILE_TOO_MANY_OPEN')
-      if (!isFull) return this.#fail('a snapshot could not be written', error)
-      logger.warn('Metadata snapshot was not written, the next one is tried later', { error })
+      if (isFull) logger.warn('Metadata snapshot was not written, the next one is tried later', { error })
+      else this.#fail('a snapshot could not be written', error)
     }
   }
 

@@ -24,8 +24,8 @@ export class FakeQuorum implements MetadataQuorum {
   #waiting: {
     baseOffset: number
     records: readonly Uint8Array[]
-    resolve(last: number): void
-    reject(e: unknown): void
+    resolve: (last: number) => void
+    reject: (error: unknown) => void
   }[] = []
 
   async append(leaderEpoch: number, records: readonly Uint8Array[]): Promise<number> {
