@@ -4,6 +4,8 @@
  * A value has every field. What the version does not carry is at its fallback, so decoding must give the value back as
  * it was.
  */
+/* eslint-disable @typescript-eslint/no-explicit-any, @typescript-eslint/no-unsafe-return, @typescript-eslint/no-unsafe-assignment,
+   @typescript-eslint/no-unsafe-member-access -- values of any message, whose types only the declarations know */
 import fc from 'fast-check'
 import { ZERO_UUID } from '../../src/bytes/uuid.ts'
 import type { Field, Kind, Message, Shape } from '../../src/protocol/schema/fields.ts'
@@ -16,7 +18,7 @@ import { hasVersion } from '../../src/protocol/schema/versions.ts'
 export type Style = 'fallbacks' | 'nulls' | 'minima' | 'maxima' | 'sample'
 export const STYLES: readonly Style[] = ['fallbacks', 'nulls', 'minima', 'maxima', 'sample']
 
-type Value = any // eslint-disable-line @typescript-eslint/no-explicit-any -- of any message
+type Value = any
 
 /** Long enough for a compact size of two bytes. */
 const LONG_TEXT = 'é'.repeat(100)

@@ -22,10 +22,17 @@ export function checkMessage(message: Message): void {
   if (flexible.first <= flexible.last && flexible.last < versions.last) {
     refuse(name, '', 'it stops being flexible')
   }
-  checkShape(message, message.shape, versions, '')
+  checkShape(message, message.shape, versions, '', false)
 }
 
-function checkShape(message: Message, shape: Shape, versions: VersionRange, path: string): void {
+/** @param isTagged - Whether the struct is, or is in, a tagged field. */
+function checkShape(
+  message: Message,
+  shape: Shape,
+  versions: VersionRange,
+  path: string,
+  isTagged: boolean,
+): void {
   const tags: number[] = []
   for (const [key, field] of Object.entries(shape)) {
     const here = path === '' ? key : `${path}.${key}`
@@ -46,7 +53,7 @@ function checkShape(message: Message, shape: Shape, versions: VersionRange, path
         refuse(message.name, here, 'it is tagged in versions that are not flexible')
     }
     checkFallback(message, field, here)
-    checkContent(message, field, own, here)
+    checkContent(message, field, own, here, isTagged || field.tag !== null)
   }
   tags.sort((a, b) => a - b)
   tags.forEach((tag, index) => {
@@ -55,9 +62,17 @@ function checkShape(message: Message, shape: Shape, versions: VersionRange, path
   })
 }
 
-function checkContent(message: Message, field: Field, versions: VersionRange, path: string): void {
+function checkContent(
+  message: Message,
+  field: Field,
+  versions: VersionRange,
+  path: string,
+  isTagged: boolean,
+): void {
+  // They leave as pieces of their own, and a tagged field is written to one piece behind its size.
+  if (field.kind === 'records' && isTagged) refuse(message.name, path, 'its records are in a tagged field')
   if (field.shape !== null) {
-    checkShape(message, field.shape, versions, path)
+    checkShape(message, field.shape, versions, path, isTagged)
   }
   if (field.items !== null) {
     const { items } = field
@@ -70,16 +85,13 @@ function checkContent(message: Message, field: Field, versions: VersionRange, pa
     ) {
       refuse(message.name, path, 'its items have options, which belong to the array')
     }
-    checkContent(message, items, versions, path)
+    checkContent(message, items, versions, path, isTagged)
     for (let version = versions.first; version <= versions.last; version++) {
       // The bound on counts rests on this: what has no bytes could be announced two thousand million times.
       if (wireBytesMin(items, version, hasVersion(message.flexible, version)) === 0) {
         refuse(message.name, path, `its items take no bytes in version ${version}`)
       }
     }
-  }
-  if (field.kind === 'records' && path.includes('.') === false && field.tag !== null) {
-    refuse(message.name, path, 'records cannot be tagged')
   }
 }
 

@@ -17,6 +17,7 @@
  * - 64-bit integers are safe integers; decoding one beyond that throws.
  * - `bytes` and `records` decode to views of the frame.
  */
+/* eslint-disable @typescript-eslint/no-explicit-any -- a field of any type; `unknown` would not take its place in both directions */
 import type { ByteReader } from '../../bytes/byte-reader.ts'
 import type { ByteWriter } from '../../bytes/byte-writer.ts'
 import { checkMessage } from './check.ts'
@@ -93,7 +94,7 @@ function field(
 
 const declare =
   <Out, In = Out>(kind: Kind, zero: Out) =>
-  <const O extends Options<Out> = {}>(options?: O): Made<Out, In, O> =>
+  <const O extends Options<Out> = Options<Out>>(options?: O): Made<Out, In, O> =>
     field(kind, zero, options ?? {}, null, null) as Made<Out, In, O>
 
 const NO_BYTES = new Uint8Array(0)
@@ -117,13 +118,13 @@ export const bytes = declare<Uint8Array>('bytes', NO_BYTES)
 /** Record batches, opaque here. They may be sent in pieces, which leave as they are, without being joined. */
 export const records = declare<Uint8Array, Uint8Array | readonly Uint8Array[]>('records', NO_BYTES)
 
-export const struct = <const S extends Shape, const O extends Options<never> = {}>(
+export const struct = <const S extends Shape, const O extends Options<never> = Options<never>>(
   shape: S,
   options?: O,
 ): Made<Decoded<S>, Encodable<S>, O> =>
   field('struct', undefined, options ?? {}, shape, null) as Made<Decoded<S>, Encodable<S>, O>
 
-export const array = <F extends Field, const O extends Options<readonly never[]> = {}>(
+export const array = <F extends Field, const O extends Options<readonly never[]> = Options<readonly never[]>>(
   items: F,
   options?: O,
 ): Made<DecodedOf<F>[], readonly EncodableOf<F>[], O> =>
@@ -167,7 +168,7 @@ export function message<const S extends Shape>(
   return declared
 }
 
-type DecodedOf<F> = F extends Field<infer Out, any> ? Out : never
+type DecodedOf<F> = F extends Field<infer Out> ? Out : never
 type EncodableOf<F> = F extends Field<any, infer In> ? In : never
 type Decoded<S extends Shape> = { -readonly [K in keyof S]: DecodedOf<S[K]> } & {}
 type Encodable<S extends Shape> = {

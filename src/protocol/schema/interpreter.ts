@@ -12,7 +12,7 @@ import { wireBytesMin } from './wire-size.ts'
 import * as wire from './wire.ts'
 
 type Read = (reader: ByteReader) => unknown
-type Write = (writer: ByteWriter, value: any) => void
+type Write = Codec['write']
 /** A field of a struct in one version, made ready. */
 interface Part extends Codec {
   readonly key: string
@@ -52,8 +52,8 @@ function structCodec(shape: Shape, context: Context): Codec {
       if (context.isFlexible) readTagged(reader, value, tagged)
       return value
     },
-    write: (writer, value) => {
-      if (value === null || typeof value !== 'object') throw refusal(context, 'a struct', 'is no object')
+    write: (writer, value: unknown) => {
+      if (!isObject(value)) throw refusal(context, 'a struct', 'is no object')
       for (const { key, field, isCarried, write } of parts) {
         const given: unknown = value[key]
         if (!isCarried) {
@@ -201,15 +201,17 @@ function fallbackOf(field: Field): unknown {
   return Object.fromEntries(Object.entries(field.shape!).map(([key, part]) => [key, fallbackOf(part)]))
 }
 
-function isFallback(field: Field, value: any): boolean {
+function isFallback(field: Field, value: unknown): boolean {
   const { fallback } = field
-  if (fallback === null || value === null) return fallback === value
-  if (field.kind === 'struct') {
-    return Object.entries(field.shape!).every(
-      ([key, part]) => value[key] === undefined || isFallback(part, value[key]),
-    )
-  }
-  return typeof fallback === 'object' ? value.length === 0 : value === fallback
+  if (fallback === null || !isObject(value)) return fallback === value
+  if (field.kind !== 'struct') return value['length'] === 0
+  return Object.entries(field.shape!).every(
+    ([key, part]) => value[key] === undefined || isFallback(part, value[key]),
+  )
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object'
 }
 
 function refusal(context: Context, what: string, why: string): EncodeError {

@@ -1,6 +1,6 @@
 /** Declarations that contradict themselves do not load. */
 import { describe, expect, test } from 'vitest'
-import { array, int32, message, string, struct } from '../../../src/protocol/schema/fields.ts'
+import { array, int32, message, records, string, struct } from '../../../src/protocol/schema/fields.ts'
 import type { Shape } from '../../../src/protocol/schema/fields.ts'
 import { hasVersion, isWithin, parseVersions } from '../../../src/protocol/schema/versions.ts'
 import type { Versions } from '../../../src/protocol/schema/versions.ts'
@@ -38,6 +38,11 @@ describe('a declaration is refused when', () => {
     ['an array is in an array', declare({ a: array(array(int32())) }), /array of arrays/],
     ['items have options', declare({ a: array(int32({ fallback: 1 })) }), /items have options/],
     ['items take no bytes', declare({ a: array(struct({})) }), /no bytes in version 0/],
+    [
+      'records are in a tagged field',
+      declare({ a: array(struct({ b: records() }), { versions: '2+', tag: 0 }) }),
+      /records are in a tagged field/,
+    ],
     ['a fault is nested', declare({ a: array(struct({ b: struct({ 'c d': int32() }) })) }), /a\.b\.c d/],
   ])('%s', (_, load, reason) => {
     expect(load).toThrow(SyntaxError)
