@@ -2,8 +2,18 @@
  * What every adapter of the network port promises, whatever it stands on: `src/env/network.ts` as claims.
  */
 import { describe, expect, test } from 'vitest'
-import type { Connection, ConnectOptions, ListenLimits, Listener, ListenOptions, Network } from '../../src/env/index.ts'
+import { WebSocket } from 'ws'
+import type {
+  Connection,
+  ConnectOptions,
+  ListenLimits,
+  Listener,
+  ListenOptions,
+  Network,
+} from '../../src/env/index.ts'
 import { NetworkError, silentLogger } from '../../src/env/index.ts'
+import { browserEnv } from '../../src/env/browser/browser-env.ts'
+import type { WebSocketConstructor } from '../../src/env/browser/browser-network.ts'
 import { InProcessNetwork } from '../../src/env/memory/in-process-network.ts'
 import { NodeClock } from '../../src/env/node/node-clock.ts'
 import { NodeNetwork } from '../../src/env/node/node-network.ts'
@@ -37,6 +47,14 @@ const subjects: Record<string, () => Subject> = {
   'node websocket': () => ({
     server: nodeNetwork(),
     client: nodeNetwork(),
+    host: '127.0.0.1',
+    url: (listener) => `ws://127.0.0.1:${listener.port}/`,
+    drive: (story) => story,
+    turns: realTurns,
+  }),
+  'browser to node': () => ({
+    server: nodeNetwork(),
+    client: browserEnv({ WebSocket: WebSocket as unknown as WebSocketConstructor }).network,
     host: '127.0.0.1',
     url: (listener) => `ws://127.0.0.1:${listener.port}/`,
     drive: (story) => story,
@@ -162,7 +180,10 @@ for (const [name, make] of Object.entries(subjects)) {
             const listener = await subject.server.listen(listenOptions(subject, options.limits), (server) =>
               accepted({ server, atServer: new Inbox(server) }),
             )
-            const client = await subject.client.connect(subject.url(listener), { ...CONNECT, ...options.connect })
+            const client = await subject.client.connect(subject.url(listener), {
+              ...CONNECT,
+              ...options.connect,
+            })
             const atClient = new Inbox(client)
             client.send([new Uint8Array([1])])
             const { server, atServer } = await arrival
@@ -178,19 +199,23 @@ for (const [name, make] of Object.entries(subjects)) {
         )
       })
 
-    pairTest('messages arrive whole, in order and once, both ways, in whatever pieces they were sent', async (pair) => {
-      const sizes = [1, 2, 100, 125, 126, 127, 1000, 5000, 65_535, 65_536, 300_000, 3, 1_000_000]
-      for (const size of sizes) {
-        const bytes = patterned(size, size)
-        pair.client.send([bytes.subarray(0, size >> 1), new Uint8Array(0), bytes.subarray(size >> 1)])
-        pair.server.send([bytes])
-      }
-      for (const inbox of [pair.atServer, pair.atClient]) {
-        const received = await inbox.count(sizes.length)
-        expect(received.map((message) => message.length)).toEqual(sizes)
-        for (const message of received) expect(equal(message, patterned(message.length, message.length))).toBe(true)
-      }
-    })
+    pairTest(
+      'messages arrive whole, in order and once, both ways, in whatever pieces they were sent',
+      async (pair) => {
+        const sizes = [1, 2, 100, 125, 126, 127, 1000, 5000, 65_535, 65_536, 300_000, 3, 1_000_000]
+        for (const size of sizes) {
+          const bytes = patterned(size, size)
+          pair.client.send([bytes.subarray(0, size >> 1), new Uint8Array(0), bytes.subarray(size >> 1)])
+          pair.server.send([bytes])
+        }
+        for (const inbox of [pair.atServer, pair.atClient]) {
+          const received = await inbox.count(sizes.length)
+          expect(received.map((message) => message.length)).toEqual(sizes)
+          for (const message of received)
+            expect(equal(message, patterned(message.length, message.length))).toBe(true)
+        }
+      },
+    )
 
     pairTest('many small messages of one turn and of many turns keep their order', async (pair) => {
       for (let index = 0; index < 3000; index++) {
@@ -201,14 +226,17 @@ for (const [name, make] of Object.entries(subjects)) {
       expect(received.every((message, index) => message[0]! * 256 + message[1]! === index)).toBe(true)
     })
 
-    pairTest('nothing is delivered inside send(), and a received message is the receiver’s own', async (pair) => {
-      const bytes = patterned(100)
-      pair.client.send([bytes])
-      expect(pair.atServer.messages).toHaveLength(0)
-      const [first] = await pair.atServer.count(1)
-      first!.fill(0)
-      expect(equal(bytes, patterned(100))).toBe(true)
-    })
+    pairTest(
+      'nothing is delivered inside send(), and a received message is the receiver’s own',
+      async (pair) => {
+        const bytes = patterned(100)
+        pair.client.send([bytes])
+        expect(pair.atServer.messages).toHaveLength(0)
+        const [first] = await pair.atServer.count(1)
+        first!.fill(0)
+        expect(equal(bytes, patterned(100))).toBe(true)
+      },
+    )
 
     pairTest('pause() stops delivery until resume(), which loses nothing', async (pair) => {
       pair.server.pause()
@@ -220,23 +248,26 @@ for (const [name, make] of Object.entries(subjects)) {
       expect(received.every((message, index) => equal(message, patterned(1000, index)))).toBe(true)
     })
 
-    pairTest('bufferedBytes grows while the peer takes nothing, onDrain comes once it has fallen (ND-3)', async (pair) => {
-      pair.server.pause()
-      const block = patterned(100_000)
-      let sent = 0
-      // Kernels buffer some MiB; past that the rest has to show here.
-      while (sent < 60_000_000 && pair.client.bufferedBytes < 1_000_000) {
-        pair.client.send([block])
-        sent += block.length
-        await pair.subject.turns(2)
-      }
-      expect(pair.client.bufferedBytes).toBeGreaterThanOrEqual(1_000_000)
-      const drainsBefore = pair.atClient.drains
-      pair.server.resume()
-      await pair.atServer.count(sent / block.length)
-      while (pair.atClient.drains === drainsBefore) await pair.subject.turns(1)
-      expect(pair.client.bufferedBytes).toBeLessThanOrEqual(CONNECT.sendHighWaterBytes / 4)
-    })
+    pairTest(
+      'bufferedBytes grows while the peer takes nothing, onDrain comes once it has fallen (ND-3)',
+      async (pair) => {
+        pair.server.pause()
+        const block = patterned(100_000)
+        let sent = 0
+        // Kernels buffer some MiB; past that the rest has to show here.
+        while (sent < 60_000_000 && pair.client.bufferedBytes < 1_000_000) {
+          pair.client.send([block])
+          sent += block.length
+          await pair.subject.turns(2)
+        }
+        expect(pair.client.bufferedBytes).toBeGreaterThanOrEqual(1_000_000)
+        const drainsBefore = pair.atClient.drains
+        pair.server.resume()
+        await pair.atServer.count(sent / block.length)
+        while (pair.atClient.drains === drainsBefore) await pair.subject.turns(1)
+        expect(pair.client.bufferedBytes).toBeLessThanOrEqual(CONNECT.sendHighWaterBytes / 4)
+      },
+    )
 
     pairTest('close() lets what was sent leave first', async (pair) => {
       for (let index = 0; index < 20; index++) pair.client.send([patterned(50_000, index)])
@@ -247,17 +278,20 @@ for (const [name, make] of Object.entries(subjects)) {
       expect(pair.atServer.messages).toHaveLength(20)
     })
 
-    pairTest('close() with a fault closes at once; onClose comes once on both sides, never inside', async (pair) => {
-      pair.server.close('sent nonsense')
-      pair.server.close('again')
-      pair.server.close()
-      expect(pair.atServer.isClosed).toBe(false)
-      expect(await pair.atServer.closed).toBe('sent nonsense')
-      await pair.atClient.closed
-      pair.client.send([patterned(10)])
-      pair.server.send([patterned(10)])
-      expect(pair.client.bufferedBytes).toBe(0)
-    })
+    pairTest(
+      'close() with a fault closes at once; onClose comes once on both sides, never inside',
+      async (pair) => {
+        pair.server.close('sent nonsense')
+        pair.server.close('again')
+        pair.server.close()
+        expect(pair.atServer.isClosed).toBe(false)
+        expect(await pair.atServer.closed).toBe('sent nonsense')
+        await pair.atClient.closed
+        pair.client.send([patterned(10)])
+        pair.server.send([patterned(10)])
+        expect(pair.client.bufferedBytes).toBe(0)
+      },
+    )
 
     pairTest('nothing is delivered after close(), not even from the same chunk', async (pair) => {
       let count = 0
@@ -323,7 +357,10 @@ for (const [name, make] of Object.entries(subjects)) {
         (async () => {
           const first = await subject.server.listen(listenOptions(subject), () => undefined)
           const same = { ...listenOptions(subject), port: first.port }
-          await refused(subject.server.listen(same, () => undefined), 'NETWORK_ADDRESS_IN_USE')
+          await refused(
+            subject.server.listen(same, () => undefined),
+            'NETWORK_ADDRESS_IN_USE',
+          )
           await first.close()
           const second = await subject.server.listen(same, () => undefined)
           await second.close()

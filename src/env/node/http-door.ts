@@ -22,6 +22,7 @@ import { receiverOptions, SUBPROTOCOL } from './websocket-connection.ts'
 /** Bounds for the head of a request (faults.md X15): browsers stay below 4 KiB and 30 headers. */
 const HEAD_BYTES_MAX = 16 * 1024
 const HEADERS_MAX = 100
+const TOO_MANY_HEADERS = '431 Request Header Fields Too Large'
 
 export interface HttpDoor {
   /** Takes over a socket with what was read from it. */
@@ -39,7 +40,7 @@ export function openHttpDoor(
     { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: handshakeMs, requestTimeout: handshakeMs },
     (request, response) => void answer(request, response, options, logger),
   )
-  server.maxHeadersCount = HEADERS_MAX
+  server.maxHeadersCount = HEADERS_MAX + 1 // Node drops those above without a word; one more shows that there are.
   // What is malformed or too large gets Node's own short answer, and no more.
   server.on('clientError', (error, socket) => {
     const status =
@@ -74,12 +75,17 @@ export function openHttpDoor(
 
 /** The status line an upgrade is refused with, or null when it is welcome. */
 function refusalOf(request: IncomingMessage, options: ListenOptions): string | null {
+  if (hasTooManyHeaders(request)) return TOO_MANY_HEADERS
   if (!options.protocols.includes('kafka')) return '404 Not Found'
   const { origin } = request.headers
   const isWelcome = origin === undefined || options.origins.includes('*') || options.origins.includes(origin)
   if (!isWelcome) return '403 Forbidden'
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
   return offered.includes(SUBPROTOCOL) ? null : '400 Subprotocol kafka Required'
+}
+
+function hasTooManyHeaders(request: IncomingMessage): boolean {
+  return request.rawHeaders.length / 2 > HEADERS_MAX
 }
 
 async function answer(
@@ -91,7 +97,8 @@ async function answer(
   response.shouldKeepAlive = false
   let answered: HttpResponse = { status: 404, headers: {}, body: '' }
   try {
-    if (options.http !== undefined) answered = await options.http(toRequest(request))
+    if (hasTooManyHeaders(request)) answered = { status: 431, headers: {}, body: '' }
+    else if (options.http !== undefined) answered = await options.http(toRequest(request))
   } catch (error) {
     logger.error('Answered an HTTP request: its handler failed', { error: error as Error })
     answered = { status: 500, headers: {}, body: '' }
