@@ -1,5 +1,6 @@
 /** docs/configuration.md lists exactly the settings that the code defines; UPDATE_DOCS=1 writes it anew. */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { format, resolveConfig } from 'prettier'
 import { expect, it } from 'vitest'
 import { brokerTable } from '../../src/broker/broker-config.ts'
 import type { ConfigDefinition } from '../../src/metadata/config-table.ts'
@@ -47,14 +48,18 @@ function table(
   ].join('\n')
 }
 
-it('docs/configuration.md is what the definitions say', () => {
+it('docs/configuration.md is what the definitions say', async () => {
   const topics = table(topicConfigs.definitions, 'broker key', ({ synonyms }) =>
     synonyms.map(({ name }) => `\`${name}\``).join(', '),
   )
   const brokers = table(brokerTable.definitions, 'changes', ({ update }) =>
     update === 'dynamic' ? 'while it runs' : 'at a restart',
   )
-  const text = `${INTRODUCTION}## Topics\n\n${topics}\n## Brokers\n\n${brokers}`
+  const style = await resolveConfig(PATH)
+  const text = await format(`${INTRODUCTION}## Topics\n\n${topics}\n## Brokers\n\n${brokers}`, {
+    ...style,
+    parser: 'markdown',
+  })
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(PATH, text)
   expect(readFileSync(PATH, 'utf8')).toBe(text)
 })
