@@ -1,0 +1,36 @@
+/**
+ * Do bytes that a leader sent continue a follower's log? They came over a network, so everything is checked again: CRCs
+ * (docs/faults.md NW-3), offsets that join up (RP-19), and epochs that never fall (R5). Data plane: one pass.
+ */
+import { baseOffsetAt, batchSizeAt, lastOffsetAt, leaderEpochAt } from '../records/batch-header.ts'
+import { findBatchFault } from '../records/batch-validator.ts'
+
+/**
+ * @param logEndOffset - Where the first batch must begin.
+ * @param latestEpoch - The log's latest leader epoch.
+ * @param mayHaveGaps - The topic is compacted: offsets may jump ahead.
+ * @returns What is wrong, or null for whole batches to the last byte.
+ */
+export function findFetchedFault(
+  batches: Uint8Array,
+  logEndOffset: number,
+  latestEpoch: number,
+  mayHaveGaps: boolean,
+): string | null {
+  let expected = logEndOffset
+  let epoch = latestEpoch
+  for (let at = 0; at < batches.length; at += batchSizeAt(batches, at)) {
+    const fault = findBatchFault(batches, at, batches.length - at)
+    if (fault !== null) return `byte ${at}: ${fault}`
+    const baseOffset = baseOffsetAt(batches, at)
+    if (baseOffset < expected || (baseOffset > expected && !mayHaveGaps)) {
+      return `byte ${at}: base offset is ${baseOffset}, wanted ${expected}`
+    }
+    if (leaderEpochAt(batches, at) < epoch) {
+      return `byte ${at}: leader epoch is ${leaderEpochAt(batches, at)}, wanted ${epoch} or more`
+    }
+    epoch = leaderEpochAt(batches, at)
+    expected = lastOffsetAt(batches, at) + 1
+  }
+  return null
+}
