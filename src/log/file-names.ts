@@ -3,6 +3,7 @@
  *
  *   <topic>-<partition>/                      one log
  *   <topic>-<partition>.<32 hex>-delete/      a deleted log on its way out
+ *   <topic>-<partition>.<32 hex>-stray/       a log that no topic of the cluster claims
  *     <20 digits>.log .index .timeindex       a segment; the digits are its base offset
  *     <20 digits>.snapshot                    producer state of all below that offset
  *     *.tmp                                   an atomic write that never ended; `.deleted`, `.cleaned`, `.swap`: Kafka's leftovers
@@ -17,6 +18,7 @@ export const TIME_INDEX_SUFFIX = '.timeindex'
 export const SNAPSHOT_SUFFIX = '.snapshot'
 export const TEMPORARY_SUFFIX = '.tmp'
 export const DELETED_DIRECTORY_SUFFIX = '-delete'
+export const STRAY_DIRECTORY_SUFFIX = '-stray'
 
 export const EPOCH_CHECKPOINT = 'leader-epoch-checkpoint'
 export const PARTITION_METADATA = 'partition.metadata'
@@ -76,6 +78,12 @@ export function parseLogDirectoryName(
 /** @param unique - 32 hex digits that no other deletion of this name had. */
 export function deletedDirectoryName(topic: string, partition: number, unique: string): string {
   const tail = `-${partition}.${unique}${DELETED_DIRECTORY_SUFFIX}`
+  return topic.slice(0, NAME_LENGTH_MAX - tail.length) + tail
+}
+
+/** A log that no topic claims, kept for an operator. @param unique - As for `deletedDirectoryName`. */
+export function strayDirectoryName(topic: string, partition: number, unique: string): string {
+  const tail = `-${partition}.${unique}${STRAY_DIRECTORY_SUFFIX}`
   return topic.slice(0, NAME_LENGTH_MAX - tail.length) + tail
 }
 

@@ -1,0 +1,165 @@
+/**
+ * A data directory as a whole: whose it is, and the marks it keeps for all its logs.
+ *
+ * Invariants:
+ * - One process at a time: the lock is taken before anything is read, and given back last.
+ * - `meta.properties` names cluster, node and directory; a mismatch stops the start before anything is written (ST-14).
+ * - The clean-shutdown mark is removed, for good, before the first write to any log (ST-13). So a mark that is there says
+ *   that the checkpoints beside it were written last of all.
+ * - A checkpoint that cannot be read counts as missing: logs are then checked from their start (D5).
+ *
+ * Control plane.
+ */
+import type { FileSystem, Logger, Random } from '../env/index.ts'
+import { readWhole, writeAtomically } from './atomic-file.ts'
+import { formatOffsetCheckpoint, type OffsetCheckpoint, parseOffsetCheckpoint } from './checkpoint-file.ts'
+import {
+  CLEAN_SHUTDOWN,
+  HIGH_WATERMARK_CHECKPOINT,
+  LOG_START_CHECKPOINT,
+  META_PROPERTIES,
+  RECOVERY_POINT_CHECKPOINT,
+  TEMPORARY_SUFFIX,
+} from './file-names.ts'
+import { LogError } from './log-error.ts'
+import { formatMetaProperties, type MetaProperties, parseMetaProperties } from './meta-properties.ts'
+
+export interface LogDirectoryPorts {
+  readonly files: FileSystem
+  readonly logger: Logger
+  readonly random: Random
+}
+
+/** An offset of one log, for a checkpoint. */
+export interface OffsetEntry {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+export type CheckpointName =
+  typeof RECOVERY_POINT_CHECKPOINT | typeof LOG_START_CHECKPOINT | typeof HIGH_WATERMARK_CHECKPOINT
+
+/** What `.kafka_cleanshutdown` holds: Kafka writes the broker epoch, and -1 for none. */
+const CLEAN_MARK = new TextEncoder().encode('{"version":0,"brokerEpoch":-1}')
+
+export class LogDirectory {
+  readonly path: string
+  /** The node stopped by `close` last time. */
+  readonly wasClosedCleanly: boolean
+  readonly #files: FileSystem
+  readonly #lock: { release(): Promise<void> }
+  readonly #meta: MetaProperties & { readonly clusterId: string }
+
+  private constructor(
+    files: FileSystem,
+    path: string,
+    lock: { release(): Promise<void> },
+    meta: MetaProperties & { readonly clusterId: string },
+    wasClosedCleanly: boolean,
+  ) {
+    this.#files = files
+    this.path = path
+    this.#lock = lock
+    this.#meta = meta
+    this.wasClosedCleanly = wasClosedCleanly
+  }
+
+  /**
+   * Takes possession of a data directory; an empty or missing one becomes this node's.
+   *
+   * @param clusterId - Null when nobody has said: the directory's own, and a new one for a new directory.
+   * @throws {LogError} `LOG_DIRECTORY_MISMATCH`. @throws {FileError} `FILE_LOCKED` and what the port throws.
+   */
+  static async open(
+    ports: LogDirectoryPorts,
+    options: { readonly path: string; readonly clusterId: string | null; readonly nodeId: number },
+  ): Promise<LogDirectory> {
+    const { files } = ports
+    const { path } = options
+    if ((await files.stat(path)) === null) {
+      await files.makeDirectory(path)
+      await files.syncDirectory(path.slice(0, Math.max(1, path.lastIndexOf('/'))))
+    }
+    const lock = await files.lock(path)
+    try {
+      const meta = await claim(ports, options)
+      const wasClosedCleanly = (await files.stat(`${path}/${CLEAN_SHUTDOWN}`)) !== null
+      await files.remove(`${path}/${CLEAN_SHUTDOWN}`)
+      for (const name of await files.list(path)) {
+        if (name.endsWith(TEMPORARY_SUFFIX)) await files.remove(`${path}/${name}`)
+      }
+      await files.syncDirectory(path)
+      return new LogDirectory(files, path, lock, meta, wasClosedCleanly)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  get clusterId(): string {
+    return this.#meta.clusterId
+  }
+
+  get directoryId(): string {
+    return this.#meta.directoryId
+  }
+
+  /** The offsets in a checkpoint; none when it is missing or damaged. */
+  async readCheckpoint(name: CheckpointName): Promise<OffsetCheckpoint> {
+    const content = await readWhole(this.#files, `${this.path}/${name}`)
+    return (content && parseOffsetCheckpoint(content)) ?? new Map<string, number>()
+  }
+
+  async writeCheckpoint(name: CheckpointName, entries: Iterable<OffsetEntry>): Promise<void> {
+    await writeAtomically(this.#files, this.path, name, formatOffsetCheckpoint(entries))
+  }
+
+  /** Says that all logs are closed and the checkpoints final. Nothing may be written after it. */
+  async markClean(): Promise<void> {
+    await writeAtomically(this.#files, this.path, CLEAN_SHUTDOWN, CLEAN_MARK)
+  }
+
+  async release(): Promise<void> {
+    await this.#lock.release()
+  }
+}
+
+async function claim(
+  { files, random }: LogDirectoryPorts,
+  {
+    path,
+    clusterId,
+    nodeId,
+  }: { readonly path: string; readonly clusterId: string | null; readonly nodeId: number },
+): Promise<MetaProperties & { readonly clusterId: string }> {
+  const content = await readWhole(files, `${path}/${META_PROPERTIES}`)
+  const found = content && parseMetaProperties(content)
+  if (content !== null && found === null) {
+    throw new LogError(
+      'LOG_DIRECTORY_MISMATCH',
+      `Opened the data directory ${path}: its ${META_PROPERTIES} cannot be read, so nobody knows whose data it is`,
+    )
+  }
+  if (found !== null && found.nodeId !== nodeId) throw mismatch(path, 'node', found.nodeId, nodeId)
+  const foundClusterId = found?.clusterId ?? null
+  if (foundClusterId !== null && clusterId !== null && foundClusterId !== clusterId) {
+    throw mismatch(path, 'cluster', foundClusterId, clusterId)
+  }
+  const meta = {
+    clusterId: foundClusterId ?? clusterId ?? random.uuid(),
+    nodeId,
+    directoryId: found?.directoryId ?? random.uuid(),
+  }
+  if (found?.directoryId !== meta.directoryId || found.clusterId !== meta.clusterId) {
+    await writeAtomically(files, path, META_PROPERTIES, formatMetaProperties(meta))
+  }
+  return meta
+}
+
+function mismatch(path: string, what: string, found: string | number, wanted: string | number): LogError {
+  return new LogError(
+    'LOG_DIRECTORY_MISMATCH',
+    `Opened the data directory ${path}: it belongs to ${what} ${found}, and this is ${what} ${wanted}`,
+  )
+}

@@ -1,0 +1,467 @@
+/**
+ * All logs of one data directory: opening, creating, deleting, and the periodic work on them.
+ *
+ * Invariants:
+ * - A log is found under its topic and partition, and in one directory named after both.
+ * - The checkpoints on disk never say more than the logs do (docs/faults.md D6): a log lowers its mark on disk before it
+ *   cuts, and raises it after what it stands for is synced. Writes of one checkpoint file run one at a time; a
+ *   write takes the values of the moment it begins, so those who wait for one share it.
+ * - A log that is corrupt does not keep the others from opening. It is set down in `quarantined`, untouched (D3).
+ * - The clean mark is written only if every log closed well, after the checkpoints.
+ *
+ * Topics of durability `memory` live on a file system in memory, and go with the process. Control plane.
+ */
+import { SerialQueue } from '../base/serial-queue.ts'
+import type { Cancel, FileSystem, Random } from '../env/index.ts'
+import { type OffsetCheckpoint, partitionKey } from './checkpoint-file.ts'
+import {
+  deletedDirectoryName,
+  HIGH_WATERMARK_CHECKPOINT,
+  isDeletedDirectoryName,
+  LOG_START_CHECKPOINT,
+  logDirectoryName,
+  parseLogDirectoryName,
+  RECOVERY_POINT_CHECKPOINT,
+  strayDirectoryName,
+} from './file-names.ts'
+import { FilePool } from './file-pool.ts'
+import { DEFAULT_LOG_CONFIG, type LogConfig, type LogPorts } from './log-config.ts'
+import { type CheckpointName, LogDirectory } from './log-directory.ts'
+import { LogError } from './log-error.ts'
+import type { LogShared } from './log-options.ts'
+import { PartitionLog } from './partition-log.ts'
+import { readTopicId } from './partition-metadata.ts'
+import { removeTree } from './remove-tree.ts'
+import { RetentionClock } from './retention-clock.ts'
+import { TailCacheBudget } from './tail-cache.ts'
+
+export interface LogManagerPorts extends LogPorts {
+  readonly random: Random
+}
+
+export interface LogManagerOptions {
+  /** Absolute path of the data directory. */
+  readonly directory: string
+  readonly nodeId: number
+  /** Null or absent: the directory's own, and a new one for a new directory. */
+  readonly clusterId?: string | null
+  /** Where logs of durability `memory` live. */
+  readonly memoryFiles: FileSystem
+  /** Configuration of a log that is there when the directory is opened, until `updateConfig`. */
+  readonly configFor?: (topic: string) => LogConfig
+  /** Offset below which a log is committed: retention stops there. Default: its durable end. */
+  readonly highWatermarkOf?: (log: PartitionLog) => number
+  /** Bytes of written batches that all logs together keep in memory. */
+  readonly tailCacheBytes?: number
+  readonly retentionCheckMs?: number
+  readonly checkpointMs?: number
+}
+
+/** Logs opened or closed at a time: enough to keep a disk busy, few enough for its queue. */
+const PARALLEL_MAX = 16
+
+/** Handles of cold segments and indexes kept open. */
+const OPEN_FILES_MAX = 512
+
+const TAIL_CACHE_BYTES = 128 * 2 ** 20
+const RETENTION_CHECK_MS = 300_000
+const CHECKPOINT_MS = 60_000
+const PRODUCER_EXPIRY_MS = 600_000
+
+/** Creations, deletions and checkpoint writes that may wait for one another. */
+const QUEUE_WAITING_MAX = 100_000
+
+/** Owned by the metadata quorum, which opens it itself. */
+const METADATA_TOPIC = '__cluster_metadata'
+
+export class LogManager {
+  readonly #ports: LogManagerPorts
+  readonly #options: LogManagerOptions
+  readonly #home: LogDirectory
+  readonly #shared: LogShared
+  readonly #memoryShared: LogShared
+  readonly #logs = new Map<string, PartitionLog>()
+  readonly #quarantined = new Map<string, LogError>()
+  readonly #retentionClock: RetentionClock
+  /** Creations and deletions, so that a name is never both at once. */
+  readonly #changes = new SerialQueue(QUEUE_WAITING_MAX)
+  readonly #saves = new Map<CheckpointName, { running: Promise<void> | null; next: Promise<void> | null }>()
+  readonly #highWatermarks: OffsetCheckpoint
+  readonly #timers = new Set<Cancel>()
+  #isClosed = false
+
+  private constructor(
+    ports: LogManagerPorts,
+    options: LogManagerOptions,
+    home: LogDirectory,
+    highWatermarks: OffsetCheckpoint,
+  ) {
+    this.#ports = ports
+    this.#options = options
+    this.#home = home
+    this.#highWatermarks = highWatermarks
+    const cacheBudget = new TailCacheBudget(options.tailCacheBytes ?? TAIL_CACHE_BYTES)
+    this.#shared = { pool: new FilePool(ports.files, OPEN_FILES_MAX), cacheBudget }
+    this.#memoryShared = { pool: new FilePool(options.memoryFiles, OPEN_FILES_MAX), cacheBudget }
+    this.#retentionClock = new RetentionClock(ports.clock)
+  }
+
+  /**
+   * Takes possession of a data directory and opens every log in it.
+   *
+   * @throws {LogError} `LOG_DIRECTORY_MISMATCH`. @throws {FileError} `FILE_LOCKED`, and what the port throws.
+   */
+  static async open(ports: LogManagerPorts, options: LogManagerOptions): Promise<LogManager> {
+    const { directory: path, nodeId } = options
+    const home = await LogDirectory.open(ports, { path, nodeId, clusterId: options.clusterId ?? null })
+    try {
+      const manager = new LogManager(
+        ports,
+        options,
+        home,
+        await home.readCheckpoint(HIGH_WATERMARK_CHECKPOINT),
+      )
+      await manager.#openAll()
+      return manager
+    } catch (error) {
+      await home.release()
+      throw error
+    }
+  }
+
+  /** Absolute path of the data directory. */
+  get directory(): string {
+    return this.#home.path
+  }
+
+  get directoryId(): string {
+    return this.#home.directoryId
+  }
+
+  get clusterId(): string {
+    return this.#home.clusterId
+  }
+
+  /** Whether the last stop was clean: what a broker tells the controller of its unflushed past. */
+  get wasClosedCleanly(): boolean {
+    return this.#home.wasClosedCleanly
+  }
+
+  /** Logs that could not be opened, by the names of their directories. Their files are as they were found. */
+  get quarantined(): ReadonlyMap<string, LogError> {
+    return this.#quarantined
+  }
+
+  get(topic: string, partition: number): PartitionLog | undefined {
+    return this.#logs.get(partitionKey(topic, partition))
+  }
+
+  /** All logs, in no order that means anything; a copy, so that logs may come and go meanwhile. */
+  logs(): PartitionLog[] {
+    return [...this.#logs.values()]
+  }
+
+  /** The high watermark that the log had when it was last written down, or 0: a lower bound (D6). */
+  checkpointedHighWatermark(topic: string, partition: number): number {
+    return this.#highWatermarks.get(partitionKey(topic, partition)) ?? 0
+  }
+
+  /** Size and free space of the volume, in bytes. */
+  space(): Promise<{ readonly totalBytes: number; readonly usableBytes: number }> {
+    return this.#ports.files.space(this.#home.path)
+  }
+
+  /**
+   * Creates a log, or gives the one that is there.
+   *
+   * @throws {LogError} `LOG_WRONG_TOPIC` if one of another topic id is there, `LOG_CORRUPT` if it is quarantined.
+   * @throws {FileError}
+   */
+  create(topic: string, partition: number, topicId: string, config: LogConfig): Promise<PartitionLog> {
+    return this.#changes.run(async () => {
+      this.#assertOpen()
+      const key = partitionKey(topic, partition)
+      const existing = this.#logs.get(key)
+      if (existing?.topicId === topicId) return existing
+      const directory = `${this.#home.path}/${logDirectoryName(topic, partition)}`
+      if (existing !== undefined) {
+        throw new LogError(
+          'LOG_WRONG_TOPIC',
+          `Created the log ${directory}: it is there for topic id ${existing.topicId}, wanted ${topicId}`,
+        )
+      }
+      const quarantine = this.#quarantined.get(key)
+      if (quarantine !== undefined) throw quarantine
+      return this.#open(topic, partition, topicId, config, {
+        recoveryPoint: 0,
+        logStartOffset: 0,
+        isClean: false,
+      })
+    })
+  }
+
+  /**
+   * Deletes a log: its name is free when this resolves, its files go after `fileDeleteDelayMs`. A missing one is no
+   * error.
+   */
+  remove(topic: string, partition: number): Promise<void> {
+    return this.#changes.run(async () => {
+      const log = this.get(topic, partition)
+      const name = deletedDirectoryName(topic, partition, this.#unique())
+      const directory = await this.#moveAway(topic, partition, name)
+      if (directory === null) return
+      const files = log === undefined ? this.#ports.files : this.#filesFor(log.config)
+      const delayMs = (log?.config ?? DEFAULT_LOG_CONFIG).fileDeleteDelayMs
+      this.#schedule(delayMs, () => this.#removeTree(files, directory))
+    })
+  }
+
+  /** Takes a log out of service and keeps its files under another name, for an operator to look at. */
+  setAside(topic: string, partition: number): Promise<void> {
+    return this.#changes.run(async () => {
+      await this.#moveAway(topic, partition, strayDirectoryName(topic, partition, this.#unique()))
+    })
+  }
+
+  /** Begins the periodic work: retention, checkpoints, expiry of producers. Once. */
+  startMaintenance(): void {
+    const { retentionCheckMs, checkpointMs } = this.#options
+    this.#every(retentionCheckMs ?? RETENTION_CHECK_MS, () => this.applyRetention())
+    this.#every(checkpointMs ?? CHECKPOINT_MS, () => this.checkpoint())
+    this.#every(PRODUCER_EXPIRY_MS, async () => {
+      for (const log of this.logs()) log.expireProducers()
+    })
+  }
+
+  /** Lets every log delete what has expired. @returns Segments deleted. */
+  async applyRetention(): Promise<number> {
+    const nowMs = this.#retentionClock.nowMs()
+    let count = 0
+    await this.#forEach(this.logs(), async (log) => {
+      count += await log.applyRetention(nowMs, this.#highWatermarkOf(log))
+    })
+    return count
+  }
+
+  /** Moves every log's recovery point to its end and writes all checkpoints. */
+  async checkpoint(): Promise<void> {
+    await this.#forEach(this.logs(), (log) => log.checkpoint())
+    await this.#save(RECOVERY_POINT_CHECKPOINT)
+    await this.#save(HIGH_WATERMARK_CHECKPOINT)
+  }
+
+  /** Closes all logs, writes the checkpoints and, if all went well, the clean mark; gives the directory back. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const cancel of this.#timers) cancel()
+    this.#timers.clear()
+    await this.#changes.idle()
+    try {
+      const haveAllClosed = await this.#forEach(this.logs(), (log) => log.close())
+      await this.#save(RECOVERY_POINT_CHECKPOINT)
+      await this.#save(LOG_START_CHECKPOINT)
+      await this.#save(HIGH_WATERMARK_CHECKPOINT)
+      if (haveAllClosed) await this.#home.markClean()
+    } finally {
+      await this.#home.release()
+    }
+  }
+
+  async #openAll(): Promise<void> {
+    const { files, logger } = this.#ports
+    const path = this.#home.path
+    const recoveryPoints = await this.#home.readCheckpoint(RECOVERY_POINT_CHECKPOINT)
+    const logStarts = await this.#home.readCheckpoint(LOG_START_CHECKPOINT)
+    const names = await files.list(path)
+    for (const name of names.filter(isDeletedDirectoryName)) await this.#removeTree(files, `${path}/${name}`)
+    const found = names.flatMap((name) => parseLogDirectoryName(name) ?? [])
+    const own = found.filter(({ topic }) => topic !== METADATA_TOPIC)
+    await forEachInParallel(own, async ({ topic, partition }) => {
+      const key = partitionKey(topic, partition)
+      try {
+        const topicId = await readTopicId(files, `${path}/${key}`)
+        if (topicId === null) return await this.#dropUnborn(`${path}/${key}`)
+        await this.#open(topic, partition, topicId, this.#options.configFor?.(topic) ?? DEFAULT_LOG_CONFIG, {
+          recoveryPoint: recoveryPoints.get(key) ?? 0,
+          logStartOffset: logStarts.get(key) ?? 0,
+          isClean: this.#home.wasClosedCleanly,
+        })
+      } catch (error) {
+        if (!(error instanceof LogError)) throw error
+        logger.error('Opened a log: it is left as it is and not served', { log: key, error })
+        this.#quarantined.set(key, error)
+      }
+    })
+  }
+
+  /** A directory without `partition.metadata`: its creation was cut short, unless there is data in it. */
+  async #dropUnborn(directory: string): Promise<void> {
+    const names = await this.#ports.files.list(directory)
+    if (names.every((name) => name.endsWith('.tmp'))) return this.#removeTree(this.#ports.files, directory)
+    throw new LogError(
+      'LOG_CORRUPT',
+      `Opened the log ${directory}: it has data and no readable partition.metadata`,
+    )
+  }
+
+  async #open(
+    topic: string,
+    partition: number,
+    topicId: string,
+    config: LogConfig,
+    marks: { readonly recoveryPoint: number; readonly logStartOffset: number; readonly isClean: boolean },
+  ): Promise<PartitionLog> {
+    const { clock, logger } = this.#ports
+    const ports = { clock, logger, files: this.#filesFor(config) }
+    const log = await PartitionLog.open(ports, {
+      directory: `${this.#home.path}/${logDirectoryName(topic, partition)}`,
+      topic,
+      partition,
+      topicId,
+      config,
+      recoveryPoint: marks.recoveryPoint,
+      logStartOffset: marks.logStartOffset,
+      wasClosedCleanly: marks.isClean,
+      shared: config.durability === 'memory' ? this.#memoryShared : this.#shared,
+      checkpoints: {
+        saveRecoveryPoint: () => this.#save(RECOVERY_POINT_CHECKPOINT),
+        saveLogStart: () => this.#save(LOG_START_CHECKPOINT),
+      },
+    })
+    this.#logs.set(partitionKey(topic, partition), log)
+    return log
+  }
+
+  /** @returns The new path, or null when there was nothing. */
+  async #moveAway(topic: string, partition: number, name: string): Promise<string | null> {
+    const key = partitionKey(topic, partition)
+    const log = this.#logs.get(key)
+    const files = log === undefined ? this.#ports.files : this.#filesFor(log.config)
+    const from = `${this.#home.path}/${logDirectoryName(topic, partition)}`
+    const to = `${this.#home.path}/${name}`
+    this.#logs.delete(key)
+    this.#quarantined.delete(key)
+    await log?.abandon()
+    if ((await files.stat(from)) === null) return null
+    await files.rename(from, to)
+    await files.syncDirectory(this.#home.path)
+    // A later log of that name must not inherit its marks.
+    await this.#save(RECOVERY_POINT_CHECKPOINT)
+    await this.#save(LOG_START_CHECKPOINT)
+    return to
+  }
+
+  /** Writes a checkpoint with the values of now or later; callers that come while one is written share the next. */
+  async #save(name: CheckpointName): Promise<void> {
+    const save = this.#saves.get(name) ?? { running: null, next: null }
+    this.#saves.set(name, save)
+    save.next ??= (async () => {
+      await save.running?.catch(() => undefined) // told to who waited for that one
+      save.running = save.next
+      save.next = null
+      await this.#home.writeCheckpoint(name, this.#entries(name))
+    })()
+    await save.next
+  }
+
+  *#entries(name: CheckpointName): Iterable<{ topic: string; partition: number; offset: number }> {
+    for (const log of this.#logs.values()) {
+      if (log.config.durability === 'memory') continue
+      const { topic, partition } = log
+      yield { topic, partition, offset: this.#markOf(name, log) }
+    }
+  }
+
+  #markOf(name: CheckpointName, log: PartitionLog): number {
+    switch (name) {
+      case RECOVERY_POINT_CHECKPOINT:
+        return log.recoveryPoint
+      case LOG_START_CHECKPOINT:
+        return log.logStartOffset
+      case HIGH_WATERMARK_CHECKPOINT:
+        // No more than the log is sure to have after a power cut.
+        return Math.min(this.#highWatermarkOf(log), log.recoveryPoint)
+    }
+  }
+
+  #highWatermarkOf(log: PartitionLog): number {
+    return this.#options.highWatermarkOf?.(log) ?? log.durableEndOffset
+  }
+
+  #filesFor(config: LogConfig): FileSystem {
+    return config.durability === 'memory' ? this.#options.memoryFiles : this.#ports.files
+  }
+
+  /** 32 hex digits, as Kafka has them in the names of directories on their way out. */
+  #unique(): string {
+    let text = ''
+    while (text.length < 32) text += this.#ports.random.below(0x10000).toString(16).padStart(4, '0')
+    return text
+  }
+
+  async #removeTree(files: FileSystem, directory: string): Promise<void> {
+    try {
+      await removeTree(files, directory)
+      await files.syncDirectory(this.#home.path)
+    } catch (error) {
+      this.#ports.logger.warn('Removed a deleted log: the next start tries again', {
+        directory,
+        error: error as Error,
+      })
+    }
+  }
+
+  /** @returns Whether all went well; failures are logged, and concern one log each. */
+  async #forEach(
+    logs: readonly PartitionLog[],
+    work: (log: PartitionLog) => Promise<unknown>,
+  ): Promise<boolean> {
+    let isWell = true
+    await forEachInParallel(logs, async (log) => {
+      try {
+        await work(log)
+      } catch (error) {
+        isWell = false
+        this.#ports.logger.warn('Worked on a log', { directory: log.directory, error: error as Error })
+      }
+    })
+    return isWell
+  }
+
+  /** Runs `work` again and again, `intervalMs` after the last run ended. */
+  #every(intervalMs: number, work: () => Promise<unknown>): void {
+    this.#schedule(intervalMs, async () => {
+      try {
+        await work()
+      } catch (error) {
+        this.#ports.logger.error('Did the periodic work on the logs: it is tried again', {
+          error: error as Error,
+        })
+      }
+      this.#every(intervalMs, work)
+    })
+  }
+
+  #schedule(delayMs: number, task: () => Promise<void>): void {
+    if (this.#isClosed) return
+    const cancel = this.#ports.clock.after(delayMs, () => {
+      this.#timers.delete(cancel)
+      void task()
+    })
+    this.#timers.add(cancel)
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed)
+      throw new LogError('LOG_CLOSED', `Used the data directory ${this.directory}: it is closed`)
+  }
+}
+
+async function forEachInParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0
+  const worker = async () => {
+    while (next < items.length) await work(items[next++]!)
+  }
+  await Promise.all(Array.from({ length: PARALLEL_MAX }, worker))
+}
