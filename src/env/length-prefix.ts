@@ -116,14 +116,20 @@ export class LengthPrefixDecoder {
 
 /** The prefix for a message of that many bytes. */
 export function lengthPrefix(messageBytes: number): Uint8Array {
+  const prefix = new Uint8Array(LENGTH_PREFIX_BYTES)
+  writeLengthPrefix(prefix, 0, messageBytes)
+  return prefix
+}
+
+/** Writes the prefix at `position`, and returns where it ends. */
+export function writeLengthPrefix(target: Uint8Array, position: number, messageBytes: number): number {
   assert(
     messageBytes > 0 && messageBytes < 2 ** 31,
     `A message has from 1 to 2^31 - 1 bytes: got ${messageBytes}`,
   )
-  const prefix = new Uint8Array(LENGTH_PREFIX_BYTES)
-  prefix[0] = messageBytes >>> 24
-  prefix[1] = messageBytes >>> 16
-  prefix[2] = messageBytes >>> 8
-  prefix[3] = messageBytes
-  return prefix
+  target[position] = messageBytes >>> 24
+  target[position + 1] = messageBytes >>> 16
+  target[position + 2] = messageBytes >>> 8
+  target[position + 3] = messageBytes
+  return position + LENGTH_PREFIX_BYTES
 }

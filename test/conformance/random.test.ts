@@ -53,6 +53,6 @@ test('drawUuid() draws again for reserved ids and for a leading dash', () => {
   draws[2]![0] = 0xf8
   draws[3]!.set([1, 2, 3])
   expect(drawUuid((bytes) => bytes.set(draws.shift()!))).toBe(
-    Buffer.from([1, 2, 3, ...Array(13).fill(0)]).toString('base64url'),
+    Buffer.from([1, 2, 3, ...new Uint8Array(13)]).toString('base64url'),
   )
 })

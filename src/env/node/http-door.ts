@@ -11,10 +11,11 @@
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import type { WebSocket } from 'ws'
+import { assert } from '../../base/assert.ts'
 import type { Logger } from '../logger.ts'
 import type { HttpRequest, HttpResponse, ListenOptions } from '../network.ts'
 import { receiverOptions, SUBPROTOCOL } from './websocket-connection.ts'
@@ -57,7 +58,9 @@ export function openHttpDoor(
     handleProtocols: () => SUBPROTOCOL,
   })
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
-    const socket = stream as Socket // Node types it for other servers too; ours gets sockets only.
+    // Node types it for other servers too; ours is only ever given sockets.
+    assert(stream instanceof Socket, 'An upgrade comes on a socket')
+    const socket = stream
     const refusal = refusalOf(request, options)
     if (refusal !== null) {
       socket.on('error', () => undefined) // It is being closed; its owner has been answered.

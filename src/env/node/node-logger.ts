@@ -46,7 +46,7 @@ function quote(text: string): string {
 }
 
 // C0, DEL, C1, line and paragraph separators, direction marks and overrides, lone surrogates' neighbours excepted.
-// eslint-disable-next-line no-control-regex
+
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
 
 function escape(text: string): string {

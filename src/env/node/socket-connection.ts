@@ -10,6 +10,7 @@ import type { Clock } from '../clock.ts'
 import { nextConnectionId } from '../connection-id.ts'
 import type { Connection, Transport } from '../network.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
+import type { WriteHeader } from './socket-writer.ts'
 import { SocketWriter } from './socket-writer.ts'
 
 /** The bounds in time of one connection; a dialled one is bounded by its user, but for the goodbye. */
@@ -51,15 +52,22 @@ export abstract class SocketConnection implements Connection, Watched {
   #hasHadMessage = false
   #goodbyeByMs = Infinity
 
-  constructor(socket: Socket, clock: Clock, limits: ConnectionLimits, deadlines: Deadlines) {
+  constructor(
+    socket: Socket,
+    clock: Clock,
+    limits: ConnectionLimits,
+    deadlines: Deadlines,
+    writeHeader: WriteHeader,
+  ) {
     this.socket = socket
     this.clock = clock
     this.limits = limits
     this.remote = remoteOf(socket)
     this.#lastReceivedMs = clock.monotonicMs()
-    this.writer = new SocketWriter(socket, clock, limits.sendHighWaterBytes, () => {
+    const onDrain = () => {
       if (this.state === 'open') this.onDrain()
-    })
+    }
+    this.writer = new SocketWriter(socket, clock, limits.sendHighWaterBytes, writeHeader, onDrain)
     socket.on('error', (error) => {
       this.#closeReason ??= error.message
     })
@@ -77,10 +85,7 @@ export abstract class SocketConnection implements Connection, Watched {
   }
 
   send(message: readonly Uint8Array[]): void {
-    if (this.state !== 'open') return
-    let bytes = 0
-    for (const piece of message) bytes += piece.length
-    this.writer.write(this.frameHeader(bytes), message)
+    if (this.state === 'open') this.writer.write(message)
   }
 
   pause(): void {
@@ -171,8 +176,6 @@ export abstract class SocketConnection implements Connection, Watched {
     this.onMessage(message)
   }
 
-  /** What goes before a message of that many bytes. */
-  protected abstract frameHeader(messageBytes: number): Uint8Array
   protected abstract stopReading(): void
   protected abstract startReading(): void
   /** Asks the peer for a sign of life; false when the transport knows no such question. */

@@ -14,15 +14,27 @@ import type { Clock } from '../clock.ts'
 
 /** Pieces up to this size are copied together. */
 const SMALL_BYTES = 1024
-/** A joined run ends here, so that joining never needs a large buffer. */
-const JOINED_BYTES_MAX = 16 * 1024
+/** Small pieces are copied into blocks of this size; what is left of one serves the next turn. */
+const BLOCK_BYTES = 16 * 1024
+/** The longest frame header: a masked WebSocket frame with a 64-bit length. */
+export const HEADER_BYTES_MAX = 14
+
+/** Writes the header of a frame at `position` of `target`, where there is room, and returns where it ends. */
+export type WriteHeader = (target: Uint8Array, position: number, messageBytes: number) => number
+
+const EMPTY = new Uint8Array(0)
 
 export class SocketWriter {
   readonly #socket: Socket
   readonly #clock: Clock
   readonly #highWaterBytes: number
   readonly #onDrain: () => void
+  readonly #writeHeader: WriteHeader
   #gathered: Uint8Array[] = []
+  /** Small pieces that are not in `#gathered` yet lie in `[#blockStart, #blockEnd)` of the block. */
+  #block = EMPTY
+  #blockStart = 0
+  #blockEnd = 0
   #gatheredBytes = 0
   #isOverHighWater = false
   #endsAfterFlush: (() => void) | null = null
@@ -30,10 +42,17 @@ export class SocketWriter {
   #lastUnsentBytes = 0
   #unsentSinceMs = 0
 
-  constructor(socket: Socket, clock: Clock, highWaterBytes: number, onDrain: () => void) {
+  constructor(
+    socket: Socket,
+    clock: Clock,
+    highWaterBytes: number,
+    writeHeader: WriteHeader,
+    onDrain: () => void,
+  ) {
     this.#socket = socket
     this.#clock = clock
     this.#highWaterBytes = highWaterBytes
+    this.#writeHeader = writeHeader
     this.#onDrain = onDrain
   }
 
@@ -41,22 +60,32 @@ export class SocketWriter {
     return this.#gatheredBytes + this.#socket.writableLength
   }
 
-  /** Queues the pieces of a whole frame. */
-  write(header: Uint8Array, pieces: readonly Uint8Array[]): void {
-    if (this.#gathered.length === 0) this.#clock.endOfTurn(() => this.flush())
-    this.#gathered.push(header)
-    this.#gatheredBytes += header.length
-    for (const piece of pieces) {
-      if (piece.length === 0) continue
-      this.#gathered.push(piece)
-      this.#gatheredBytes += piece.length
+  /** Queues a message as one frame. */
+  write(message: readonly Uint8Array[]): void {
+    if (this.#gatheredBytes === 0) this.#clock.endOfTurn(() => this.flush())
+    let messageBytes = 0
+    for (const piece of message) messageBytes += piece.length
+    this.#makeRoom(HEADER_BYTES_MAX)
+    const headerStart = this.#blockEnd
+    this.#blockEnd = this.#writeHeader(this.#block, headerStart, messageBytes)
+    this.#gatheredBytes += messageBytes + this.#blockEnd - headerStart
+    for (const piece of message) {
+      if (piece.length > SMALL_BYTES) {
+        this.#closeRun()
+        this.#gathered.push(piece)
+        continue
+      }
+      this.#makeRoom(piece.length)
+      this.#block.set(piece, this.#blockEnd)
+      this.#blockEnd += piece.length
     }
     if (this.bufferedBytes > this.#highWaterBytes) this.#isOverHighWater = true
   }
 
   flush(): void {
+    if (this.#gatheredBytes === 0) return
+    this.#closeRun()
     const gathered = this.#gathered
-    if (gathered.length === 0) return
     this.#gathered = []
     this.#gatheredBytes = 0
     if (!this.#socket.destroyed) this.#writeAll(gathered)
@@ -65,7 +94,7 @@ export class SocketWriter {
 
   /** Runs `end` once everything sent so far has been given to the socket. */
   afterFlush(end: () => void): void {
-    if (this.#gathered.length === 0) end()
+    if (this.#gatheredBytes === 0) end()
     else this.#endsAfterFlush = end
   }
 
@@ -82,17 +111,28 @@ export class SocketWriter {
     return nowMs - this.#unsentSinceMs >= stallMs
   }
 
+  /** Bytes already in a block are never written over: an earlier turn's may still be on their way. */
+  #makeRoom(bytes: number): void {
+    if (this.#blockEnd + bytes <= this.#block.length) return
+    this.#closeRun()
+    this.#block = new Uint8Array(BLOCK_BYTES)
+    this.#blockStart = 0
+    this.#blockEnd = 0
+  }
+
+  /** What was copied together so far becomes a piece of its own. */
+  #closeRun(): void {
+    if (this.#blockEnd === this.#blockStart) return
+    this.#gathered.push(this.#block.subarray(this.#blockStart, this.#blockEnd))
+    this.#blockStart = this.#blockEnd
+  }
+
   #writeAll(pieces: readonly Uint8Array[]): void {
     const socket = this.#socket
+    const last = pieces.length - 1
     socket.cork()
-    let index = 0
-    while (index < pieces.length) {
-      const end = smallRunEnd(pieces, index)
-      const joined = end - index > 1 ? Buffer.concat(pieces.slice(index, end)) : pieces[index]!
-      index = Math.max(end, index + 1)
-      if (index < pieces.length) socket.write(joined)
-      else socket.write(joined, this.#onWritten)
-    }
+    for (let index = 0; index < last; index++) socket.write(pieces[index]!)
+    socket.write(pieces[last]!, this.#onWritten)
     socket.uncork()
   }
 
@@ -107,17 +147,4 @@ export class SocketWriter {
 function queuedInSystem(socket: Socket): number {
   const handle = (socket as { _handle?: { writeQueueSize?: number } | null })._handle
   return handle?.writeQueueSize ?? 0
-}
-
-/** The end of the run of small pieces from `start`; `start` itself when that piece is not small. */
-function smallRunEnd(pieces: readonly Uint8Array[], start: number): number {
-  let bytes = 0
-  let index = start
-  while (index < pieces.length) {
-    const { length } = pieces[index]!
-    if (length > SMALL_BYTES || bytes + length > JOINED_BYTES_MAX) break
-    bytes += length
-    index++
-  }
-  return index
 }

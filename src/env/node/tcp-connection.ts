@@ -3,7 +3,7 @@
  */
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
-import { lengthPrefix, LengthPrefixDecoder } from '../length-prefix.ts'
+import { LengthPrefixDecoder, writeLengthPrefix } from '../length-prefix.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { ConnectionLimits } from './socket-connection.ts'
 import { SocketConnection } from './socket-connection.ts'
@@ -20,7 +20,7 @@ export class TcpConnection extends SocketConnection {
     deadlines: Deadlines,
     received: Uint8Array | null,
   ) {
-    super(socket, clock, limits, deadlines)
+    super(socket, clock, limits, deadlines, writeLengthPrefix)
     this.#decoder = new LengthPrefixDecoder(limits.messageBytesMax, (message) => this.deliver(message))
     this.start()
     if (received !== null) socket.unshift(received)
@@ -32,10 +32,6 @@ export class TcpConnection extends SocketConnection {
     const fault = this.#decoder.push(chunk)
     this.onBytes(this.#decoder.isMidMessage)
     if (fault !== null) this.close(fault)
-  }
-
-  protected frameHeader(messageBytes: number): Uint8Array {
-    return lengthPrefix(messageBytes)
   }
 
   protected stopReading(): void {

@@ -4,6 +4,12 @@
  * `ws` does the handshake, the receiving and the closing. Sending goes past it: a message in pieces becomes one frame,
  * its header written here and its pieces given to the socket as they are, where `ws.send` would want them joined.
  *
+ * Server to client on loopback, 2 cores, Node 20, GB/s (CPU-seconds per GB, both ends), by size of message:
+ *
+ *   as here, one frame in pieces    100 B 0.35 (5.1)   16 KiB 4.4 (0.45)   256 KiB 3.8 (0.47)
+ *   joined first, one frame         100 B 0.33 (5.3)   16 KiB 2.3 (0.74)   256 KiB 2.5 (0.63)
+ *   `ws.send` of two fragments      100 B 0.02 (100)   16 KiB 1.9 (1.0)    256 KiB 2.6 (0.75)
+ *
  *   frame := 1000 0010 | mask: 1 bit, length: 7 bits | length: 0, 2 or 8 bytes | masking key: 4 bytes if mask | payload
  *
  * A client must mask (section 5.1) against proxies that take frames for HTTP; ours uses the key 0, by which
@@ -12,6 +18,7 @@
  */
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import { assert } from '../../base/assert.ts'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { ConnectionLimits } from './socket-connection.ts'
@@ -38,6 +45,7 @@ const CLOSE_REASON_CHARACTERS = 100
 
 const BINARY_FINAL = 0x82
 const MASK_BIT = 0x80
+const MASK_KEY_BYTES = 4
 const LENGTH_IN_16_BITS = 126
 const LENGTH_IN_64_BITS = 127
 
@@ -55,7 +63,6 @@ export function receiverOptions(messageBytesMax: number) {
 export class WebSocketConnection extends SocketConnection {
   readonly transport = 'websocket'
   readonly #webSocket: WebSocket
-  readonly #isClient: boolean
   /** Bytes received since the last whole message that no control frame accounts for. */
   #unexplainedBytes = 0
 
@@ -67,9 +74,8 @@ export class WebSocketConnection extends SocketConnection {
     limits: ConnectionLimits,
     deadlines: Deadlines,
   ) {
-    super(socket, clock, limits, deadlines)
+    super(socket, clock, limits, deadlines, isClient ? writeMaskedHeader : writePlainHeader)
     this.#webSocket = webSocket
-    this.#isClient = isClient
     webSocket.on('error', (error) => {
       if (this.state === 'open') this.close(error.message)
     })
@@ -100,10 +106,6 @@ export class WebSocketConnection extends SocketConnection {
   #refuse(closeCode: number, reason: string): void {
     this.#webSocket.close(closeCode, reason.slice(0, CLOSE_REASON_CHARACTERS))
     this.close(reason)
-  }
-
-  protected frameHeader(messageBytes: number): Uint8Array {
-    return frameHeader(messageBytes, this.#isClient)
   }
 
   // By way of `ws`, which otherwise resumes the socket by itself once it has worked through a chunk.
@@ -137,20 +139,38 @@ export class WebSocketConnection extends SocketConnection {
   }
 }
 
-export function frameHeader(payloadBytes: number, isMasked: boolean): Uint8Array {
-  const lengthBytes = payloadBytes < LENGTH_IN_16_BITS ? 0 : payloadBytes < 2 ** 16 ? 2 : 8
-  const header = new Uint8Array(2 + lengthBytes + (isMasked ? 4 : 0))
-  const maskBit = isMasked ? MASK_BIT : 0
-  header[0] = BINARY_FINAL
-  if (lengthBytes === 0) {
-    header[1] = maskBit | payloadBytes
-  } else {
-    header[1] = maskBit | (lengthBytes === 2 ? LENGTH_IN_16_BITS : LENGTH_IN_64_BITS)
-    // The upper bytes of a 64-bit length stay zero: a message is below 2^32 bytes by far.
-    const end = 2 + lengthBytes
-    const view = new DataView(header.buffer)
-    if (lengthBytes === 2) view.setUint16(2, payloadBytes)
-    else view.setUint32(end - 4, payloadBytes)
+function writePlainHeader(target: Uint8Array, position: number, payloadBytes: number): number {
+  return writeFrameHeader(target, position, payloadBytes, 0)
+}
+
+/** With the masking key 0, by which the payload stays what it is. */
+export function writeMaskedHeader(target: Uint8Array, position: number, payloadBytes: number): number {
+  const end = writeFrameHeader(target, position, payloadBytes, MASK_BIT)
+  target.fill(0, end, end + MASK_KEY_BYTES)
+  return end + MASK_KEY_BYTES
+}
+
+function writeFrameHeader(target: Uint8Array, start: number, payloadBytes: number, maskBit: number): number {
+  assert(
+    payloadBytes > 0 && payloadBytes < 2 ** 31,
+    `A message has from 1 to 2^31 - 1 bytes: got ${payloadBytes}`,
+  )
+  let position = start
+  target[position++] = BINARY_FINAL
+  if (payloadBytes < LENGTH_IN_16_BITS) {
+    target[position++] = maskBit | payloadBytes
+    return position
   }
-  return header
+  if (payloadBytes < 2 ** 16) {
+    target[position++] = maskBit | LENGTH_IN_16_BITS
+  } else {
+    target[position++] = maskBit | LENGTH_IN_64_BITS
+    target.fill(0, position, position + 4) // Lengths stay below 2^31.
+    position += 4
+    target[position++] = payloadBytes >>> 24
+    target[position++] = payloadBytes >>> 16
+  }
+  target[position++] = payloadBytes >>> 8
+  target[position++] = payloadBytes
+  return position
 }

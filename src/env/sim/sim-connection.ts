@@ -291,21 +291,24 @@ export class SimConnection implements Connection {
     if (!Number.isFinite(soonestMs)) return
     this.#clock.after(soonestMs / 2 + MINIMAL_STEP_MS, () => {
       if (this.isClosed) return
-      const nowMs = this.#clock.monotonicMs()
-      if (this.#waitingBytes > 0 && nowMs - this.#lastProgressMs >= sendStallMs) {
-        this.close(`took nothing of what was sent for ${sendStallMs} ms`)
-      } else if (!this.#isPaused && !this.#hasHadMessage && nowMs >= firstMessageByMs) {
-        this.close('sent no whole message in time after connecting')
-      } else if (
-        !this.#isPaused &&
-        this.#messageBegunMs !== null &&
-        nowMs - this.#messageBegunMs >= messageMs
-      ) {
-        this.close(`began a message that was not whole within ${messageMs} ms`)
-      } else if (!this.#isPaused && nowMs - this.#lastReceivedMs >= idleMs) {
-        this.close(`was silent for ${idleMs} ms`)
-      }
-      if (!this.isClosed) this.#watch()
+      const overdue = this.#findOverdue(this.#clock.monotonicMs())
+      if (overdue === null) this.#watch()
+      else this.close(overdue)
     })
+  }
+
+  /** The fault of the peer by which a deadline has passed, or null. */
+  #findOverdue(nowMs: number): string | null {
+    const { idleMs, messageMs, sendStallMs, firstMessageByMs } = this.#limits
+    if (this.#waitingBytes > 0 && nowMs - this.#lastProgressMs >= sendStallMs) {
+      return `took nothing of what was sent for ${sendStallMs} ms`
+    }
+    if (this.#isPaused) return null
+    if (!this.#hasHadMessage && nowMs >= firstMessageByMs)
+      return 'sent no whole message in time after connecting'
+    if (this.#messageBegunMs !== null && nowMs - this.#messageBegunMs >= messageMs) {
+      return `began a message that was not whole within ${messageMs} ms`
+    }
+    return nowMs - this.#lastReceivedMs >= idleMs ? `was silent for ${idleMs} ms` : null
   }
 }

@@ -225,7 +225,7 @@ export class SimDisk {
         try {
           resolve(act(1))
         } catch (error) {
-          reject(error)
+          reject(error instanceof Error ? error : new Error(String(error)))
         }
       }
       process.schedule(this.#drawDelay(kind, file), `disk ${kind} ${path}`, finish)

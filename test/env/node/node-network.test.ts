@@ -11,7 +11,7 @@ import type { Connection, ListenLimits, Listener, ListenOptions } from '../../..
 import { NodeClock } from '../../../src/env/node/node-clock.ts'
 import { lineLogger } from '../../../src/env/node/node-logger.ts'
 import { NodeNetwork } from '../../../src/env/node/node-network.ts'
-import { frameHeader } from '../../../src/env/node/websocket-connection.ts'
+import { writeMaskedHeader } from '../../../src/env/node/websocket-connection.ts'
 
 const LIMITS: ListenLimits = {
   messageBytesMax: 1024 * 1024,
@@ -246,7 +246,7 @@ describe('NodeListener over TCP', () => {
       const first = await Promise.all([raw(server), raw(server), raw(server)])
       await until(() => server.listener.connectionCount === 3)
       await untilClosed(await raw(server))
-      first[0]!.destroy()
+      first[0].destroy()
       await until(() => server.listener.connectionCount === 2)
       const next = await raw(server)
       next.write(frame('welcome'))
@@ -431,7 +431,8 @@ describe('NodeListener over HTTP and WebSocket', () => {
   test('messages that come with the upgrade, in one chunk, are delivered', async () => {
     const server = await serve()
     const socket = await raw(server)
-    const masked = Buffer.concat([frameHeader(5, true), Buffer.from('early')])
+    const header = new Uint8Array(14)
+    const masked = Buffer.concat([header.subarray(0, writeMaskedHeader(header, 0, 5)), Buffer.from('early')])
     socket.write(Buffer.concat([Buffer.from(`${UPGRADE}\r\n`), masked, masked]))
     await until(() => server.messages.length === 2)
     expect(server.messages).toEqual(['early', 'early'])
@@ -442,7 +443,7 @@ describe('NodeListener over HTTP and WebSocket', () => {
     const logger = lineLogger('info', (line) => lines.push(line))
     logger.info('a\nb', { client: 'x"\r\n2026 ERROR forged\u001b[2J\u2028\u202e', failed: new Error('c\nd') })
     expect(lines).toHaveLength(1)
-    // eslint-disable-next-line no-control-regex
+
     expect(lines[0]).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u202e]/)
   })
 })
