@@ -5,12 +5,12 @@
 import { liveBrokers } from '../metadata/cluster-image.ts'
 import type { TopicImage } from '../metadata/cluster-image.ts'
 import { quote } from '../metadata/config-table.ts'
-import { ITEMS_PER_REQUEST_MAX, PARTITIONS_PER_TOPIC_MAX, PARTITIONS_TOTAL_MAX } from '../metadata/limits.ts'
+import { ITEMS_PER_REQUEST_MAX, PARTITIONS_PER_TOPIC_MAX } from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
 import { outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext } from './concern.ts'
-import { checkAssignment, newPartitionRecord, placeReplicas } from './placement.ts'
+import { checkAssignment, checkedGrowth, newPartitionRecord, placeReplicas } from './placement.ts'
 
 type CreatePartitionsRequest = RequestOf<'CreatePartitions'>
 type CreatePartitionsResponse = ResponseOf<'CreatePartitions'>
@@ -70,13 +70,7 @@ function grow(request: TopicRequest, context: DecisionContext, addedCount: numbe
       `Number of partitions is ${wanted}, at most ${PARTITIONS_PER_TOPIC_MAX} are allowed in a topic`,
     )
   }
-  const total = image.partitionCount + addedCount + wanted - currentCount
-  if (total > PARTITIONS_TOTAL_MAX) {
-    throw new Refusal(
-      'POLICY_VIOLATION',
-      `The cluster would have ${total} partitions, at most ${PARTITIONS_TOTAL_MAX} are allowed`,
-    )
-  }
+  checkedGrowth(image, addedCount, wanted - currentCount)
   const assignments =
     request.assignments === null ? placed(topic, wanted, context) : given(topic, request, context)
   return assignments.map((replicas, index) =>

@@ -6,6 +6,7 @@
 import { assert } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { BrokerImage, ClusterImage } from '../metadata/cluster-image.ts'
+import { PARTITIONS_PER_REQUEST_MAX, PARTITIONS_TOTAL_MAX } from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import { Refusal } from './concern.ts'
 
@@ -74,6 +75,31 @@ export function checkAssignment(image: ClusterImage, replicas: readonly number[]
   const unknown = replicas.filter((id) => !image.brokers.has(id))
   if (unknown.length > 0) refuse(`there is no broker ${unknown.join(', ')}`)
   if (replicas.every((id) => image.brokers.get(id)?.isFenced)) refuse('none of the brokers named is alive')
+}
+
+/**
+ * Keeps a request, and the cluster, within their bounds of partitions (faults.md X26).
+ *
+ * @param alreadyCount - Partitions that the request creates before these.
+ * @returns `addedCount`.
+ * @throws {Refusal} `POLICY_VIOLATION`.
+ */
+export function checkedGrowth(image: ClusterImage, alreadyCount: number, addedCount: number): number {
+  const inRequest = alreadyCount + addedCount
+  if (inRequest > PARTITIONS_PER_REQUEST_MAX) {
+    throw new Refusal(
+      'POLICY_VIOLATION',
+      `The request would create ${inRequest} partitions, at most ${PARTITIONS_PER_REQUEST_MAX} are allowed: split it`,
+    )
+  }
+  const total = image.partitionCount + inRequest
+  if (total > PARTITIONS_TOTAL_MAX) {
+    throw new Refusal(
+      'POLICY_VIOLATION',
+      `The cluster would have ${total} partitions, at most ${PARTITIONS_TOTAL_MAX} are allowed`,
+    )
+  }
+  return addedCount
 }
 
 /** The record of a new partition: in sync are its replicas that are alive, and the first of them leads. */

@@ -11,14 +11,14 @@ import { describeConfig } from '../metadata/config-codes.ts'
 import { checkTopicConfig, explainConfig } from '../metadata/config-resolution.ts'
 import { ConfigError, quote } from '../metadata/config-table.ts'
 import type { ConfigEntries } from '../metadata/config-table.ts'
-import { ITEMS_PER_REQUEST_MAX, PARTITIONS_PER_TOPIC_MAX, PARTITIONS_TOTAL_MAX } from '../metadata/limits.ts'
+import { ITEMS_PER_REQUEST_MAX, PARTITIONS_PER_TOPIC_MAX } from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import { topicConfigs } from '../metadata/topic-config.ts'
 import { findTopicNameProblem, topicCollisionKey } from '../metadata/topic-name.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
 import { brokerLayers, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext, Outcome } from './concern.ts'
-import { checkAssignment, newPartitionRecord, placeReplicas } from './placement.ts'
+import { checkAssignment, checkedGrowth, newPartitionRecord, placeReplicas } from './placement.ts'
 
 type CreateTopicsRequest = RequestOf<'CreateTopics'>
 type CreateTopicsResponse = ResponseOf<'CreateTopics'>
@@ -74,14 +74,7 @@ function create(
   const config = checkedConfigs(topic, context)
   const assignments =
     topic.assignments.length > 0 ? givenAssignments(topic, image) : placedAssignments(topic, context)
-  const total = image.partitionCount + batch.partitionCount + assignments.length
-  if (total > PARTITIONS_TOTAL_MAX) {
-    throw new Refusal(
-      'POLICY_VIOLATION',
-      `The cluster would have ${total} partitions, at most ${PARTITIONS_TOTAL_MAX} are allowed`,
-    )
-  }
-  batch.partitionCount += assignments.length
+  batch.partitionCount += checkedGrowth(image, batch.partitionCount, assignments.length)
   batch.collisionKeys.set(topicCollisionKey(topic.name), topic.name)
   let topicId = random.uuid()
   while (image.topicsById.has(topicId)) topicId = random.uuid()

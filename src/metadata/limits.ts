@@ -9,6 +9,12 @@ export const PARTITIONS_PER_TOPIC_MAX = 10_000
 /** Partitions of all topics. At some 1 KiB of image, log objects and file handles each, 100 MB per broker. */
 export const PARTITIONS_TOTAL_MAX = 100_000
 
+/**
+ * Partitions that one request may create, and so one batch of the metadata log and one turn of the event loop: some 100 ms
+ * of work (faults.md S5).
+ */
+export const PARTITIONS_PER_REQUEST_MAX = 10_000
+
 /** Topics, changes or resources in one request: far above what tools send, below a second of work. */
 export const ITEMS_PER_REQUEST_MAX = 10_000
 

@@ -31,7 +31,7 @@ export interface OpenedMetadataLog {
   readonly snapshot: QuorumSnapshot | null
 }
 
-/** @throws {QuorumError} `QUORUM_STATE_CORRUPT`, `QUORUM_SNAPSHOT_CORRUPT`, `QUORUM_LOG_CORRUPT`. */
+/** @throws {QuorumError} `QUORUM_STATE_CORRUPT`, `QUORUM_SNAPSHOT_CORRUPT`. @throws {LogError} `LOG_CORRUPT`. */
 export async function openMetadataLog(
   ports: LogPorts,
   options: { readonly directory: string; readonly nodeId: number; readonly segmentBytes?: number },
@@ -48,7 +48,8 @@ export async function openMetadataLog(
     partition: 0,
     topicId: METADATA_TOPIC_ID,
     config: logConfig(options.segmentBytes ?? SEGMENT_BYTES),
-    recoveryPoint: await readRecoveryPoint(files, directory),
+    // A snapshot holds committed records only: a log that ends before one has lost some, and is refused.
+    recoveryPoint: Math.max(await readRecoveryPoint(files, directory), snapshots[0]?.endOffset ?? 0),
     // The log begins where its files begin: no snapshot's name, which may be wrong, decides what is removed.
     logStartOffset: 0,
     wasClosedCleanly: false,
@@ -58,7 +59,6 @@ export async function openMetadataLog(
       const message = `Cannot start from ${directory}: there is metadata but no quorum-state, so its epochs are unknown`
       throw new QuorumError('QUORUM_STATE_CORRUPT', message)
     }
-    checkCover(directory, log, snapshots)
     const snapshot = await newestUsable(ports, directory, log.logStartOffset, snapshots)
     const epoch = Math.max(state?.leaderEpoch ?? 0, log.latestEpoch, snapshots[0]?.epoch ?? 0) + 1
     await writeQuorumState(files, directory, {
@@ -74,16 +74,6 @@ export async function openMetadataLog(
     await log.close()
     throw error
   }
-}
-
-/** A snapshot holds committed records only, so a log that ends before one has lost some. */
-function checkCover(directory: string, log: PartitionLog, [newest]: readonly SnapshotId[]): void {
-  if (newest === undefined || newest.endOffset <= log.logEndOffset) return
-  const found = `its log ends at offset ${log.logEndOffset}, its snapshot at ${newest.endOffset}`
-  throw new QuorumError(
-    'QUORUM_LOG_CORRUPT',
-    `Cannot start from ${directory}: ${found}, so committed metadata is lost`,
-  )
 }
 
 /**

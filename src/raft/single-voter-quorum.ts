@@ -167,6 +167,7 @@ export class SingleVoterQuorum implements MetadataQuorum {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    await this.#answered()
     await this.#snapshotWork
     try {
       await this.#log.close()
@@ -181,6 +182,15 @@ export class SingleVoterQuorum implements MetadataQuorum {
 
   #throwIfFailed(): void {
     if (this.#failure !== null) throw this.#failure
+  }
+
+  /** Resolves when everything appended so far was answered, one way or the other. */
+  async #answered(): Promise<void> {
+    const last = this.#waiters.at(-1)
+    if (last === undefined) return
+    await new Promise<unknown>((resolve) => {
+      this.#waiters.push({ lastOffset: last.lastOffset, resolve, reject: resolve })
+    })
   }
 
   /** Appends in this turn; the promise is of the commit. */

@@ -1,5 +1,8 @@
 /** Registration, heartbeats, fencing, and what they do to leaderships. */
 import { describe, expect, it } from 'vitest'
+import { PARTITIONS_TOTAL_MAX } from '../../src/metadata/limits.ts'
+import { encodeMetadataRecord } from '../../src/metadata/records.ts'
+import { METADATA_BATCH_BYTES_MAX } from '../../src/raft/metadata-quorum.ts'
 import { BROKER_SESSION_MS } from '../../src/controller/broker-sessions.ts'
 import { create, heartbeat, joinBroker, partitionsOf, startController, topicRequest } from './support.ts'
 
@@ -116,6 +119,21 @@ describe('brokers', () => {
     expect((await controller.unregisterBroker(2)).error).toBe('NONE')
     expect((await controller.unregisterBroker(2)).error).toBe('BROKER_ID_NOT_REGISTERED')
     expect([...controller.image.brokers.keys()]).toEqual([1])
+  })
+
+  it('MQ-11: the largest change, fencing a broker with a replica of every partition there may be, fits one batch', () => {
+    const isr = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    const change = {
+      kind: 'partitionChange',
+      topicId: 'T'.padEnd(22, 'A'),
+      partitionId: 0,
+      leader: 1,
+      isr,
+    } as const
+    const framingBytes = 16 // length, attributes, timestamp and offset deltas, key, value length, headers
+    expect((encodeMetadataRecord(change).length + framingBytes) * PARTITIONS_TOTAL_MAX).toBeLessThan(
+      METADATA_BATCH_BYTES_MAX,
+    )
   })
 
   it.each([

@@ -181,14 +181,18 @@ describe('CreateTopics', () => {
     expect(controller.image).toBe(before)
   })
 
-  it('X26: keeps the cluster under its bound of partitions, counting those of the same request', async () => {
+  it('X26: keeps each request and the cluster under their bounds of partitions', async () => {
     const { controller } = await startController()
-    const topics = Array.from({ length: 11 }, (_, index) =>
-      topicRequest(`t${index}`, { numPartitions: 10_000 }),
-    )
-    const errors = await create(controller, topics)
-    expect(Object.values(errors).filter((error) => error === 'NONE')).toHaveLength(10)
-    expect(errors['t10']).toBe('POLICY_VIOLATION')
+    const both = [topicRequest('a', { numPartitions: 9_999 }), topicRequest('b', { numPartitions: 2 })]
+    expect(await create(controller, both)).toEqual({ a: 'NONE', b: 'POLICY_VIOLATION' })
+    for (let index = 0; index < 9; index++) {
+      const topic = topicRequest(`t${index}`, { numPartitions: 10_000 })
+      expect(await create(controller, [topic])).toEqual({ [`t${index}`]: 'NONE' })
+    }
+    expect(await create(controller, [topicRequest('full'), topicRequest('over')])).toEqual({
+      full: 'NONE',
+      over: 'POLICY_VIOLATION',
+    })
     expect(controller.image.partitionCount).toBe(100_000)
   })
 

@@ -161,6 +161,42 @@ describe(`SingleVoterQuorum (seed ${seed})`, () => {
     )
   })
 
+  it('M11: refuses a log that ends before its newest snapshot, since committed metadata is lost', async () => {
+    const { simulation, node } = newNode()
+    await simulation.runUntil(
+      (async () => {
+        const first = await start(node.env)
+        for (let index = 0; index < 10; index++) await createTopic(first, `t${index}`)
+        await first.quorum.close()
+        await node.env.files.remove(`${LOG}/recovery-point-offset-checkpoint`)
+        const names = (await node.env.files.list(LOG)).filter((name) => name.endsWith('.log'))
+        for (const name of names.slice(1)) await node.env.files.remove(`${LOG}/${name}`)
+        await expect(start(node.env)).rejects.toMatchObject({ code: 'LOG_CORRUPT' })
+      })(),
+      LIMIT_MS,
+    )
+  })
+
+  it('closing waits for what was appended, and commits it', async () => {
+    const { simulation, node } = newNode()
+    await simulation.runUntil(
+      (async () => {
+        const started = await start(node.env)
+        let failures = 0
+        started.controller.onFailed = () => failures++
+        const creating = createTopic(started, 'a')
+        await started.quorum.close()
+        expect(await creating).toBe(true)
+        expect(await createTopic(started, 'b')).toBe(false)
+        expect(failures).toBe(0)
+        const again = await start(node.env)
+        expect([...again.controller.image.topicsByName.keys()]).toEqual(['a'])
+        await again.quorum.close()
+      })(),
+      LIMIT_MS,
+    )
+  })
+
   it('M10: refuses metadata without its quorum-state, and a quorum-state that does not match its checksum', async () => {
     const { simulation, node } = newNode()
     await simulation.runUntil(
