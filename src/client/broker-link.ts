@@ -1,0 +1,301 @@
+/**
+ * The way to one broker: connects on first use, agrees on versions, connects again after a loss, and turns every failure
+ * into a `ClientError`.
+ *
+ * Invariants: at most one connection at a time and one attempt at a time, whoever asks; a failed attempt is followed by a
+ * pause that grows with the failures in a row. Nothing is sent twice here: retrying is for those who know what is safe.
+ */
+import type { Connection } from '../env/index.ts'
+import { NetworkError } from '../env/index.ts'
+import type { ApiName, RequestInputOf, ResponseOf } from '../protocol/apis.ts'
+import { apis } from '../protocol/apis.ts'
+import { errorCode } from '../protocol/errors.ts'
+import { ChannelError, ClientChannel } from '../rpc/client-channel.ts'
+import type { Address } from './address.ts'
+import { abortable, backoffMs, pause } from './backoff.ts'
+import { brokerError, ClientError, toError } from './client-error.ts'
+import type { ClientConfig, ClientPorts } from './client-options.ts'
+import { RESPONSE_BYTES_MAX, SEND_HIGH_WATER_BYTES } from './client-options.ts'
+
+/** How the client presents itself (KIP-511); the version is the package's. */
+const SOFTWARE_NAME = 'millrace'
+const SOFTWARE_VERSION = '0.1.0'
+
+/** Versions of ApiVersions that are tried: ours, the one the broker names, and 0, which every broker has. */
+const HANDSHAKE_ATTEMPTS_MAX = 3
+
+const UNSUPPORTED_VERSION = errorCode('UNSUPPORTED_VERSION')
+
+export interface RequestOptions {
+  /** Default: the client's `requestTimeoutMs`. Counts from when the request is sent. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal | undefined
+  /** Highest version to use, when the request holds what later ones lack. */
+  readonly versionMax?: number
+}
+
+export class BrokerLink {
+  readonly address: Address
+  readonly #ports: ClientPorts
+  readonly #config: ClientConfig
+  readonly #closing = new AbortController()
+  #ready: ReadyLink | null = null
+  #connecting: Promise<ReadyLink> | null = null
+  #failureCount = 0
+  #notBeforeMs = 0
+  readonly #watchers = new Set<() => void>()
+
+  constructor(ports: ClientPorts, config: ClientConfig, address: Address) {
+    this.#ports = ports
+    this.#config = config
+    this.address = address
+  }
+
+  /** The connection, or null when there is none now. */
+  get ready(): ReadyLink | null {
+    return this.#ready
+  }
+
+  /** When the pause after the last failure ends, on the monotonic clock. */
+  get notBeforeMs(): number {
+    return this.#notBeforeMs
+  }
+
+  /** Calls `watcher` whenever the connection comes, goes, or has taken what was congested. */
+  watch(watcher: () => void): () => void {
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  /**
+   * Connects unless there is a connection.
+   *
+   * @throws {ClientError} `CLIENT_CANNOT_CONNECT`, `CLIENT_UNSUPPORTED_BY_BROKER`, `CLIENT_ABORTED`, `CLIENT_CLOSED`.
+   */
+  connect(signal?: AbortSignal): Promise<ReadyLink> {
+    if (this.#ready !== null) return Promise.resolve(this.#ready)
+    this.#connecting ??= this.#connect().finally(() => (this.#connecting = null))
+    return abortable(this.#connecting, `Cannot connect to ${this.address.label}`, signal)
+  }
+
+  /**
+   * Sends a request and waits for the answer.
+   *
+   * @throws {ClientError} What `connect` throws; `CLIENT_DISCONNECTED`, `CLIENT_TIMED_OUT`, `CLIENT_PROTOCOL_VIOLATED`.
+   */
+  async request<A extends ApiName>(
+    api: A,
+    body: RequestInputOf<A>,
+    options: RequestOptions = {},
+  ): Promise<ResponseOf<A>> {
+    const ready = await this.connect(options.signal)
+    const throttleMs = ready.throttleMs()
+    if (throttleMs > 0) await pause(this.#ports.clock, throttleMs, `Cannot send ${api}`, options.signal)
+    return ready.request(api, body, options)
+  }
+
+  /** Closes for good; what waits for an answer fails with `CLIENT_CLOSED`. */
+  close(): void {
+    this.#closing.abort()
+    this.#ready?.channel.close()
+    this.#lost()
+  }
+
+  async #connect(): Promise<ReadyLink> {
+    const { clock, random } = this.#ports
+    const delayMs = this.#notBeforeMs - clock.monotonicMs()
+    try {
+      if (delayMs > 0) await pause(clock, delayMs, this.#attempted(), this.#closing.signal)
+      const ready = await this.#open()
+      this.#failureCount = 0
+      this.#ready = ready
+      this.#notify()
+      return ready
+    } catch (thrown) {
+      this.#failureCount++
+      this.#notBeforeMs = clock.monotonicMs() + backoffMs(this.#config.backoff, this.#failureCount, random)
+      throw this.#connectError(toError(thrown))
+    }
+  }
+
+  async #open(): Promise<ReadyLink> {
+    const { clock, network } = this.#ports
+    const { clientId, connectTimeoutMs } = this.#config
+    const connection: Connection = await network.connect(this.address.url, {
+      timeoutMs: connectTimeoutMs,
+      messageBytesMax: RESPONSE_BYTES_MAX,
+      sendHighWaterBytes: SEND_HIGH_WATER_BYTES,
+      signal: this.#closing.signal,
+    })
+    const channel = new ClientChannel(connection, clock, {
+      clientId,
+      sendHighWaterBytes: SEND_HIGH_WATER_BYTES,
+      onDrain: () => this.#notify(),
+      onClose: () => {
+        if (this.#ready?.channel === channel) this.#lost()
+      },
+    })
+    try {
+      const versions = await handshake(channel, connectTimeoutMs)
+      if (this.#closing.signal.aborted) throw this.#closedError()
+      return new ReadyLink(this, channel, versions, this.#ports, this.#config)
+    } catch (error) {
+      channel.close('the handshake failed')
+      throw error
+    }
+  }
+
+  /** The failure of a request, in the client's words. */
+  requestError(error: Error): Error {
+    if (!(error instanceof ChannelError)) return error
+    if (this.#closing.signal.aborted && error.code === 'CHANNEL_CLOSED') return this.#closedError()
+    const { message } = error
+    switch (error.code) {
+      case 'CHANNEL_CLOSED':
+        return new ClientError('CLIENT_DISCONNECTED', message, { retriable: true, cause: error })
+      case 'CHANNEL_TIMED_OUT':
+        return new ClientError('CLIENT_TIMED_OUT', message, { retriable: true, cause: error })
+      case 'CHANNEL_ABORTED':
+        return new ClientError('CLIENT_ABORTED', message, { cause: error.cause })
+      case 'CHANNEL_PROTOCOL_VIOLATED':
+        return new ClientError('CLIENT_PROTOCOL_VIOLATED', message, { retriable: true, cause: error })
+    }
+  }
+
+  #connectError(error: Error): Error {
+    if (this.#closing.signal.aborted) return this.#closedError()
+    if (error instanceof ClientError) return error
+    if (error instanceof NetworkError || error instanceof ChannelError) {
+      const retriable = !(error instanceof NetworkError) || error.code !== 'NETWORK_BAD_ADDRESS'
+      return new ClientError('CLIENT_CANNOT_CONNECT', `${this.#attempted()}: ${reasonOf(error)}`, {
+        retriable,
+        cause: error,
+      })
+    }
+    return error
+  }
+
+  #closedError(): ClientError {
+    return new ClientError(
+      'CLIENT_CLOSED',
+      `Cannot use the connection to ${this.address.label}: the client is closed`,
+    )
+  }
+
+  #attempted(): string {
+    return `Cannot connect to ${this.address.label}`
+  }
+
+  #lost(): void {
+    this.#ready = null
+    this.#notify()
+  }
+
+  #notify(): void {
+    for (const watcher of this.#watchers) watcher()
+  }
+}
+
+/** A connection whose broker has told what it serves. */
+export class ReadyLink {
+  readonly channel: ClientChannel
+  readonly #link: BrokerLink
+  readonly #versions: ReadonlyMap<number, VersionRange>
+  readonly #ports: ClientPorts
+  readonly #config: ClientConfig
+  #throttledUntilMs = 0
+
+  constructor(
+    link: BrokerLink,
+    channel: ClientChannel,
+    versions: ReadonlyMap<number, VersionRange>,
+    ports: ClientPorts,
+    config: ClientConfig,
+  ) {
+    this.#link = link
+    this.channel = channel
+    this.#versions = versions
+    this.#ports = ports
+    this.#config = config
+  }
+
+  /** How long the broker asked us to send nothing, in ms from now (KIP-219). */
+  throttleMs(): number {
+    return Math.max(0, this.#throttledUntilMs - this.#ports.clock.monotonicMs())
+  }
+
+  /**
+   * The highest version of a request that both sides have.
+   *
+   * @throws {ClientError} `CLIENT_UNSUPPORTED_BY_BROKER`.
+   */
+  version(api: ApiName, versionMax = Infinity): number {
+    const { key, versions: ours } = apis[api]
+    const theirs = this.#versions.get(key)
+    const version = Math.min(ours.last, theirs?.last ?? -1, versionMax)
+    if (version >= ours.first && version >= (theirs?.first ?? 0)) return version
+    const found = theirs === undefined ? 'none' : `${theirs.first} to ${theirs.last}`
+    const wanted = `${ours.first} to ${Math.min(ours.last, versionMax)}`
+    throw new ClientError(
+      'CLIENT_UNSUPPORTED_BY_BROKER',
+      `Cannot send ${api} to ${this.#link.address.label}: it serves versions ${found}, wanted ${wanted}`,
+    )
+  }
+
+  /** Sends at once; see `BrokerLink.request`. */
+  async request<A extends ApiName>(
+    api: A,
+    body: RequestInputOf<A>,
+    options: RequestOptions = {},
+  ): Promise<ResponseOf<A>> {
+    const version = this.version(api, options.versionMax)
+    const timeoutMs = options.timeoutMs ?? this.#config.requestTimeoutMs
+    try {
+      const answer = await this.channel.call(api, version, body, { timeoutMs, signal: options.signal })
+      this.#honourThrottle(answer)
+      return answer
+    } catch (error) {
+      throw this.#link.requestError(toError(error))
+    }
+  }
+
+  #honourThrottle(answer: object): void {
+    const throttleMs = 'throttleTimeMs' in answer ? Number(answer.throttleTimeMs) : 0
+    if (throttleMs > 0) this.#throttledUntilMs = this.#ports.clock.monotonicMs() + throttleMs
+  }
+}
+
+interface VersionRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** Asks for the versions that the broker serves, in the highest version of the question that it understands. */
+async function handshake(
+  channel: ClientChannel,
+  timeoutMs: number,
+): Promise<ReadonlyMap<number, VersionRange>> {
+  const body = { clientSoftwareName: SOFTWARE_NAME, clientSoftwareVersion: SOFTWARE_VERSION }
+  const { key, versions } = apis.ApiVersions
+  let version = versions.last
+  for (let attempt = 1; ; attempt++) {
+    const answer = await channel.call('ApiVersions', version, body, { timeoutMs })
+    const ranges = new Map<number, VersionRange>()
+    for (const { apiKey, minVersion, maxVersion } of answer.apiKeys) {
+      ranges.set(apiKey, { first: minVersion, last: maxVersion })
+    }
+    if (answer.errorCode === 0) return ranges
+    const attempted = `Cannot agree on versions with ${channel.remote}`
+    if (answer.errorCode !== UNSUPPORTED_VERSION || attempt === HANDSHAKE_ATTEMPTS_MAX || version === 0) {
+      throw brokerError(attempted, answer.errorCode)
+    }
+    const offered = ranges.get(key)?.last ?? 0
+    version = offered < version ? Math.max(0, offered) : 0
+  }
+}
+
+/** What went wrong, without what was attempted, which the caller says in its own words. */
+function reasonOf(error: Error): string {
+  const colon = error.message.lastIndexOf(': ')
+  return colon < 0 ? error.message : error.message.slice(colon + 2)
+}

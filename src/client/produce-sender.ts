@@ -1,0 +1,497 @@
+/**
+ * Sends the batches of a producer: gathers once a turn what may leave, one request per broker, keeps the number of
+ * requests in flight, and decides by each outcome what becomes of a batch. Order and numbers are `PartitionQueue`'s.
+ *
+ * Hot path per request, not per record.
+ *
+ * Invariants:
+ * - What is sent on one connection is sent without an await between choosing a batch and handing it to the connection, so
+ *   that batches of a partition reach the broker in the order chosen.
+ * - Every batch settles: by an answer, or when its delivery time is over and nothing of it is in flight (a request in
+ *   flight ends by its own time-out).
+ */
+import type { RequestInputOf, ResponseOf } from '../protocol/apis.ts'
+import type { CodecSet } from '../records/compression/codec-set.ts'
+import type { Codec } from '../records/compression/codec.ts'
+import type { Cancel } from '../env/index.ts'
+import { ChannelError } from '../rpc/client-channel.ts'
+import { backoffMs } from './backoff.ts'
+import type { BrokerLink, ReadyLink } from './broker-link.ts'
+import { splitBatch } from './batch-split.ts'
+import type { BuilderPool } from './builder-pool.ts'
+import { brokerError, ClientError, toError } from './client-error.ts'
+import type { Cluster } from './cluster.ts'
+import { hasTopicId } from './cluster.ts'
+import type { PartitionQueue } from './partition-queue.ts'
+import { produceOutcome } from './produce-outcome.ts'
+import type { ProducerBatch } from './producer-batch.ts'
+import { IdentitySource } from './producer-identity.ts'
+import type { ProducerConfig } from './producer-options.ts'
+
+/** Bytes of batches in one request: enough to fill a link, small beside what a broker accepts (100 MiB). */
+const REQUEST_BYTES_MAX = 1024 * 1024
+/** Share of the request's time-out that the broker may wait for replicas: its answer must arrive before we give up. */
+const ACK_WAIT_SHARE = 0.8
+/** From this version on topics go by id. */
+const LAST_VERSION_WITH_NAMES = 12
+
+const WIRE_ACKS = { all: -1, 1: 1, 0: 0 } as const
+const NO_OFFSET = -1
+
+type SenderConfig = Pick<
+  ProducerConfig<never, never>,
+  'acks' | 'deliveryTimeoutMs' | 'idempotent' | 'inFlightMax' | 'lingerMs'
+>
+type PartitionResponse = ResponseOf<'Produce'>['responses'][number]['partitionResponses'][number]
+
+interface SentBatch {
+  readonly queue: PartitionQueue
+  readonly batch: ProducerBatch
+}
+
+/** A broker as this producer uses it. */
+class Target {
+  readonly link: BrokerLink
+  inFlightCount = 0
+  isConnecting = false
+  unwatch: () => void = () => undefined
+
+  constructor(link: BrokerLink) {
+    this.link = link
+  }
+}
+
+export class ProduceSender {
+  readonly #cluster: Cluster
+  readonly #config: SenderConfig
+  readonly #pool: BuilderPool
+  readonly #onSettled: (batch: ProducerBatch, isMemoryFree: boolean) => void
+  readonly #identities: IdentitySource
+  readonly #codecs: CodecSet
+  /** Compresses; set before the first batch is added, and loaded in the set of codecs. */
+  codec: Codec | null = null
+  /** Somebody waits for everything to leave. */
+  isFlushing = false
+  /** Queues with something to send. */
+  readonly #active = new Set<PartitionQueue>()
+  readonly #targets = new Map<BrokerLink, Target>()
+  #isDrainScheduled = false
+  #isAcquiring = false
+  #isClosed = false
+  #cancelTimer: Cancel | null = null
+  #timerAtMs = Infinity
+
+  /** @param onSettled - Gives back the room of a batch, and its memory if nobody reads it any more. */
+  constructor(
+    cluster: Cluster,
+    config: SenderConfig,
+    pool: BuilderPool,
+    codecs: CodecSet,
+    onSettled: (batch: ProducerBatch, isMemoryFree: boolean) => void,
+  ) {
+    this.#cluster = cluster
+    this.#config = config
+    this.#pool = pool
+    this.#codecs = codecs
+    this.#onSettled = onSettled
+    this.#identities = new IdentitySource(cluster)
+  }
+
+  /** The queue has something to send. Cheap when it is known. */
+  activate(queue: PartitionQueue): void {
+    this.#active.add(queue)
+    this.schedule()
+  }
+
+  /** Looks at the end of the turn what may be sent. */
+  schedule(): void {
+    if (this.#isDrainScheduled || this.#isClosed) return
+    this.#isDrainScheduled = true
+    this.#cluster.ports.clock.endOfTurn(() => {
+      this.#isDrainScheduled = false
+      if (!this.#isClosed) this.#drain()
+    })
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#cancelTimer?.()
+    this.#cancelTimer = null
+    for (const target of this.#targets.values()) target.unwatch()
+    this.#targets.clear()
+  }
+
+  #drain(): void {
+    const nowMs = this.#cluster.ports.clock.monotonicMs()
+    if (this.#config.idempotent && this.#identities.current === null) this.#acquireIdentity()
+    const requests = new Map<Target, SentBatch[]>()
+    let wakeAtMs = Infinity
+    do {
+      requests.clear()
+      for (const queue of this.#active) {
+        if (queue.isIdle) this.#active.delete(queue)
+        else wakeAtMs = Math.min(wakeAtMs, this.#choose(queue, nowMs, requests))
+      }
+      for (const [target, batches] of requests) this.#send(target, batches)
+    } while (requests.size > 0)
+    this.#armTimer(wakeAtMs)
+  }
+
+  /** Puts the queue's next batch into its leader's request if it may leave; returns when to look again at the latest. */
+  #choose(queue: PartitionQueue, nowMs: number, requests: Map<Target, SentBatch[]>): number {
+    const { deliveryTimeoutMs, idempotent, lingerMs } = this.#config
+    this.#expire(queue, nowMs)
+    const expiresAtMs = queue.oldestUnsentAtMs + deliveryTimeoutMs
+    if (idempotent && queue.needsIdentity && !this.#giveIdentity(queue)) return expiresAtMs
+    const batch = queue.next({ nowMs, lingerMs, isFlushing: this.isFlushing }, idempotent)
+    if (batch === null) {
+      if (queue.notBeforeMs > nowMs) return Math.min(queue.notBeforeMs, expiresAtMs)
+      const lingersUntilMs = lingerMs > 0 ? queue.oldestUnsentAtMs + lingerMs : Infinity
+      return lingersUntilMs > nowMs ? Math.min(expiresAtMs, lingersUntilMs) : expiresAtMs
+    }
+    const target = this.#findTarget(queue)
+    if (target === null) {
+      this.#postpone(queue, 1)
+      this.#cluster.refreshSoon()
+      return queue.notBeforeMs
+    }
+    const ready = target.link.ready
+    if (ready === null) {
+      this.#connect(target)
+      return expiresAtMs
+    }
+    const throttleMs = ready.throttleMs()
+    if (throttleMs > 0) return nowMs + throttleMs
+    if (ready.channel.isCongested) return expiresAtMs
+    let batches = requests.get(target)
+    if (batches === undefined) {
+      if (target.inFlightCount >= this.#config.inFlightMax) return expiresAtMs
+      batches = []
+      requests.set(target, batches)
+    }
+    // One batch a partition and request: the rest goes into the next round of `#drain`.
+    const bytes = batches.reduce((sum, sent) => sum + sizeOf(sent.batch), 0)
+    if (bytes === 0 || bytes + sizeOf(batch) <= REQUEST_BYTES_MAX) batches.push({ queue, batch })
+    return expiresAtMs
+  }
+
+  #findTarget(queue: PartitionQueue): Target | null {
+    const link = this.#cluster.findLeaderLink(queue.topic, queue.partition, 'requests')
+    if (link === null) return null
+    let target = this.#targets.get(link)
+    if (target === undefined) {
+      target = new Target(link)
+      target.unwatch = link.watch(() => this.schedule())
+      this.#targets.set(link, target)
+    }
+    return target
+  }
+
+  #connect(target: Target): void {
+    if (target.isConnecting) return
+    target.isConnecting = true
+    target.link.connect().then(
+      () => (target.isConnecting = false), // the link's watcher schedules
+      (error: unknown) => {
+        target.isConnecting = false
+        this.#forget(target)
+        if (this.#isClosed) return
+        this.#cluster.ports.logger.warn('Cannot reach the leader of a partition', { error: toError(error) })
+        this.#cluster.refreshSoon()
+        for (const queue of this.#active)
+          if (this.#findTarget(queue)?.link === target.link) this.#postpone(queue, 1)
+        this.schedule()
+      },
+    )
+  }
+
+  #forget(target: Target): void {
+    target.unwatch()
+    this.#targets.delete(target.link)
+  }
+
+  #send(target: Target, sent: readonly SentBatch[]): void {
+    const ready = target.link.ready!
+    const { acks, idempotent } = this.#config
+    for (const { queue, batch } of sent) {
+      queue.sent(batch, idempotent)
+      this.#seal(batch)
+    }
+    const { requestTimeoutMs } = this.#cluster.config
+    const topicData = this.#topicData(sent)
+    const knowsIds = sent.every(({ queue }) => {
+      const topic = this.#cluster.findTopic(queue.topic)
+      return topic !== null && hasTopicId(topic)
+    })
+    const versionMax = knowsIds ? Infinity : LAST_VERSION_WITH_NAMES
+    const request = {
+      acks: WIRE_ACKS[acks],
+      timeoutMs: Math.ceil(requestTimeoutMs * ACK_WAIT_SHARE),
+      topicData,
+    }
+    if (acks === 0) this.#sendUnanswered(target, ready, request, versionMax, sent)
+    else void this.#sendAnswered(target, ready, request, versionMax, sent)
+  }
+
+  async #sendAnswered(
+    target: Target,
+    ready: ReadyLink,
+    request: RequestInputOf<'Produce'>,
+    versionMax: number,
+    sent: readonly SentBatch[],
+  ): Promise<void> {
+    target.inFlightCount++
+    try {
+      const answer = await ready.request('Produce', request, { versionMax })
+      target.inFlightCount--
+      if (!this.#isClosed) this.#handle(answer, sent)
+    } catch (thrown) {
+      target.inFlightCount--
+      if (this.#isClosed) return
+      const error = toError(thrown)
+      for (const { queue, batch } of sent) this.#unanswered(queue, batch, error)
+      if (error instanceof ClientError && error.retriable) this.#cluster.refreshSoon()
+    }
+    this.schedule()
+  }
+
+  /** acks=0: what the connection took counts as delivered, at an offset that nobody will tell. */
+  #sendUnanswered(
+    target: Target,
+    ready: ReadyLink,
+    request: RequestInputOf<'Produce'>,
+    versionMax: number,
+    sent: readonly SentBatch[],
+  ): void {
+    try {
+      ready.channel.send('Produce', ready.version('Produce', versionMax), request)
+      for (const { queue, batch } of sent) this.#written(queue, batch, NO_OFFSET, NO_OFFSET)
+    } catch (thrown) {
+      const error = target.link.requestError(toError(thrown))
+      for (const { queue, batch } of sent) this.#unanswered(queue, batch, error)
+    }
+  }
+
+  #topicData(sent: readonly SentBatch[]): RequestInputOf<'Produce'>['topicData'] {
+    const byTopic = new Map<string, { index: number; records: Uint8Array }[]>()
+    for (const { batch } of sent) {
+      const data = { index: batch.partition, records: batch.bytes! }
+      const partitionData = byTopic.get(batch.topic)
+      if (partitionData === undefined) byTopic.set(batch.topic, [data])
+      else partitionData.push(data)
+    }
+    return [...byTopic].map(([name, partitionData]) => {
+      const topicId = this.#cluster.findTopic(name)?.topicId
+      return { name, ...(topicId === undefined ? {} : { topicId }), partitionData }
+    })
+  }
+
+  #seal(batch: ProducerBatch): void {
+    if (batch.bytes !== null) return
+    const { identity, baseSequence } = batch
+    batch.bytes = batch.builder.seal({
+      codec: this.codec,
+      ...(identity === null ? {} : { ...identity, baseSequence }),
+    })
+  }
+
+  #handle(answer: ResponseOf<'Produce'>, sent: readonly SentBatch[]): void {
+    const byPartition = new Map<string, PartitionResponse>()
+    for (const topic of answer.responses) {
+      const name = topic.name === '' ? (this.#nameOf(topic.topicId, sent) ?? '') : topic.name
+      for (const one of topic.partitionResponses) byPartition.set(`${name}-${one.index}`, one)
+    }
+    let mustRefresh = false
+    for (const { queue, batch } of sent) {
+      const one = byPartition.get(`${queue.topic}-${queue.partition}`)
+      if (one === undefined) {
+        const message = `Cannot tell whether ${describe(batch)} was written: the broker's answer leaves it out`
+        this.#unanswered(queue, batch, new ClientError('CLIENT_PROTOCOL_VIOLATED', message))
+        continue
+      }
+      const hasNews = this.#cluster.learnLeader(
+        queue.topic,
+        queue.partition,
+        one.currentLeader,
+        answer.nodeEndpoints,
+      )
+      const isAboutLeader = this.#decide(queue, batch, one)
+      mustRefresh ||= isAboutLeader && !hasNews
+    }
+    if (mustRefresh) this.#cluster.refreshSoon()
+  }
+
+  #nameOf(topicId: string, sent: readonly SentBatch[]): string | undefined {
+    return sent.find(({ queue }) => this.#cluster.findTopic(queue.topic)?.topicId === topicId)?.queue.topic
+  }
+
+  /** Does with a batch what its answer says; returns whether the client should look for the leader again. */
+  #decide(queue: PartitionQueue, batch: ProducerBatch, one: PartitionResponse): boolean {
+    const outcome = produceOutcome(one.errorCode)
+    const error = (): ClientError =>
+      brokerError(`Cannot write ${describe(batch)}`, one.errorCode, one.errorMessage)
+    switch (outcome.kind) {
+      case 'written':
+        this.#written(queue, batch, one.errorCode === 0 ? one.baseOffset : NO_OFFSET, one.logAppendTimeMs)
+        return false
+      case 'too-large':
+        this.#tooLarge(queue, batch, error())
+        return false
+      case 'out-of-order':
+        if (queue.hasGapBefore(batch))
+          queue.retry(batch) // by itself: its predecessor is on its way again
+        else this.#lostTrack(queue, batch, error())
+        return false
+      case 'fenced':
+        this.#identities.abandon(batch.identity)
+        this.#lostTrack(queue, batch, error())
+        return false
+      case 'retriable':
+        batch.mayBeInLog ||= outcome.mayBeInLog
+        this.#retry(queue, batch, error())
+        return outcome.isAboutLeader
+      case 'final':
+        batch.mayBeInLog ||= outcome.mayBeInLog
+        this.#fail(queue, batch, error())
+        return false
+    }
+  }
+
+  /** No answer came; the request may have arrived all the same. */
+  #unanswered(queue: PartitionQueue, batch: ProducerBatch, error: Error): void {
+    const wasSent = !(error.cause instanceof ChannelError) || error.cause.wasSent
+    batch.mayBeInLog ||= wasSent
+    if (error instanceof ClientError && error.retriable && !this.#isClosed) this.#retry(queue, batch, error)
+    else this.#fail(queue, batch, error)
+  }
+
+  #written(queue: PartitionQueue, batch: ProducerBatch, baseOffset: number, appendTimeMs: number): void {
+    queue.acknowledged(batch)
+    batch.settle(baseOffset, appendTimeMs)
+    // An answer to the only attempt says that the broker has read all of it, so no socket still holds the memory.
+    this.#onSettled(batch, this.#config.acks !== 0 && batch.attemptCount === 1)
+  }
+
+  #retry(queue: PartitionQueue, batch: ProducerBatch, cause: ClientError): void {
+    const nowMs = this.#cluster.ports.clock.monotonicMs()
+    if (nowMs - batch.createdAtMs >= this.#config.deliveryTimeoutMs) {
+      this.#fail(queue, batch, this.#deliveryTimedOut(batch, cause))
+      return
+    }
+    queue.retry(batch)
+    this.#active.add(queue)
+    this.#postpone(queue, batch.attemptCount)
+  }
+
+  /** The broker's memory of the producer does not fit ours though nothing before the batch is missing. */
+  #lostTrack(queue: PartitionQueue, batch: ProducerBatch, cause: ClientError): void {
+    queue.lostTrack()
+    this.#active.add(queue)
+    if (!batch.mayBeInLog) queue.retry(batch)
+    else this.#fail(queue, batch, deliveryUnknown(batch, cause))
+  }
+
+  #tooLarge(queue: PartitionQueue, batch: ProducerBatch, error: ClientError): void {
+    if (batch.recordCount < 2 || batch.mayBeInLog) {
+      this.#fail(queue, batch, error)
+      return
+    }
+    const [head, tail] = splitBatch(batch, this.#pool, this.#codecs)
+    queue.replace(batch, head, tail)
+    this.#active.add(queue)
+  }
+
+  #fail(queue: PartitionQueue, batch: ProducerBatch, error: Error): void {
+    queue.drop(batch)
+    batch.fail(error)
+    this.#onSettled(batch, false)
+  }
+
+  /** Fails what waited too long and is not in flight. */
+  #expire(queue: PartitionQueue, nowMs: number): void {
+    if (nowMs - queue.oldestUnsentAtMs < this.#config.deliveryTimeoutMs) return
+    for (const batch of queue.unsent()) {
+      if (nowMs - batch.createdAtMs < this.#config.deliveryTimeoutMs) break
+      this.#fail(queue, batch, this.#deliveryTimedOut(batch, null))
+    }
+  }
+
+  #deliveryTimedOut(batch: ProducerBatch, cause: ClientError | null): ClientError {
+    const fate = batch.mayBeInLog ? 'it may or may not be in the log' : 'it was not written'
+    const last = cause === null ? '' : `; the last attempt: ${cause.message}`
+    return new ClientError(
+      'CLIENT_DELIVERY_TIMED_OUT',
+      `Cannot write ${describe(batch)} within ${this.#config.deliveryTimeoutMs} ms: ${fate} after ${batch.attemptCount} attempts${last}`,
+      { retriable: !batch.mayBeInLog, cause },
+    )
+  }
+
+  #giveIdentity(queue: PartitionQueue): boolean {
+    const identity = this.#identities.after(queue.identity)
+    if (identity === null) {
+      this.#acquireIdentity()
+      return false
+    }
+    for (const batch of queue.startOver(identity)) {
+      batch.fail(deliveryUnknown(batch, null))
+      this.#onSettled(batch, false)
+    }
+    return true
+  }
+
+  #acquireIdentity(): void {
+    if (this.#isAcquiring) return
+    this.#isAcquiring = true
+    this.#identities.acquire().then(
+      () => {
+        this.#isAcquiring = false
+        this.schedule()
+      },
+      (thrown: unknown) => {
+        this.#isAcquiring = false
+        if (!this.#isClosed) this.failAll(toError(thrown))
+      },
+    )
+  }
+
+  /** Fails everything that waits to be sent; what is in flight gets its answer. */
+  failAll(error: Error): void {
+    for (const queue of this.#active) for (const batch of queue.unsent()) this.#fail(queue, batch, error)
+    this.#active.clear()
+  }
+
+  #postpone(queue: PartitionQueue, failureCount: number): void {
+    const { clock, random } = this.#cluster.ports
+    queue.notBeforeMs = clock.monotonicMs() + backoffMs(this.#cluster.config.backoff, failureCount, random)
+  }
+
+  #armTimer(atMs: number): void {
+    if (atMs >= this.#timerAtMs) return
+    this.#cancelTimer?.()
+    const { clock } = this.#cluster.ports
+    this.#timerAtMs = atMs
+    this.#cancelTimer = clock.after(Math.max(0, atMs - clock.monotonicMs()), () => {
+      this.#timerAtMs = Infinity
+      this.#cancelTimer = null
+      this.schedule()
+    })
+  }
+}
+
+function deliveryUnknown(batch: ProducerBatch, cause: ClientError | null): ClientError {
+  const told = cause === null ? '' : `: ${cause.code}`
+  return new ClientError(
+    'CLIENT_DELIVERY_UNKNOWN',
+    `Cannot tell whether ${describe(batch)} was written: an answer was lost, and the broker does not remember${told}; read the partition's end before sending it again`,
+    { cause },
+  )
+}
+
+function sizeOf(batch: ProducerBatch): number {
+  return batch.bytes?.length ?? batch.builder.sizeBytes
+}
+
+function describe(batch: ProducerBatch): string {
+  const what = batch.recordCount === 1 ? 'a record' : `${batch.recordCount} records`
+  return `${what} to ${batch.topic}-${batch.partition}`
+}
