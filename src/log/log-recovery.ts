@@ -102,7 +102,9 @@ export async function recoverLog(ports: RecoveryPorts, options: RecoveryOptions)
     }
   }
   // Everything above only read. From here on files change.
-  const untrusted = isClean ? [] : found.snapshots.filter((offset) => offset > recoveryPoint)
+  // A snapshot is trusted if the batches it stands for were synced: below the recovery point, or deleted since.
+  const trustedOffset = Math.max(recoveryPoint, segments[0]?.baseOffset ?? 0)
+  const untrusted = isClean ? [] : found.snapshots.filter((offset) => offset > trustedOffset)
   await removeLogFiles(ports, [], untrusted, found.leftovers)
   const cut = end === null ? null : await cutAt(ports, segments, end)
   await removeSegmentsBelow(ports, segments, logStartOffset)
