@@ -248,6 +248,22 @@ for (const [name, make] of Object.entries(subjects)) {
       expect(received.every((message, index) => equal(message, patterned(1000, index)))).toBe(true)
     })
 
+    pairTest('pause() inside onMessage lets at most the rest of one chunk through', async (pair) => {
+      let count = 0
+      let isFlowing = false
+      pair.server.onMessage = () => {
+        count++
+        if (!isFlowing) pair.server.pause()
+      }
+      for (let index = 0; index < 500; index++) pair.client.send([patterned(1000, index)])
+      await pair.subject.turns(50)
+      expect(count).toBeGreaterThan(0)
+      expect(count).toBeLessThanOrEqual(66) // What lies in 64 KiB.
+      isFlowing = true
+      pair.server.resume()
+      while (count < 500) await pair.subject.turns(1)
+    })
+
     pairTest(
       'bufferedBytes grows while the peer takes nothing, onDrain comes once it has fallen (ND-3)',
       async (pair) => {

@@ -171,6 +171,10 @@ describe('SimDisk faults', () => {
         code: 'FILE_NO_SPACE',
       })
       expect(await simulation.runUntil(file.size())).toBe(10)
+      node.disk.freeBytes = 100
+      await expect(simulation.runUntil(file.append([bytes(1, 1)]))).rejects.toMatchObject({
+        code: 'FILE_NO_SPACE',
+      })
       await simulation.runUntil(file.truncate(6))
       await simulation.runUntil(file.append([bytes(4, 3)]))
     }))
