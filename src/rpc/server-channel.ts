@@ -69,7 +69,7 @@ export class ServerChannel {
   #isStarting = false
   /** Set by `closeWhenIdle`: no request is started any more. */
   #isDraining = false
-  readonly #closeWatchers = new Set<() => void>()
+  readonly #endWatchers = new Set<() => void>()
   readonly #resume = (): void => this.#startWaiting()
 
   constructor(connection: Connection, options: ServerChannelOptions) {
@@ -83,8 +83,9 @@ export class ServerChannel {
     connection.onClose = (reason) => this.#closed(reason)
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed
+  /** The connection is closed or about to close: a request that waits for something should be answered now. */
+  get isEnding(): boolean {
+    return this.#isClosed || this.#isDraining
   }
 
   /** Requests received and not answered. */
@@ -111,13 +112,13 @@ export class ServerChannel {
     else this.#startWaiting()
   }
 
-  /** Calls `watcher` once when the connection closes. */
-  watchClose(watcher: () => void): void {
-    this.#closeWatchers.add(watcher)
+  /** Calls `watcher` once when `isEnding` becomes true. */
+  watchEnd(watcher: () => void): void {
+    this.#endWatchers.add(watcher)
   }
 
-  unwatchClose(watcher: () => void): void {
-    this.#closeWatchers.delete(watcher)
+  unwatchEnd(watcher: () => void): void {
+    this.#endWatchers.delete(watcher)
   }
 
   /** Closes because of what the peer did. */
@@ -129,6 +130,7 @@ export class ServerChannel {
   closeWhenIdle(): void {
     this.#isDraining = true
     this.#pause()
+    this.#wakeEndWatchers()
     if (this.#startedCount === 0) this.connection.close()
   }
 
@@ -176,6 +178,12 @@ export class ServerChannel {
     }
   }
 
+  #wakeEndWatchers(): void {
+    const watchers = [...this.#endWatchers]
+    this.#endWatchers.clear()
+    for (const watcher of watchers) watcher()
+  }
+
   #pause(): void {
     if (this.#isPaused) return
     this.#isPaused = true
@@ -195,8 +203,7 @@ export class ServerChannel {
     this.#congestedBytes = 0
     this.#exchanges.length = 0
     this.#startedCount = 0
-    for (const watcher of [...this.#closeWatchers]) watcher()
-    this.#closeWatchers.clear()
+    this.#wakeEndWatchers()
     this.#options.onClose(reason)
   }
 }

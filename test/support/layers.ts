@@ -140,9 +140,15 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     level: 8,
+    folders: ['node'],
+    purpose: 'brokers and clients bound to the real adapters',
+    mayImport: ['client', 'broker', 'log', 'records', ...BASE, ...ADAPTERS],
+  },
+  {
+    level: 9,
     folders: PUBLIC_SURFACES,
     purpose: 'the public surfaces, nothing else',
-    mayImport: ['client', 'broker', 'protocol', 'records', 'bytes', 'env', ...ADAPTERS],
+    mayImport: ['node', 'client', 'broker', 'log', 'metadata', 'protocol', 'records', ...BASE, ...ADAPTERS],
   },
   {
     level: null,

@@ -10,7 +10,7 @@ import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { Partition } from '../../replication/partition.ts'
-import type { BrokerServices } from '../services.ts'
+import type { BrokerServices, RequestContext } from '../services.ts'
 import { storageErrorOf } from './storage-error.ts'
 
 type Request = RequestOf<'ListOffsets'>
@@ -19,6 +19,8 @@ type PartitionRequest = Request['topics'][number]['partitions'][number]
 type PartitionResponse = Response['topics'][number]['partitions'][number]
 
 const NONE = -1
+/** Version from which an answer carries the leader epoch (KIP-320). */
+const EPOCH_SINCE_VERSION = 4
 const READ_COMMITTED = 1
 const LATEST = -1
 const EARLIEST = -2
@@ -27,11 +29,18 @@ const EARLIEST_LOCAL = -4
 /** Places that only tiered storage has: latest tiered, earliest pending upload. */
 const TIERED_PLACES: readonly number[] = [-5, -6]
 
-export async function handleListOffsets(services: BrokerServices, request: Request): Promise<Response> {
+export async function handleListOffsets(
+  services: BrokerServices,
+  request: Request,
+  context: RequestContext,
+): Promise<Response> {
+  const carriesEpoch = context.apiVersion >= EPOCH_SINCE_VERSION
   const topics = request.topics.map(async (topic) => ({
     name: topic.name,
     partitions: await Promise.all(
-      topic.partitions.map((wanted) => answer(services, topic.name, wanted, request.isolationLevel)),
+      topic.partitions.map((wanted) =>
+        answer(services, topic.name, wanted, { isolationLevel: request.isolationLevel, carriesEpoch }),
+      ),
     ),
   }))
   return { throttleTimeMs: 0, topics: await Promise.all(topics) }
@@ -47,7 +56,7 @@ async function answer(
   services: BrokerServices,
   topic: string,
   wanted: PartitionRequest,
-  isolationLevel: number,
+  { isolationLevel, carriesEpoch }: { readonly isolationLevel: number; readonly carriesEpoch: boolean },
 ): Promise<PartitionResponse> {
   const { partitionIndex } = wanted
   const partition = services.partitions.lookup(topic, partitionIndex)
@@ -59,7 +68,7 @@ async function answer(
     const found = await find(partition, wanted.timestamp, endOffset)
     if (found === 'INVALID_REQUEST') return refused(partitionIndex, found)
     const { offset, timestamp, leaderEpoch } = found ?? { offset: NONE, timestamp: NONE, leaderEpoch: NONE }
-    return { partitionIndex, errorCode: 0, timestamp, offset, leaderEpoch }
+    return { partitionIndex, errorCode: 0, timestamp, offset, leaderEpoch: carriesEpoch ? leaderEpoch : NONE }
   } catch (error) {
     return refused(partitionIndex, storageErrorOf(error))
   }
@@ -74,7 +83,9 @@ async function find(
   if (timestamp >= 0) return log.offsetForTimestamp(timestamp, endOffset)
   if (timestamp === LATEST) return { offset: endOffset, timestamp: NONE, leaderEpoch: partition.leaderEpoch }
   if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) {
-    return { offset: log.logStartOffset, timestamp: NONE, leaderEpoch: log.epochAt(log.logStartOffset) }
+    const [oldest] = log.epochEntries()
+    const leaderEpoch = oldest !== undefined && oldest.startOffset <= log.logStartOffset ? oldest.epoch : NONE
+    return { offset: log.logStartOffset, timestamp: NONE, leaderEpoch }
   }
   if (timestamp === MAX_TIMESTAMP) return log.offsetOfMaxTimestamp()
   return TIERED_PLACES.includes(timestamp) ? null : 'INVALID_REQUEST'

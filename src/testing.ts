@@ -1,0 +1,78 @@
+/**
+ * For the tests of other projects: a real broker in the process of the test, in memory, with nothing to clean up.
+ *
+ * It is the broker that runs in production, with files in memory. Clients of the same process reach it without a
+ * socket; everybody else, foreign Kafka clients among them, by `broker.bootstrap`, a free port on loopback.
+ */
+import type { Broker } from './broker/broker.ts'
+import { Client } from './node/client.ts'
+import type { ClientOptions } from './client/client-options.ts'
+import { IN_PROCESS_SUFFIX } from './node/in-process.ts'
+import { startBroker as startRealBroker } from './node/start-broker.ts'
+
+export interface TestBrokerOptions {
+  /** Broker settings by key, such as `{ 'num.partitions': '3' }`. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Whether to listen on a TCP port too. Default true. */
+  readonly listens?: boolean
+  /** A data directory, for tests that stop a broker and start it again. Default: everything in memory. */
+  readonly directory?: string
+}
+
+/** A running broker and the ways to it. */
+export class TestBroker {
+  readonly #broker: Broker
+  /** For clients of this process, without a socket. */
+  readonly url: string
+
+  constructor(broker: Broker, url: string) {
+    this.#broker = broker
+    this.url = url
+  }
+
+  /** `host:port` for any Kafka client; `ws://` in front of it for WebSocket. */
+  get bootstrap(): string {
+    const listener = this.#broker.listeners.find(({ name }) => name === TCP_LISTENER)
+    if (listener === undefined)
+      throw new Error('Cannot give an address: the broker was started with listens: false')
+    return `${listener.host}:${listener.port}`
+  }
+
+  /** A client of this broker; dispose of it, or of nothing: it goes with the process. */
+  client(options: Partial<ClientOptions> = {}): Client {
+    return new Client({ bootstrap: this.url, ...options })
+  }
+
+  close(): Promise<void> {
+    return this.#broker.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+const TCP_LISTENER = 'any'
+const IN_PROCESS_LISTENER = 'in-process'
+let startedCount = 0
+
+/** Starts a broker; resolves when it serves, some tens of milliseconds later. */
+export async function startBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
+  startedCount++
+  const name = `test-${startedCount}${IN_PROCESS_SUFFIX}`
+  const listeners = [
+    `${IN_PROCESS_LISTENER}=kafka://${name}:1`,
+    ...(options.listens === false ? [] : [`${TCP_LISTENER}://127.0.0.1:0`]),
+  ]
+  const settings = {
+    listeners: listeners.join(','),
+    ...(options.directory === undefined ? {} : { 'log.dir': options.directory }),
+    ...options.settings,
+  }
+  const broker = await startRealBroker({
+    flags: new Map(Object.entries(settings).map(([key, value]) => [key, { value, flag: `setting ${key}` }])),
+    ephemeral: options.directory === undefined,
+    logLevel: 'warn',
+  })
+  return new TestBroker(broker, `in-process://${name}`)
+}
