@@ -1,6 +1,6 @@
 /**
  * What only the real file adapter can be asked: rights, limits of the system, and the lock between processes. Other
- * processes run the built adapter (`test/support/build-once.ts`).
+ * processes run the built adapter, which `npm test` builds first.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
