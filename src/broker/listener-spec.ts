@@ -10,6 +10,8 @@
  * The name ties an advertised address to its listener; without one the protocol is the name.
  */
 
+import type { PortProtocol } from '../env/index.ts'
+
 export interface ListenerSpec {
   readonly name: string
   readonly protocol: ListenerProtocol
@@ -21,10 +23,10 @@ export interface ListenerSpec {
 export type ListenerProtocol = 'any' | 'kafka' | 'http'
 
 /** What each protocol lets a port speak. */
-export const portProtocols: Readonly<Record<ListenerProtocol, readonly ('kafka' | 'http')[]>> = {
-  any: ['kafka', 'http'],
+export const portProtocols: Readonly<Record<ListenerProtocol, readonly PortProtocol[]>> = {
+  any: ['kafka', 'websocket', 'http'],
   kafka: ['kafka'],
-  http: ['http'],
+  http: ['websocket', 'http'],
 }
 
 const SPEC =

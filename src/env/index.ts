@@ -32,6 +32,7 @@ export type {
   ListenOptions,
   Network,
   NetworkErrorCode,
+  PortProtocol,
   Transport,
 } from './network.ts'
 export type { Random } from './random.ts'

@@ -67,14 +67,22 @@ export interface ListenOptions {
   readonly host: string
   /** 0 takes any free port; `Listener.port` tells which. */
   readonly port: number
-  /** What the port speaks; the first byte of a connection decides among them. */
-  readonly protocols: readonly ('kafka' | 'http')[]
+  /**
+   * What the port speaks: `kafka` over raw TCP, `websocket` upgrades, plain `http` requests. The first byte of a
+   * connection decides among them.
+   */
+  readonly protocols: readonly PortProtocol[]
   readonly limits: ListenLimits
   /** Answers plain HTTP requests on the port. Absent: 404. */
   readonly http?: (request: HttpRequest) => HttpResponse | Promise<HttpResponse>
-  /** WebSocket `Origin` values that are welcome; `*` for any. A request without `Origin` is not from a page. */
+  /**
+   * Web pages that may open a WebSocket: `Origin` values, such a value with `:*` for any port, or `*` for any page. A
+   * request without `Origin` does not come from a page.
+   */
   readonly origins: readonly string[]
 }
+
+export type PortProtocol = 'kafka' | 'websocket' | 'http'
 
 /** Every bound of a listener; defaults live in the broker's configuration. */
 export interface ListenLimits {

@@ -30,7 +30,7 @@ interface Subject {
   readonly turns: (count: number) => Promise<void>
 }
 
-const nodeNetwork = () => new NodeNetwork(new NodeClock(), silentLogger, null)
+const nodeNetwork = () => new NodeNetwork(new NodeClock(), silentLogger)
 const realTurns = async (count: number) => {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -159,7 +159,7 @@ for (const [name, make] of Object.entries(subjects)) {
     const listenOptions = (subject: Subject, limits: Partial<ListenLimits> = {}): ListenOptions => ({
       host: subject.host,
       port: 0,
-      protocols: ['kafka', 'http'],
+      protocols: ['kafka', 'websocket', 'http'],
       limits: { ...LIMITS, ...limits },
       origins: [],
     })

@@ -79,12 +79,20 @@ export function openHttpDoor(
 /** The status line an upgrade is refused with, or null when it is welcome. */
 function refusalOf(request: IncomingMessage, options: ListenOptions): string | null {
   if (hasTooManyHeaders(request)) return TOO_MANY_HEADERS
-  if (!options.protocols.includes('kafka')) return '404 Not Found'
+  if (!options.protocols.includes('websocket')) return '404 Not Found'
   const { origin } = request.headers
-  const isWelcome = origin === undefined || options.origins.includes('*') || options.origins.includes(origin)
-  if (!isWelcome) return '403 Forbidden'
+  if (origin !== undefined && !options.origins.some((welcome) => isWelcome(origin, welcome)))
+    return '403 Forbidden'
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
   return offered.includes(SUBPROTOCOL) ? null : '400 Subprotocol kafka Required'
+}
+
+/** Whether a page of `origin` is meant by one entry of `ListenOptions.origins`. */
+function isWelcome(origin: string, welcome: string): boolean {
+  if (welcome === '*' || welcome === origin) return true
+  if (!welcome.endsWith(':*')) return false
+  const site = welcome.slice(0, -':*'.length)
+  return origin === site || (origin.startsWith(`${site}:`) && /^\d{1,5}$/.test(origin.slice(site.length + 1)))
 }
 
 function hasTooManyHeaders(request: IncomingMessage): boolean {
@@ -101,7 +109,8 @@ async function answer(
   let answered: HttpResponse = { status: 404, headers: {}, body: '' }
   try {
     if (hasTooManyHeaders(request)) answered = { status: 431, headers: {}, body: '' }
-    else if (options.http !== undefined) answered = await options.http(toRequest(request))
+    else if (options.protocols.includes('http') && options.http !== undefined)
+      answered = await options.http(toRequest(request))
   } catch (error) {
     logger.error('Answered an HTTP request: its handler failed', { error: error as Error })
     answered = { status: 500, headers: {}, body: '' }

@@ -2,7 +2,6 @@
  * The real environment: this machine's clock, randomness, disk, network and standard error.
  */
 import type { Env } from '../index.ts'
-import type { Network } from '../network.ts'
 import { NodeClock } from './node-clock.ts'
 import { NodeFileSystem } from './node-file-system.ts'
 import type { LogLevel } from './node-logger.ts'
@@ -15,8 +14,6 @@ export interface NodeEnvOptions {
   readonly logLevel?: LogLevel
   /** Gets each line, without its end; standard error by default, which leaves standard output to commands. */
   readonly logTo?: (line: string) => void
-  /** Where `in-process://` URLs lead; absent, they are refused. */
-  readonly inProcess?: Network
 }
 
 export function nodeEnv(options: NodeEnvOptions = {}): Env {
@@ -27,7 +24,7 @@ export function nodeEnv(options: NodeEnvOptions = {}): Env {
     clock,
     random: new NodeRandom(),
     files: new NodeFileSystem(),
-    network: new NodeNetwork(clock, logger, options.inProcess ?? null),
+    network: new NodeNetwork(clock, logger),
     logger,
   }
 }

@@ -62,7 +62,7 @@ export class NodeListener implements Listener {
     this.#accept = accept
     const { handshakeMs, idleMs, messageMs, sendStallMs } = options.limits
     this.#deadlines = new Deadlines(clock, Math.min(handshakeMs, idleMs, messageMs, sendStallMs))
-    this.#door = options.protocols.includes('http')
+    this.#door = options.protocols.some((protocol) => protocol !== 'kafka')
       ? openHttpDoor(options, logger, (webSocket, socket) => this.#onWebSocket(webSocket, socket))
       : null
     this.#server = createServer(

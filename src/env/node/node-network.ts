@@ -1,11 +1,7 @@
-/**
- * The network port over real sockets. `in-process://` URLs go to the network it is given for them, so that an
- * embedded broker can be reached both ways through one port.
- */
+/** The network port over real sockets. */
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Connection, ConnectOptions, Listener, ListenOptions, Network } from '../network.ts'
-import { NetworkError } from '../network.ts'
 import { Deadlines } from './deadlines.ts'
 import { dial } from './dial.ts'
 import { NodeListener } from './node-listener.ts'
@@ -16,13 +12,11 @@ const DIALLED_SWEEP_FOR_MS = 2_000
 export class NodeNetwork implements Network {
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #inProcess: Network | null
   readonly #dialled: Deadlines
 
-  constructor(clock: Clock, logger: Logger, inProcess: Network | null) {
+  constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
     this.#logger = logger
-    this.#inProcess = inProcess
     this.#dialled = new Deadlines(clock, DIALLED_SWEEP_FOR_MS)
   }
 
@@ -31,11 +25,6 @@ export class NodeNetwork implements Network {
   }
 
   async connect(url: string, options: ConnectOptions): Promise<Connection> {
-    if (!url.startsWith('in-process:')) return dial(url, options, this.#clock, this.#dialled)
-    if (this.#inProcess !== null) return this.#inProcess.connect(url, options)
-    throw new NetworkError(
-      'NETWORK_BAD_ADDRESS',
-      `Connected to ${url}: this environment has no in-process network`,
-    )
+    return dial(url, options, this.#clock, this.#dialled)
   }
 }

@@ -52,14 +52,13 @@ async function serve(
   const network = new NodeNetwork(
     new NodeClock(),
     lineLogger('debug', (line) => log.push(line)),
-    null,
   )
   const server: Omit<Server, 'port' | 'listener'> = { connections: [], messages: [], closed: [], log }
   const listener = await network.listen(
     {
       host: '127.0.0.1',
       port: 0,
-      protocols: ['kafka', 'http'],
+      protocols: ['kafka', 'websocket', 'http'],
       origins: [],
       ...options,
       limits: { ...LIMITS, ...limits },
@@ -344,7 +343,11 @@ describe('NodeListener over HTTP and WebSocket', () => {
   })
 
   test('X16: pages of other origins and clients without the subprotocol are refused', async () => {
-    const server = await serve({}, { origins: ['https://good.example'] })
+    const server = await serve({}, { origins: ['https://good.example', 'http://localhost:*'] })
+    expect(await upgradeStatus(open(server, { origin: 'http://localhost:5173' }))).toBe(101)
+    expect(await upgradeStatus(open(server, { origin: 'http://localhost' }))).toBe(101)
+    expect(await upgradeStatus(open(server, { origin: 'http://localhost:1.evil.example' }))).toBe(403)
+    expect(await upgradeStatus(open(server, { origin: 'http://localhost.evil.example' }))).toBe(403)
     expect(await upgradeStatus(open(server))).toBe(101)
     expect(await upgradeStatus(open(server, { origin: 'https://good.example' }))).toBe(101)
     expect(await upgradeStatus(open(server, { origin: 'https://evil.example' }))).toBe(403)
@@ -454,7 +457,6 @@ describe('NodeNetwork.connect()', () => {
     new NodeNetwork(
       new NodeClock(),
       lineLogger('silent', () => undefined),
-      null,
     )
 
   test('gives up after its time, and when its signal says so, and leaves no socket behind', async () => {
