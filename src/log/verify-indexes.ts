@@ -28,7 +28,7 @@ class EntryCursor {
   readonly #file: File | null
   readonly #entryBytes: number
   readonly #sizeBytes: number
-  #buffer = new Uint8Array(0)
+  #buffer: Uint8Array = new Uint8Array(0)
   #bufferPosition = 0
   /** Byte position of the entry in hand. */
   position = 0
