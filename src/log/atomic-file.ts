@@ -52,3 +52,8 @@ export async function readWhole(files: FileSystem, path: string): Promise<Uint8A
     await file.close()
   }
 }
+
+/** Errors after which the disk is as good as before: nothing that was there is in doubt, and the next try may do. */
+export function isLackOfRoom(error: unknown): error is FileError {
+  return error instanceof FileError && (error.code === 'FILE_NO_SPACE' || error.code === 'FILE_TOO_MANY_OPEN')
+}

@@ -26,7 +26,11 @@ export interface LogShared {
 }
 
 /** Everything a log stands on. */
-export type LogSurroundings = LogPorts & LogShared & { readonly directory: string }
+export interface LogSurroundings extends LogPorts, LogShared {
+  readonly directory: string
+  readonly topicId: string
+  readonly partition: number
+}
 
 export interface PartitionLogOptions {
   /** Absolute path of the log's directory; created if it is missing. */

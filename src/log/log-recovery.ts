@@ -28,12 +28,13 @@ import { readWhole } from './atomic-file.ts'
 import { parseEpochCheckpoint, type EpochEntry } from './checkpoint-file.ts'
 import { EPOCH_CHECKPOINT } from './file-names.ts'
 import { LeaderEpochCache } from './leader-epoch-cache.ts'
-import type { LogConfig, LogPorts } from './log-config.ts'
+import type { LogConfig } from './log-config.ts'
 import { LogError } from './log-error.ts'
 import { createSegmentFile, listLogFiles, openSegments, removeLogFiles } from './log-files.ts'
+import type { LogSurroundings } from './log-options.ts'
 import { replayEpochs, replayProducers, segmentIndexOf } from './log-replay.ts'
 import type { ProducerState } from './producer-state.ts'
-import { Segment, type SegmentPorts } from './segment.ts'
+import { Segment } from './segment.ts'
 
 export interface RecoveryOptions {
   readonly config: LogConfig
@@ -68,8 +69,6 @@ export interface RecoveredLog {
   readonly cut: RecoveryCut | null
 }
 
-type RecoveryPorts = LogPorts & SegmentPorts
-
 /** The end of what is sound; `fault` says what follows, or is null at the very end of the log. */
 interface SoundEnd {
   readonly segmentIndex: number
@@ -79,7 +78,7 @@ interface SoundEnd {
 }
 
 /** @throws {LogError} `LOG_CORRUPT`. @throws {FileError} */
-export async function recoverLog(ports: RecoveryPorts, options: RecoveryOptions): Promise<RecoveredLog> {
+export async function recoverLog(ports: LogSurroundings, options: RecoveryOptions): Promise<RecoveredLog> {
   const { config, recoveryPoint } = options
   const found = await listLogFiles(ports.files, ports.directory)
   const segments = await openSegments(ports, found.baseOffsets, config, ports.clock.monotonicMs())
@@ -130,14 +129,14 @@ export async function recoverLog(ports: RecoveryPorts, options: RecoveryOptions)
   return { segments, logStartOffset, logEndOffset, epochs, areEpochsStale, producers, snapshots, cut }
 }
 
-async function readEpochCheckpoint(ports: RecoveryPorts): Promise<EpochEntry[] | null> {
+async function readEpochCheckpoint(ports: LogSurroundings): Promise<EpochEntry[] | null> {
   const content = await readWhole(ports.files, `${ports.directory}/${EPOCH_CHECKPOINT}`)
   return content && parseEpochCheckpoint(content)
 }
 
 /** After a clean stop: does the log end where the checkpoint says? A longer one was written to by another hand. */
 async function endsAt(
-  ports: RecoveryPorts,
+  ports: LogSurroundings,
   segments: readonly Segment[],
   recoveryPoint: number,
 ): Promise<boolean> {
@@ -149,7 +148,7 @@ async function endsAt(
 
 /** Checks all from the recovery point on. Reads only. */
 async function findSoundEnd(
-  ports: RecoveryPorts,
+  ports: LogSurroundings,
   segments: readonly Segment[],
   savedEpochs: readonly EpochEntry[] | null,
   options: RecoveryOptions,
@@ -157,8 +156,10 @@ async function findSoundEnd(
   const startOffset = Math.max(options.recoveryPoint, segments[0]!.baseOffset)
   const firstIndex = segmentIndexOf(segments, startOffset)
   await checkSeams(ports, segments, firstIndex, options)
-  const chain = new ChainCheck(startOffset, savedEpochs, options.config.isCompacted)
-  let position = await segments[firstIndex]!.probeBelow(startOffset)
+  const first = segments[firstIndex]!
+  let position = await first.probeBelow(startOffset)
+  const known = { segmentIndex: firstIndex, position, offset: first.baseOffset }
+  const chain = new ChainCheck(startOffset, known, savedEpochs, options.config.isCompacted)
   for (let index = firstIndex; index < segments.length; index++) {
     const segment = segments[index]!
     if (index > firstIndex) {
@@ -179,7 +180,7 @@ async function findSoundEnd(
 
 /** Closed segments below the recovery point must end where the next one begins; those below the log start may be gone. */
 async function checkSeams(
-  ports: RecoveryPorts,
+  ports: LogSurroundings,
   segments: readonly Segment[],
   endIndex: number,
   { config, logStartOffset }: RecoveryOptions,
@@ -217,12 +218,17 @@ class ChainCheck {
   /** After the last batch that is beyond doubt. */
   #sound: { segmentIndex: number; position: number; offset: number }
 
-  constructor(startOffset: number, savedEpochs: readonly EpochEntry[] | null, isCompacted: boolean) {
+  constructor(
+    startOffset: number,
+    known: { readonly segmentIndex: number; readonly position: number; readonly offset: number },
+    savedEpochs: readonly EpochEntry[] | null,
+    isCompacted: boolean,
+  ) {
     this.#startOffset = startOffset
     this.#isCompacted = isCompacted
     this.#saved = savedEpochs && new LeaderEpochCache(savedEpochs)
     this.#nextOffset = startOffset
-    this.#sound = { segmentIndex: 0, position: 0, offset: startOffset }
+    this.#sound = known
   }
 
   /** @returns False at the first batch that does not continue the chain; `fault` then says why. */
@@ -285,7 +291,11 @@ class ChainCheck {
 }
 
 /** Removes all after `end`, last segment first, so that a crash in between leaves a prefix. */
-async function cutAt(ports: RecoveryPorts, segments: Segment[], end: SoundEnd): Promise<RecoveryCut | null> {
+async function cutAt(
+  ports: LogSurroundings,
+  segments: Segment[],
+  end: SoundEnd,
+): Promise<RecoveryCut | null> {
   if (end.fault === null) return null
   const segment = segments[end.segmentIndex]!
   const later = segments.splice(end.segmentIndex + 1)
@@ -307,7 +317,7 @@ async function cutAt(ports: RecoveryPorts, segments: Segment[], end: SoundEnd): 
 
 /** Segments whose records are all below the log start: their deletion was under way, or comes now. */
 async function removeSegmentsBelow(
-  ports: RecoveryPorts,
+  ports: LogSurroundings,
   segments: Segment[],
   logStartOffset: number,
 ): Promise<void> {
@@ -326,7 +336,7 @@ async function isBelow(segment: Segment, logStartOffset: number): Promise<boolea
 
 /** What is kept above the recovery point may be in the page cache only, and its indexes may be of any age. */
 async function makeDurable(
-  ports: RecoveryPorts,
+  ports: LogSurroundings,
   segments: readonly Segment[],
   recoveryPoint: number,
 ): Promise<void> {
@@ -347,7 +357,7 @@ async function makeDurable(
 }
 
 async function recoverEpochs(
-  ports: RecoveryPorts,
+  ports: LogSurroundings,
   segments: readonly Segment[],
   saved: readonly EpochEntry[] | null,
   checkedOffset: number,
@@ -383,6 +393,6 @@ function haveSameEpochs(a: readonly EpochEntry[], b: readonly EpochEntry[]): boo
   )
 }
 
-function corrupt(ports: RecoveryPorts, found: string): LogError {
+function corrupt(ports: LogSurroundings, found: string): LogError {
   return new LogError('LOG_CORRUPT', `Opened the log ${ports.directory}: ${found}`)
 }

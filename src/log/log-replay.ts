@@ -10,10 +10,10 @@ import { readWhole } from './atomic-file.ts'
 import type { EpochEntry } from './checkpoint-file.ts'
 import { offsetFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
 import { LeaderEpochCache } from './leader-epoch-cache.ts'
-import type { LogPorts } from './log-config.ts'
+import type { LogSurroundings } from './log-options.ts'
 import { decodeProducerSnapshot } from './producer-snapshot.ts'
 import { ProducerState } from './producer-state.ts'
-import type { Segment, SegmentPorts } from './segment.ts'
+import type { Segment } from './segment.ts'
 
 /** Index of the segment that holds `offset`: the last one that begins at or below it, or the first. */
 export function segmentIndexOf(segments: readonly Segment[], offset: number): number {
@@ -89,7 +89,7 @@ export interface LoadedSnapshot {
 
 /** The newest sound snapshot at or below `offset`, or null. */
 export async function loadSnapshot(
-  ports: LogPorts & SegmentPorts,
+  ports: LogSurroundings,
   snapshots: readonly number[],
   offset: number,
   producerCountMax: number,
@@ -98,7 +98,9 @@ export async function loadSnapshot(
   for (const candidate of candidates) {
     const path = `${ports.directory}/${offsetFileName(candidate, SNAPSHOT_SUFFIX)}`
     const bytes = await readWhole(ports.files, path)
-    const state = bytes && decodeProducerSnapshot(bytes, producerCountMax, ports.clock.monotonicMs())
+    const identity = { topicId: ports.topicId, partition: ports.partition, offset: candidate }
+    const state =
+      bytes && decodeProducerSnapshot(bytes, identity, producerCountMax, ports.clock.monotonicMs())
     if (state !== null) return { offset: candidate, state }
     ports.logger.warn('Read a producer snapshot: it is damaged, the state is folded from an older one', {
       path,
@@ -109,7 +111,7 @@ export async function loadSnapshot(
 
 /** Producer state as folded from all batches below `endOffset` that are left, or remembered by a snapshot. */
 export async function replayProducers(
-  ports: LogPorts & SegmentPorts,
+  ports: LogSurroundings,
   segments: readonly Segment[],
   snapshots: readonly number[],
   endOffset: number,

@@ -18,7 +18,8 @@
  */
 import { Deque } from '../base/deque.ts'
 import type { Clock, FileSystem, Logger } from '../env/index.ts'
-import { FileError } from '../env/index.ts'
+import type { FileError } from '../env/index.ts'
+import { isLackOfRoom } from './atomic-file.ts'
 import type { Segment } from './segment.ts'
 import type { CachedBatch } from './tail-cache.ts'
 
@@ -341,9 +342,10 @@ export class LogWriter {
     try {
       await segment.flushIndexes(true)
     } catch (error) {
+      if (!isLackOfRoom(error)) throw error
       this.#logger.warn('Wrote the indexes of a segment: it will be indexed anew when next needed', {
         path: segment.path,
-        error: error as Error,
+        error,
       })
     }
   }
@@ -361,11 +363,6 @@ export class LogWriter {
     this.#state = 'failed'
     this.#host.failed(error)
   }
-}
-
-/** Errors after which the disk is as good as before: nothing that was there is in doubt. */
-function isLackOfRoom(error: unknown): error is FileError {
-  return error instanceof FileError && (error.code === 'FILE_NO_SPACE' || error.code === 'FILE_TOO_MANY_OPEN')
 }
 
 /**

@@ -31,6 +31,7 @@ import {
   readBatchHeader,
   type BatchHeader,
 } from '../records/batch-header.ts'
+import { isLackOfRoom } from './atomic-file.ts'
 import { EpochStore } from './epoch-store.ts'
 import { findFetchedFault } from './fetched-check.ts'
 import { FilePool } from './file-pool.ts'
@@ -208,8 +209,9 @@ export class PartitionLog {
       cacheBudget: new TailCacheBudget(OWN_CACHE_BYTES_MAX),
     }
     const { clock, files, logger } = ports
-    const all = { clock, files, logger, ...shared, directory: options.directory }
-    await claimDirectory(files, options.directory, options.topicId)
+    const { directory, topicId, partition } = options
+    const all = { clock, files, logger, ...shared, directory, topicId, partition }
+    await claimDirectory(files, directory, topicId)
     const log = new PartitionLog(all, options, await recoverLog(all, options))
     if (log.#epochs.isDirty) await log.#epochs.save()
     return log
@@ -563,7 +565,7 @@ export class PartitionLog {
     this.#segments.at(-1)!.seal()
     const segment = Segment.fresh(this.#ports, baseOffset, this.#config, nowMs)
     this.#segments.push(segment)
-    const snapshot = encodeProducerSnapshot(this.#producers)
+    const snapshot = this.#snapshotAt(baseOffset)
     const generation = this.#generation
     this.#later('Saved the producer state of', async () => {
       if (generation === this.#generation) await this.#snapshots.write(baseOffset, snapshot)
@@ -763,7 +765,7 @@ export class PartitionLog {
     const offset = this.#logEndOffset
     const generation = this.#generation
     if (this.#state.kind !== 'open' || offset === this.#recoveryPoint) return
-    const snapshot = encodeProducerSnapshot(this.#producers)
+    const snapshot = this.#snapshotAt(offset)
     const active = this.#segments.at(-1)!
     await this.#writer.flushTo(offset)
     // Re-read: meanwhile the log may have failed, or been undone to below `offset`.
@@ -774,12 +776,19 @@ export class PartitionLog {
     await this.#snapshots.prune(new Set(this.#segments.map(({ baseOffset }) => baseOffset)))
   }
 
+  /** The producer state of this moment, in which the log ends at `offset`. */
+  #snapshotAt(offset: number): Uint8Array {
+    const { topicId, partition } = this
+    return encodeProducerSnapshot(this.#producers, { topicId, partition, offset })
+  }
+
   async #flushIndexes(segment: Segment): Promise<void> {
     if (this.#state.kind !== 'open' || !this.#segments.includes(segment)) return
     try {
       await segment.flushIndexes(false)
     } catch (error) {
-      const fields = { path: segment.path, error: error as Error }
+      if (!isLackOfRoom(error)) throw error
+      const fields = { path: segment.path, error }
       this.#ports.logger.warn(
         'Wrote the indexes of a segment: they stay in memory until the next try',
         fields,

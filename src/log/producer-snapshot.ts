@@ -1,7 +1,8 @@
 /**
  * Producer state on disk: `<offset>.snapshot` holds the state folded from all batches below that offset.
  *
- *   snapshot := version: int16 = 1 | crc: uint32 | count: int32 | entry × count | earlier × count
+ *   snapshot := version: int16 = 1 | crc: uint32 | count: int32 | entry × count | trailer
+ *   trailer  := offset: int64 | owner: uint32 | earlier × count
  *   entry    := producerId: int64 | producerEpoch: int16 | lastSequence: int32 | lastOffset: int64 | offsetDelta: int32
  *               | timestamp: int64 | coordinatorEpoch: int32 | currentTransactionFirstOffset: int64      46 bytes
  *   earlier  := lastWrittenOffset: int64 | count: uint8 | batch × count
@@ -9,7 +10,8 @@
  *
  * Big-endian. Up to the last entry these are Kafka's bytes, version 1, which keep a producer's last batch only. The
  * four before it, and the offset that tells who has been silent longest, follow as a trailer in the order of the
- * entries. Kafka's reader checks the CRC over everything after it and leaves the trailer unread; a file that Kafka
+ * entries. `offset` is the one in the name and `owner` the CRC-32C of topic id and partition, so that a snapshot that was
+ * misplaced or belongs to another log is not taken for this one's (ST-4). Kafka's reader checks the CRC over everything after it and leaves the trailer unread; a file that Kafka
  * wrote has none and gives one batch per producer. So either reads the other's files, and ours restore the exact
  * fold (faults.md P2).
  *
@@ -24,17 +26,26 @@ const CRC_POSITION = 2
 const CRC_RANGE_START = 6
 const ENTRIES_POSITION = 10
 const ENTRY_BYTES = 46
+const TRAILER_HEADER_BYTES = 12
 const EARLIER_HEADER_BYTES = 9
 const BATCH_BYTES = 24
 /** Least and largest integer of a file that is a safe number. */
 const SAFE = (value: bigint): number | null =>
   value >= -1n && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : null
 
-export function encodeProducerSnapshot(state: ProducerState): Uint8Array {
+/** Which snapshot it is. */
+export interface SnapshotIdentity {
+  readonly topicId: string
+  readonly partition: number
+  /** The state is that of all batches below. */
+  readonly offset: number
+}
+
+export function encodeProducerSnapshot(state: ProducerState, identity: SnapshotIdentity): Uint8Array {
   const entries = [...state.entries()]
   const size = entries.reduce(
     (sum, entry) => sum + ENTRY_BYTES + EARLIER_HEADER_BYTES + Math.max(0, entry.count - 1) * BATCH_BYTES,
-    ENTRIES_POSITION,
+    ENTRIES_POSITION + TRAILER_HEADER_BYTES,
   )
   const bytes = new Uint8Array(size)
   const view = new DataView(bytes.buffer)
@@ -56,6 +67,9 @@ export function encodeProducerSnapshot(state: ProducerState): Uint8Array {
     view.setBigInt64(position + 38, BigInt(entry.transactionFirstOffset))
     position += ENTRY_BYTES
   }
+  view.setBigInt64(position, BigInt(identity.offset))
+  view.setUint32(position + 8, ownerOf(identity))
+  position += TRAILER_HEADER_BYTES
   for (const entry of entries) {
     const earlierCount = Math.max(0, entry.count - 1)
     view.setBigInt64(position, BigInt(entry.lastOffset))
@@ -75,11 +89,13 @@ export function encodeProducerSnapshot(state: ProducerState): Uint8Array {
 }
 
 /**
+ * @param identity - Which snapshot it must be; null: any, as for a dump.
  * @param nowMs - Monotonic ms from which the producers' expiry counts.
  * @returns Null for bytes that are not exactly a snapshot; never throws, never takes more memory than a few times its input.
  */
 export function decodeProducerSnapshot(
   bytes: Uint8Array,
+  identity: SnapshotIdentity | null,
   countMax: number,
   nowMs: number,
 ): ProducerState | null {
@@ -93,6 +109,11 @@ export function decodeProducerSnapshot(
   const hasTrailer = trailerPosition < bytes.length
   const state = new ProducerState(countMax)
   let position = trailerPosition
+  if (hasTrailer) {
+    if (position + TRAILER_HEADER_BYTES > bytes.length) return null
+    if (identity !== null && !isOf(view, position, identity)) return null
+    position += TRAILER_HEADER_BYTES
+  }
   for (let index = 0; index < count; index++) {
     const at = ENTRIES_POSITION + index * ENTRY_BYTES
     const producerId = SAFE(view.getBigInt64(at))
@@ -125,4 +146,15 @@ export function decodeProducerSnapshot(
     state.restore(entry)
   }
   return !hasTrailer || position === bytes.length ? state : null
+}
+
+function ownerOf({ topicId, partition }: SnapshotIdentity): number {
+  return crc32c(new TextEncoder().encode(`${topicId}-${partition}`))
+}
+
+function isOf(view: DataView, position: number, identity: SnapshotIdentity): boolean {
+  return (
+    view.getBigInt64(position) === BigInt(identity.offset) &&
+    view.getUint32(position + 8) === ownerOf(identity)
+  )
 }

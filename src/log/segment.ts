@@ -224,6 +224,8 @@ export class Segment {
     visit: (bytes: Uint8Array, at: number, position: number) => boolean,
   ): Promise<{ readonly position: number; readonly fault: string | null }> {
     const range = { startPosition, endPosition: this.writtenBytes, verifies }
+    // One that waits for its first write has no file yet.
+    if (startPosition >= range.endPosition) return Promise.resolve({ position: startPosition, fault: null })
     return this.#ports.pool.withFile(this.path, (file) => scanBatches(file, range, visit))
   }
 

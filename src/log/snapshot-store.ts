@@ -6,7 +6,7 @@
  * the recovery point, and the one before, whose recovery point may still be the one on disk.
  */
 import type { FileSystem, Logger } from '../env/index.ts'
-import { writeAtomically } from './atomic-file.ts'
+import { isLackOfRoom, writeAtomically } from './atomic-file.ts'
 import { offsetFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
 
 const BETWEEN_SEGMENTS_KEPT = 2
@@ -31,15 +31,19 @@ export class SnapshotStore {
     return [...this.#offsets]
   }
 
-  /** @returns False when it could not be written, which is logged and costs the next recovery time only. */
+  /**
+   * @returns False when there was no room for it, which is logged and costs the next recovery time only.
+   * @throws {FileError} For any other failure: a failed sync of the directory puts new segments' names in doubt (D4).
+   */
   async write(offset: number, bytes: Uint8Array): Promise<boolean> {
     const name = offsetFileName(offset, SNAPSHOT_SUFFIX)
     try {
       await writeAtomically(this.#files, this.#directory, name, bytes)
     } catch (error) {
+      if (!isLackOfRoom(error)) throw error
       this.#logger.warn('Wrote a producer snapshot: recovery will begin at an older one', {
         path: `${this.#directory}/${name}`,
-        error: error as Error,
+        error,
       })
       return false
     }

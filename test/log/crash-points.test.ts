@@ -299,3 +299,21 @@ describe('The batches of a model', () => {
     expect(batchSizeAt(batch, 0)).toBe(batch.length)
   })
 })
+
+describe('What recovery says is durable', () => {
+  it('D1: survives a power cut that follows at once, even what only the page cache had before', async () => {
+    for (let operation = 20; operation < 150; operation += 9) {
+      const world = build(`${SEED} kill, then power ${operation}`)
+      if (!(await dieAt(world, operation, kill))) break
+      const node = world.simulation.node('a')
+      const manager = await world.simulation.runUntil(openManager(node.restart()))
+      const log = manager.get('orders', 0)
+      if (log === undefined) continue
+      const { durableEndOffset } = log
+      node.powerCut({ data: 'lost', names: 'lost' })
+      const again = await world.simulation.runUntil(openManager(node.restart()))
+      expect([...again.quarantined.values()]).toEqual([])
+      expect(again.get('orders', 0)!.logEndOffset).toBe(durableEndOffset)
+    }
+  })
+})
