@@ -14,10 +14,9 @@ import { assert } from '../base/assert.ts'
 import type { Clock, Logger } from '../env/index.ts'
 import type { LogConfig } from '../log/log-config.ts'
 import type { LogManager } from '../log/log-manager.ts'
-import { ALL_BROKERS, BROKER_RESOURCE, configsOf, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
+import { BROKER_RESOURCE, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
 import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/cluster-image.ts'
-import { resolveTopicConfig } from '../metadata/config-resolution.ts'
-import type { ConfigLayer } from '../metadata/config-resolution.ts'
+import { resolveTopicConfig, topicLayers } from '../metadata/config-resolution.ts'
 import type { ConfigEntries } from '../metadata/config-table.ts'
 import type { ImageDelta } from '../metadata/image-delta.ts'
 import type { TopicConfig } from '../metadata/topic-config.ts'
@@ -197,33 +196,4 @@ export class PartitionRegistry {
       return undefined
     }
   }
-}
-
-/** Where a topic's settings come from, strongest first. */
-export function topicLayers(
-  topic: string,
-  image: ClusterImage,
-  nodeId: number,
-  staticEntries: ConfigEntries,
-): readonly ConfigLayer[] {
-  return [
-    { source: 'dynamic topic', entries: configsOf(image, { type: TOPIC_RESOURCE, name: topic }) },
-    ...brokerLayers(image, nodeId, staticEntries),
-  ]
-}
-
-/** Where a broker's settings, and with them the defaults of topics, come from, strongest first. */
-export function brokerLayers(
-  image: ClusterImage,
-  nodeId: number,
-  staticEntries: ConfigEntries,
-): readonly ConfigLayer[] {
-  return [
-    { source: 'dynamic broker', entries: configsOf(image, { type: BROKER_RESOURCE, name: String(nodeId) }) },
-    {
-      source: 'dynamic default broker',
-      entries: configsOf(image, { type: BROKER_RESOURCE, name: ALL_BROKERS }),
-    },
-    { source: 'static broker', entries: staticEntries },
-  ]
 }

@@ -7,7 +7,7 @@
 import type { Random } from '../env/index.ts'
 import type { ClusterConfig } from '../metadata/broker-config.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
-import { ALL_BROKERS, BROKER_RESOURCE, configsOf } from '../metadata/cluster-image.ts'
+import { brokerLayers } from '../metadata/config-resolution.ts'
 import type { ConfigLayer } from '../metadata/config-resolution.ts'
 import type { ConfigEntries } from '../metadata/config-table.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
@@ -69,16 +69,11 @@ export function outcomeOf(error: ErrorName, message: string | null): Outcome {
 export const SUCCESS: Outcome = { errorCode: 0, errorMessage: null }
 
 /** The layers of configuration below a topic's own, strongest first. */
-export function brokerLayers({
+export function layersBelowTopic({
   image,
   settings,
-}: Pick<DecisionContext, 'image' | 'settings'>): ConfigLayer[] {
-  const dynamic = (name: string): ConfigEntries => configsOf(image, { type: BROKER_RESOURCE, name })
-  return [
-    { source: 'dynamic broker', entries: dynamic(String(settings.nodeId)) },
-    { source: 'dynamic default broker', entries: dynamic(ALL_BROKERS) },
-    { source: 'static broker', entries: settings.staticEntries },
-  ]
+}: Pick<DecisionContext, 'image' | 'settings'>): readonly ConfigLayer[] {
+  return brokerLayers(image, settings.nodeId, settings.staticEntries)
 }
 
 /** Names that occur more than once. */

@@ -27,7 +27,7 @@ import { ITEMS_PER_REQUEST_MAX } from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import { topicConfigs } from '../metadata/topic-config.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
-import { brokerLayers, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
+import { layersBelowTopic, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext, Outcome } from './concern.ts'
 
 type IncrementalRequest = RequestOf<'IncrementalAlterConfigs'>
@@ -122,7 +122,7 @@ function findTarget(
     if (!image.topicsByName.has(name))
       throw new Refusal('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic ${quote(name)}`)
     const inherited = (key: string): string =>
-      explainConfig(topicConfigs.get(key), brokerLayers(context)).value
+      explainConfig(topicConfigs.get(key), layersBelowTopic(context)).value
     return { resource: { type: TOPIC_RESOURCE, name }, table: topicConfigs, inherited }
   }
   if (resourceType === BROKER_RESOURCE) {
@@ -193,7 +193,7 @@ function replaceAll(
 
 function check(target: Target, before: ConfigEntries, after: ConfigEntries, context: DecisionContext): void {
   if (target.resource.type === TOPIC_RESOURCE) {
-    checkTopicConfig(after, brokerLayers(context))
+    checkTopicConfig(after, layersBelowTopic(context))
     return
   }
   for (const [name, value] of after) {

@@ -8,7 +8,7 @@ import { configsOf, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
 import { resolveTopicConfig } from '../metadata/config-resolution.ts'
 import { NO_LEADER } from '../metadata/partition-fold.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
-import { brokerLayers } from './concern.ts'
+import { layersBelowTopic } from './concern.ts'
 import type { DecisionContext } from './concern.ts'
 
 /** Changes that take `brokerId` out of every leadership, and out of every in-sync set that has others. */
@@ -64,6 +64,6 @@ function isAlive(image: ClusterImage, brokerId: number): boolean {
 
 function allowsUnclean(topic: TopicImage, context: DecisionContext): boolean {
   const entries = configsOf(context.image, { type: TOPIC_RESOURCE, name: topic.name })
-  return resolveTopicConfig([{ source: 'dynamic topic', entries }, ...brokerLayers(context)])
+  return resolveTopicConfig([{ source: 'dynamic topic', entries }, ...layersBelowTopic(context)])
     .uncleanLeaderElectionEnable
 }

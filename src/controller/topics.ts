@@ -16,7 +16,7 @@ import type { MetadataRecordInput } from '../metadata/records.ts'
 import { topicConfigs } from '../metadata/topic-config.ts'
 import { findTopicNameProblem, topicCollisionKey } from '../metadata/topic-name.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
-import { brokerLayers, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
+import { layersBelowTopic, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext, Outcome } from './concern.ts'
 import { checkAssignment, checkedGrowth, newPartitionRecord, placeReplicas } from './placement.ts'
 
@@ -124,7 +124,7 @@ function checkedConfigs(topic: CreatableTopic, context: DecisionContext): Config
     if (entries.has(name)) throw new Refusal('INVALID_CONFIG', `Cannot set ${quote(name)}: it is given twice`)
     entries.set(name, value)
   }
-  checkTopicConfig(entries, brokerLayers(context))
+  checkTopicConfig(entries, layersBelowTopic(context))
   return entries
 }
 
@@ -202,7 +202,7 @@ function describe(
   config: ConfigEntries,
   context: DecisionContext,
 ): NonNullable<CreateTopicResult['configs']> {
-  const layers = [{ source: 'dynamic topic', entries: config } as const, ...brokerLayers(context)]
+  const layers = [{ source: 'dynamic topic', entries: config } as const, ...layersBelowTopic(context)]
   return topicConfigs.definitions.map((definition) => {
     const explained = explainConfig(definition, layers)
     const shown = describeConfig(explained, { withSynonyms: false, withDocumentation: false })

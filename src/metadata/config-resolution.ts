@@ -6,6 +6,8 @@
  *
  * In the layers of brokers a topic's setting goes by its synonyms (`retention.ms` is `log.retention.ms` there).
  */
+import { ALL_BROKERS, BROKER_RESOURCE, configsOf, TOPIC_RESOURCE } from './cluster-image.ts'
+import type { ClusterImage } from './cluster-image.ts'
 import { ConfigError, parseConfig } from './config-table.ts'
 import type { ConfigDefinition, ConfigEntries, ConfigOf, ConfigShape, ConfigSource } from './config-table.ts'
 import { topicConfigs } from './topic-config.ts'
@@ -109,4 +111,33 @@ export function checkTopicConfig(entries: ConfigEntries, brokerLayers: readonly 
     )
   }
   return config
+}
+
+/** Where a topic's settings come from, strongest first. */
+export function topicLayers(
+  topic: string,
+  image: ClusterImage,
+  nodeId: number,
+  staticEntries: ConfigEntries,
+): readonly ConfigLayer[] {
+  return [
+    { source: 'dynamic topic', entries: configsOf(image, { type: TOPIC_RESOURCE, name: topic }) },
+    ...brokerLayers(image, nodeId, staticEntries),
+  ]
+}
+
+/** Where a broker's settings, and with them the defaults of topics, come from, strongest first. */
+export function brokerLayers(
+  image: ClusterImage,
+  nodeId: number,
+  staticEntries: ConfigEntries,
+): readonly ConfigLayer[] {
+  return [
+    { source: 'dynamic broker', entries: configsOf(image, { type: BROKER_RESOURCE, name: String(nodeId) }) },
+    {
+      source: 'dynamic default broker',
+      entries: configsOf(image, { type: BROKER_RESOURCE, name: ALL_BROKERS }),
+    },
+    { source: 'static broker', entries: staticEntries },
+  ]
 }

@@ -11,14 +11,13 @@ import type {
 import { ALL_BROKERS, BROKER_RESOURCE, TOPIC_RESOURCE } from '../../metadata/cluster-image.ts'
 import type { ClusterImage } from '../../metadata/cluster-image.ts'
 import { describeConfig } from '../../metadata/config-codes.ts'
-import { explainConfig } from '../../metadata/config-resolution.ts'
+import { brokerLayers, explainConfig, topicLayers } from '../../metadata/config-resolution.ts'
 import type { ConfigLayer } from '../../metadata/config-resolution.ts'
 import type { ConfigTable } from '../../metadata/config-table.ts'
 import { topicConfigs } from '../../metadata/topic-config.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import { brokerTable } from '../broker-config.ts'
-import { brokerLayers, topicLayers } from '../partition-registry.ts'
 import type { BrokerServices } from '../services.ts'
 
 type Request = DescribeConfigsRequest
