@@ -6,9 +6,11 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { Client } from '../src/index.ts'
 import { parseDuration } from './arguments.ts'
+import type { Context } from './context.ts'
 import { CommandError, codeOf } from './errors.ts'
 import { EXIT } from './exit-codes.ts'
 import { nearestName } from './nearest.ts'
+import { Notices } from './notices.ts'
 
 export const BOOTSTRAP_VARIABLE = 'MILLRACE_BOOTSTRAP'
 const BOOTSTRAP_DEFAULT = 'localhost:9092'
@@ -39,11 +41,13 @@ export function addConnectOptions(command: Command): Command {
 
 /** Runs `work` with a client that is closed afterwards. */
 export async function withClient<T>(
+  { err }: Context,
   options: ConnectOptions,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   const { Client } = await import('../src/index.ts')
   const client = new Client({
+    logger: new Notices(err),
     bootstrap: options.bootstrap,
     clientId: 'millrace-cli',
     bootstrapTimeoutMs: options.connectTimeout,

@@ -19,8 +19,8 @@ import { findBytes, LINE_BYTES_MAX, LineSplitter } from './lines.ts'
 
 /** Bytes of lines without an outcome: what the producer buffers by default, so that it always has enough to send. */
 const OUTSTANDING_BYTES_MAX = 32 * 1024 * 1024
-/** Empty lines have no bytes, but each costs a promise of some 200 bytes. */
-const OUTSTANDING_LINES_MAX = 100_000
+/** Each line costs some promises, also an empty one; at a millisecond per acknowledgement this is 20 million a second. */
+const OUTSTANDING_LINES_MAX = 20_000
 /** How often the progress line changes, in ms: smooth for the eye, nothing for the processor. */
 const PROGRESS_MS = 100
 
@@ -68,7 +68,7 @@ export function produceCommand(context: Context): Command {
     )
     .option('-q, --quiet', 'no summary')
   return addConnectOptions(command).action((topic: string, options: ProduceOptions) =>
-    withClient(options, async (client) => {
+    withClient(context, options, async (client) => {
       await withTopic(client, topic, () => checkPartition(client, topic, options.partition))
       await new Production(context, topic, options).run(client)
     }),

@@ -5,7 +5,7 @@
  * that one ended, so nothing is shown twice or left out. A connection that breaks is made again by the client, which says so.
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { Client, Consumer } from '../src/index.ts'
+import type { Client, Consumer, ConsumerBatch } from '../src/index.ts'
 import { parseFrom, parsePartitions, parseTime, parseWhole } from './arguments.ts'
 import type { StartPosition } from './arguments.ts'
 import { Backlog } from './backlog.ts'
@@ -78,7 +78,7 @@ async function tail(context: Context, topic: string, options: TailOptions): Prom
   const interruption = new AbortController()
   const release = onInterrupt(() => interruption.abort())
   try {
-    await withClient(options, (client) =>
+    await withClient(context, options, (client) =>
       withTopic(client, topic, async () => {
         const tailing = new Tailing(context, client, { topic, options, printer, signal: interruption.signal })
         await tailing.run()
@@ -136,7 +136,7 @@ class Tailing {
       since === undefined ? (from ?? { kind: 'last', count: last }) : { kind: 'time', timestampMs: since }
     if (start.kind === 'last') {
       const ends = await this.#showLast(partitions, start.count)
-      if (!exitAtEnd) await this.#follow(ends, false)
+      if (!exitAtEnd && !this.#signal.aborted) await this.#follow(ends, false)
       return
     }
     await this.#follow(await this.#findStarts(partitions, start), exitAtEnd)
@@ -192,32 +192,37 @@ class Tailing {
     }
     if (starts.size === 0) return ends
     const backlog = new Backlog(count)
-    const consumer = this.#client.consumer({ untilEnd: true })
-    consumer.assign([...starts].map(([partition, from]) => ({ topic: this.#topic, partition, from })))
-    for await (const batch of consumer.batches({ signal: this.#signal })) {
+    const consumer = await this.#assign(starts, true)
+    for await (const batch of this.#batches(consumer)) {
       for (const record of batch.records) backlog.add(record)
       ends.set(batch.partition, Math.max(batch.nextOffset, ends.get(batch.partition)!))
     }
-    await consumer.close()
     await this.#printer.print(backlog.take())
     return ends
   }
 
   async #follow(starts: Starts, untilEnd: boolean): Promise<void> {
     const consumer = await this.#openConsumer(starts, untilEnd)
-    for await (const { records } of consumer.batches({ signal: this.#signal })) {
-      await this.#printer.print(records)
+    for await (const { records } of this.#batches(consumer)) await this.#printer.print(records)
+  }
+
+  /** Batches until the end, or until Ctrl-C. */
+  async *#batches(consumer: Consumer): AsyncGenerator<ConsumerBatch> {
+    const close = (): void => void consumer.close()
+    this.#signal.addEventListener('abort', close)
+    try {
+      if (!this.#signal.aborted) yield* consumer.batches()
+    } finally {
+      this.#signal.removeEventListener('abort', close)
+      await consumer.close()
     }
-    await consumer.close()
   }
 
   /** All partitions are followed by topic, so that those added later come along. */
   async #openConsumer(starts: Starts, untilEnd: boolean): Promise<Consumer> {
     const topic = this.#topic
     if (this.#options.partitions !== undefined || untilEnd) {
-      const consumer = this.#client.consumer({ untilEnd })
-      consumer.assign([...starts].map(([partition, from]) => ({ topic, partition, from })))
-      return consumer
+      return this.#assign(starts, untilEnd)
     }
     const consumer = this.#client.consumer({ topics: [topic], from: 'end' })
     await consumer.ready({ signal: this.#signal })
@@ -226,6 +231,14 @@ class Tailing {
       const start = starts.get(partition) ?? 'beginning'
       if (start !== 'end') consumer.seek({ topic, partition }, start)
     }
+    return consumer
+  }
+
+  async #assign(starts: Starts, untilEnd: boolean): Promise<Consumer> {
+    const consumer = this.#client.consumer({ untilEnd })
+    // An assignment must not come into the consumer's own start, which knows of no partitions yet.
+    await consumer.ready({ signal: this.#signal })
+    consumer.assign([...starts].map(([partition, from]) => ({ topic: this.#topic, partition, from })))
     return consumer
   }
 

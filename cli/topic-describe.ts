@@ -68,7 +68,7 @@ export function describeCommand(context: Context): Command {
     .option('--configs', 'every setting, with where its value comes from')
   addOutputOption(command)
   return addConnectOptions(command).action((topics: string[], options: DescribeOptions) =>
-    withClient(options, async (client) => {
+    withClient(context, options, async (client) => {
       const described: Described[] = []
       for (const topic of new Set(topics)) {
         described.push(await withTopic(client, topic, () => describe(client, topic)))

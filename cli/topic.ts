@@ -69,7 +69,7 @@ function createCommand(context: Context): Command {
     .option('--if-not-exists', 'a topic that exists already is fine, whatever its settings')
   addOutputOption(command)
   return addConnectOptions(command).action((names: string[], options: CreateOptions) =>
-    withClient(options, (client) => createTopics(context, client, names, options)),
+    withClient(context, options, (client) => createTopics(context, client, names, options)),
   )
 }
 
@@ -142,7 +142,7 @@ function listCommand(context: Context): Command {
     .option('--internal', "the broker's own topics, too")
   addOutputOption(command)
   return addConnectOptions(command).action((options: OutputOptions & { readonly internal?: boolean }) =>
-    withClient(options, async (client) => {
+    withClient(context, options, async (client) => {
       const topics = await client.admin().listTopics({ includeInternal: options.internal ?? false })
       const format = outputFormat(options.output, context.out)
       const whenEmpty = 'There are no topics; create one with `millrace topic create NAME`'
@@ -184,7 +184,7 @@ function alterCommand(context: Context): Command {
       ),
     )
   return addConnectOptions(command).action((topic: string, options: AlterOptions) =>
-    withClient(options, (client) =>
+    withClient(context, options, (client) =>
       withTopic(client, topic, () => alterTopic(context, client, topic, options)),
     ),
   )
@@ -230,7 +230,7 @@ function deleteCommand(context: Context): Command {
     .option('-y, --yes', 'do not ask')
     .option('--if-exists', 'a topic that does not exist is fine')
   return addConnectOptions(command).action((topics: string[], options: DeleteOptions) =>
-    withClient(options, (client) => deleteTopics(context, client, topics, options)),
+    withClient(context, options, (client) => deleteTopics(context, client, topics, options)),
   )
 }
 

@@ -5,6 +5,7 @@
  * for an environment of one's own, `millrace/protocol` the messages.
  */
 export { Client } from './node/client.ts'
+export type { NodeClientOptions } from './node/client.ts'
 export { startBroker } from './node/start-broker.ts'
 export type { StartBrokerOptions } from './node/start-broker.ts'
 export { Broker } from './broker/broker.ts'
@@ -14,6 +15,7 @@ export type { BrokerConfig, ConfigSources, ExplainedSetting } from './broker/bro
 export type { BoundListener } from './broker/listeners.ts'
 export { ConfigError } from './metadata/config-table.ts'
 export { FileError, NetworkError } from './env/index.ts'
+export type { LogFields, Logger } from './env/index.ts'
 export { LogError } from './log/log-error.ts'
 export type { DumpedBatch } from './log/dump.ts'
 export type { VerifiedDirectory, VerifiedLog, VerifyFault } from './log/verify.ts'

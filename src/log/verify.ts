@@ -23,6 +23,7 @@ import {
   OFFSET_INDEX_SUFFIX,
   offsetFileName,
   parseLogDirectoryName,
+  PARTITION_METADATA,
   RECOVERY_POINT_CHECKPOINT,
   SNAPSHOT_SUFFIX,
   TIME_INDEX_SUFFIX,
@@ -30,7 +31,9 @@ import {
 import { LeaderEpochCache } from './leader-epoch-cache.ts'
 import { listLogFiles } from './log-files.ts'
 import { parseMetaProperties } from './meta-properties.ts'
+import { readTopicId } from './partition-metadata.ts'
 import { decodeProducerSnapshot } from './producer-snapshot.ts'
+import type { SnapshotIdentity } from './producer-snapshot.ts'
 import { IndexChecker } from './verify-indexes.ts'
 
 export interface VerifyFault {
@@ -154,7 +157,11 @@ class LogVerifier {
     }
     const startOffset = Math.max(firstOffset, this.#expected.startOffset ?? 0)
     if (isSound) this.#verifyEnd(startOffset)
-    for (const offset of snapshots) await this.#verifySnapshot(offset)
+    const topicId = await readTopicId(this.#files, this.#directory)
+    if (topicId === null) {
+      const fault = 'The file is missing or not what was written: nobody can tell whose log this is'
+      this.#faults.push(damage(`${this.#directory}/${PARTITION_METADATA}`, null, fault))
+    } else for (const offset of snapshots) await this.#verifySnapshot({ topicId, partition, offset })
     return {
       kind: 'log',
       topic,
@@ -252,10 +259,10 @@ class LogVerifier {
     else this.#epochs = entries.length === 0 ? null : new LeaderEpochCache(entries)
   }
 
-  async #verifySnapshot(offset: number): Promise<void> {
-    const path = this.#path(offset, SNAPSHOT_SUFFIX)
+  async #verifySnapshot(identity: SnapshotIdentity): Promise<void> {
+    const path = this.#path(identity.offset, SNAPSHOT_SUFFIX)
     const content = await readWhole(this.#files, path)
-    if (content !== null && decodeProducerSnapshot(content, Number.MAX_SAFE_INTEGER, 0) === null) {
+    if (content !== null && decodeProducerSnapshot(content, identity, Number.MAX_SAFE_INTEGER, 0) === null) {
       this.#faults.push(damage(path, null, 'The producer snapshot is damaged'))
     }
   }

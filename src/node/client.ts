@@ -4,6 +4,7 @@
 import './native.ts'
 import { Client as PortableClient } from '../client/client.ts'
 import type { ClientOptions } from '../client/client-options.ts'
+import type { Logger } from '../env/index.ts'
 import { nodeEnv } from '../env/node/index.ts'
 import { inProcessNetwork, joinNetworks } from './in-process.ts'
 
@@ -17,8 +18,15 @@ function environment(): ReturnType<typeof nodeEnv> {
   return shared
 }
 
+export interface NodeClientOptions extends ClientOptions {
+  /** Gets what the client has to say beside its errors, such as that it connects again. Default: lines on standard error. */
+  readonly logger?: Logger
+}
+
 export class Client extends PortableClient {
-  constructor(options: ClientOptions) {
-    super(environment(), options)
+  /** @throws {ClientError} `CLIENT_BAD_ARGUMENT`. */
+  constructor(options: NodeClientOptions) {
+    const { logger, ...rest } = options
+    super(logger === undefined ? environment() : { ...environment(), logger }, rest)
   }
 }
