@@ -368,9 +368,14 @@ async function recoverEpochs(
     const epochs = await replayEpochs(segments, saved, Math.max(checkedOffset, firstOffset), logEndOffset)
     if (await agreesWithEnd(segments, epochs)) return epochs
   }
-  ports.logger.warn('Read the leader epoch checkpoint: it is missing or wrong, and is rebuilt from the log', {
-    path: `${ports.directory}/${EPOCH_CHECKPOINT}`,
-  })
+  if (logEndOffset > firstOffset) {
+    ports.logger.warn(
+      'Read the leader epoch checkpoint: it is missing or wrong, and is rebuilt from the log',
+      {
+        path: `${ports.directory}/${EPOCH_CHECKPOINT}`,
+      },
+    )
+  }
   return replayEpochs(segments, [], firstOffset, logEndOffset)
 }
 
