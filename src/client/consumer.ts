@@ -411,12 +411,13 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
     const signal = this.#closing.signal
     const { clock, random } = this.#cluster.ports
     const { requestTimeoutMs, backoff } = this.#cluster.config
-    const deadlineMs = clock.monotonicMs() + requestTimeoutMs
-    for (const topic of new Set([...this.#topics, ...this.#partitions.map((one) => one.topic)])) {
-      await this.#cluster.topic(topic, { mayCreate: false, deadlineMs, signal })
-    }
-    this.#addPartitions()
     for (let attempt = 1; ; attempt++) {
+      // Each time anew: `assign` may have brought other topics meanwhile.
+      const deadlineMs = clock.monotonicMs() + requestTimeoutMs
+      for (const topic of new Set([...this.#topics, ...this.#partitions.map((one) => one.topic)])) {
+        await this.#cluster.topic(topic, { mayCreate: false, deadlineMs, signal })
+      }
+      this.#addPartitions()
       this.#fetcher.assign(this.#partitions) // those that know where they begin need not wait for the others
       if (!(await this.#lookUpStarts())) return
       await pause(clock, backoffMs(backoff, attempt, random), 'Cannot start to consume', signal)
@@ -438,9 +439,13 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
 
   /** Asks for what positions and ends depend on; returns whether something is still unknown and may be had later. */
   async #lookUpStarts(): Promise<boolean> {
-    const unknown = this.#partitions.filter(({ position, error }) => position === UNKNOWN && error === null)
+    const sound = this.#partitions.filter(
+      ({ topic, error }) => error === null && this.#cluster.findTopic(topic) !== null,
+    )
+    for (const partition of sound) partition.error = this.#findAbsence(partition)
+    const unknown = sound.filter(({ position, error }) => position === UNKNOWN && error === null)
     const endless = this.#config.untilEnd
-      ? this.#partitions.filter(({ endOffset, error }) => endOffset === UNKNOWN && error === null)
+      ? sound.filter(({ endOffset, error }) => endOffset === UNKNOWN && error === null)
       : []
     const generations = unknown.map(({ generation }) => generation)
     const queries = unknown.map((partition) => queryFor(partition, partition.start))
@@ -472,6 +477,13 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       ({ position, endOffset, error }) =>
         error === null && (position === UNKNOWN || (this.#config.untilEnd && endOffset === UNKNOWN)),
     )
+  }
+
+  #findAbsence({ topic, partition }: AssignedPartition): ClientError | null {
+    const count = this.#cluster.findTopic(topic)!.partitions.length
+    if (partition < count) return null
+    const message = `Cannot read ${topic}-${partition}: the topic has partitions 0 to ${count - 1}`
+    return new ClientError('UNKNOWN_TOPIC_OR_PARTITION', message)
   }
 
   #lookUp(

@@ -11,9 +11,12 @@ describe('parseBootstrap', () => {
     expect(urls('[::1]:9092')).toEqual(['tcp://[::1]:9092'])
   })
 
-  it.each(['', 'http://host:1', 'host:0', 'host:70000', 'host:x', 'tcp://host:1/path', 'a b'])('refuses %j', (text) => {
-    expect(() => parseBootstrap(text)).toThrow('Cannot read the bootstrap list')
-  })
+  it.each(['', 'http://host:1', 'host:0', 'host:70000', 'host:x', 'tcp://host:1/path', 'a b'])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseBootstrap(text)).toThrow('Cannot read the bootstrap list')
+    },
+  )
 })
 
 describe('brokerAddress', () => {

@@ -32,7 +32,9 @@ class ModelPartition {
   append(bytes: Uint8Array): { error: ErrorName; baseOffset: number } {
     const { producerEpoch: epoch, baseSequence: first, recordCount } = readBatchHeader(bytes)
     const last = first + recordCount - 1
-    const known = this.batches.find((batch) => batch.epoch === epoch && batch.first === first && batch.last === last)
+    const known = this.batches.find(
+      (batch) => batch.epoch === epoch && batch.first === first && batch.last === last,
+    )
     if (known !== undefined) return { error: 'NONE', baseOffset: known.baseOffset }
     const newest = this.batches.at(-1)
     if (newest !== undefined) {
@@ -41,26 +43,40 @@ class ModelPartition {
       if (first !== wanted) return { error: 'OUT_OF_ORDER_SEQUENCE_NUMBER', baseOffset: -1 }
     }
     const baseOffset = this.values.length
-    for (const { value } of decodeRecords(bytes, codecs)) this.values.push(decodeUtf8(value!, 0, value!.length))
+    for (const { value } of decodeRecords(bytes, codecs))
+      this.values.push(decodeUtf8(value!, 0, value!.length))
     this.batches = [...this.batches, { epoch, first, last, baseOffset }].slice(-BATCHES_REMEMBERED)
     return { error: 'NONE', baseOffset }
   }
 }
 
-async function run(seed: string, faultShare: number, forgets: boolean) {
+interface Chaos {
+  /** Share of requests, and of batches in them, that something happens to. */
+  readonly faultShare: number
+  /** The broker loses what it knows of the producer now and then. */
+  readonly forgets?: boolean
+  /** Answers are lost for longer than a delivery may take, while requests still arrive. */
+  readonly hasOutages?: boolean
+}
+
+async function run(seed: string, { faultShare, forgets = false, hasOutages = false }: Chaos) {
   const prng = new Prng(seed, 'faults')
   const partitions = Array.from({ length: PARTITIONS }, () => new ModelPartition())
   let isChaos = true
   const fault = (): boolean => isChaos && prng.below(1000) < faultShare * 1000
   const one = ({ index, records }: { index: number; records: Uint8Array | null }) => {
     if (fault()) {
-      const before = (['NOT_ENOUGH_REPLICAS', 'INVALID_RECORD', 'LEADER_NOT_AVAILABLE', 'CORRUPT_MESSAGE'] as const)[prng.below(4)]!
+      const before = (
+        ['NOT_ENOUGH_REPLICAS', 'INVALID_RECORD', 'LEADER_NOT_AVAILABLE', 'CORRUPT_MESSAGE'] as const
+      )[prng.below(4)]!
       return { index, errorCode: codeOf(before), baseOffset: -1 }
     }
     if (forgets && fault()) partitions[index]!.batches = []
     const { error, baseOffset } = partitions[index]!.append(records!.slice())
     const isLate = error === 'NONE' && fault()
-    const after = (['NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'REQUEST_TIMED_OUT', 'NOT_LEADER_OR_FOLLOWER'] as const)[prng.below(3)]!
+    const after = (
+      ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'REQUEST_TIMED_OUT', 'NOT_LEADER_OR_FOLLOWER'] as const
+    )[prng.below(3)]!
     return { index, errorCode: codeOf(isLate ? after : error), baseOffset: isLate ? -1 : baseOffset }
   }
   const handle = (request: RequestOf<'Produce'>): ResponseInputOf<'Produce'> => ({
@@ -70,9 +86,20 @@ async function run(seed: string, faultShare: number, forgets: boolean) {
       partitionResponses: partitionData.map(one),
     })),
   })
+  let outageEndsMs = 0
+  const isOutage = (): boolean => {
+    const { nowMs } = broker.simulation
+    if (hasOutages && isChaos && nowMs > outageEndsMs + 300 && prng.below(10) === 0)
+      outageEndsMs = nowMs + 400
+    return nowMs < outageEndsMs
+  }
   const broker = new ScriptedBroker(
     {
       Produce: (request) => {
+        if (isOutage()) {
+          if (prng.below(3) > 0) handle(request)
+          return 'close'
+        }
         if (fault()) return 'close'
         const answer = handle(request)
         return fault() ? (prng.below(2) === 0 ? 'close' : 'silence') : answer
@@ -82,7 +109,7 @@ async function run(seed: string, faultShare: number, forgets: boolean) {
   )
   await broker.listen()
   const client = broker.client({ requestTimeoutMs: 300, retryBackoffMs: 5, retryBackoffMaxMs: 50 })
-  const producer = client.producer({ batchBytesMax: 200, deliveryTimeoutMs: 2_000 })
+  const producer = client.producer({ batchBytesMax: 200, deliveryTimeoutMs: hasOutages ? 250 : 2_000 })
   const outcomes = new Map<string, Delivery | Error>()
   const sends: Promise<void>[] = []
   for (let index = 0; index < RECORDS; index++) {
@@ -126,7 +153,10 @@ describe('an idempotent producer', () => {
     let acknowledgedCount = 0
     let failedCount = 0
     for (let index = 0; index < RUNS; index++) {
-      const { partitions, outcomes } = await run(`${seed}-${index}`, [0.02, 0.1, 0.25][index % 3]!, false)
+      const { partitions, outcomes } = await run(`${seed}-${index}`, {
+        faultShare: [0, 0.02, 0.1, 0.25][index % 4]!,
+        hasOutages: index % 2 === 0,
+      })
       for (const [partition, { values }] of partitions.entries()) {
         const where = `run ${index}, partition ${partition}`
         expect(new Set(values).size, where).toBe(values.length)
@@ -150,9 +180,13 @@ describe('an idempotent producer', () => {
 
   it('keeps order and offsets when the broker forgets its producers, where it accepts any sequence again', async () => {
     for (let index = 0; index < RUNS / 3; index++) {
-      const { partitions, outcomes } = await run(`${seed}-forgets-${index}`, 0.05, true)
+      const { partitions, outcomes } = await run(`${seed}-forgets-${index}`, {
+        faultShare: 0.05,
+        forgets: true,
+      })
       for (const [value, outcome] of outcomes) {
-        if (!(outcome instanceof Error)) expect(partitions[outcome.partition]!.values[outcome.offset]).toBe(value)
+        if (!(outcome instanceof Error))
+          expect(partitions[outcome.partition]!.values[outcome.offset]).toBe(value)
       }
     }
   })

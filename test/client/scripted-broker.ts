@@ -17,6 +17,7 @@ import { readBatchHeader } from '../../src/records/batch-header.ts'
 import type { BatchHeader } from '../../src/records/batch-header.ts'
 import { seedFromEnv } from '../support/seed.ts'
 
+const SEED = seedFromEnv('client')
 export const TOPIC_ID = 'Q2hhdHRhbm9vZ2FDaG9vQQ'
 
 /** What becomes of a request: an answer, none yet, or a broken connection. */
@@ -54,7 +55,7 @@ export class ScriptedBroker {
   readonly #clients: Client[] = []
 
   constructor(rules: Rules = {}, partitionCount = 1) {
-    this.simulation = new Simulation({ seed: seedFromEnv('client') })
+    this.simulation = new Simulation({ seed: SEED })
     const { clock } = this.simulation.env('client')
     this.network = new InProcessNetwork({ clock })
     this.rules = rules
