@@ -23,6 +23,7 @@ import {
   parseLogDirectoryName,
   RECOVERY_POINT_CHECKPOINT,
   strayDirectoryName,
+  TEMPORARY_SUFFIX,
 } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { DEFAULT_LOG_CONFIG, type LogConfig, type LogPorts } from './log-config.ts'
@@ -281,7 +282,10 @@ export class LogManager {
       const key = partitionKey(topic, partition)
       try {
         const topicId = await readTopicId(files, `${path}/${key}`)
-        if (topicId === null) return await this.#dropUnborn(`${path}/${key}`)
+        if (topicId === null) {
+          await this.#dropUnborn(`${path}/${key}`)
+          return
+        }
         await this.#open(topic, partition, topicId, this.#options.configFor?.(topic) ?? DEFAULT_LOG_CONFIG, {
           recoveryPoint: recoveryPoints.get(key) ?? 0,
           logStartOffset: logStarts.get(key) ?? 0,
@@ -298,7 +302,10 @@ export class LogManager {
   /** A directory without `partition.metadata`: its creation was cut short, unless there is data in it. */
   async #dropUnborn(directory: string): Promise<void> {
     const names = await this.#ports.files.list(directory)
-    if (names.every((name) => name.endsWith('.tmp'))) return this.#removeTree(this.#ports.files, directory)
+    if (names.every((name) => name.endsWith(TEMPORARY_SUFFIX))) {
+      await this.#removeTree(this.#ports.files, directory)
+      return
+    }
     throw new LogError(
       'LOG_CORRUPT',
       `Opened the log ${directory}: it has data and no readable partition.metadata`,

@@ -352,9 +352,12 @@ export class LogWriter {
 
   #writeFailed(error: unknown): void {
     if (this.#state === 'failed') return
-    if (!isLackOfRoom(error)) return this.#fail(error)
-    this.stop()
-    this.#host.noSpace(error)
+    if (isLackOfRoom(error)) {
+      this.stop()
+      this.#host.noSpace(error)
+    } else {
+      this.#fail(error)
+    }
   }
 
   #fail(error: unknown): void {
