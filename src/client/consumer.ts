@@ -354,10 +354,13 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
   }
 
   async #sleep(signal: AbortSignal | undefined): Promise<void> {
+    let onAbort = (): void => undefined
     await new Promise<void>((resolve) => {
       this.#wake = resolve
-      signal?.addEventListener('abort', () => resolve(), { once: true })
+      onAbort = () => resolve()
+      signal?.addEventListener('abort', onAbort, { once: true })
     })
+    signal?.removeEventListener('abort', onAbort)
     this.#wake = null
   }
 
