@@ -9,7 +9,12 @@ const HOME = '/data/log'
 const OTHER_TOPIC_ID = 'b3RoZXItdG9waWMtaWQtLQ'
 
 function open(env: Env, overrides: Partial<LogManagerOptions> = {}): Promise<LogManager> {
-  const options = { directory: HOME, nodeId: 1, memoryFiles: new MemoryFileSystem({ clock: env.clock }), ...overrides }
+  const options = {
+    directory: HOME,
+    nodeId: 1,
+    memoryFiles: new MemoryFileSystem({ clock: env.clock }),
+    ...overrides,
+  }
   return LogManager.open(env, options)
 }
 
