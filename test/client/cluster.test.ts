@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
 import { apiList } from '../../src/protocol/apis.ts'
 import { metadata, produced, ScriptedBroker } from './scripted-broker.ts'
 import type { Rules } from './scripted-broker.ts'
@@ -68,6 +69,13 @@ describe('Client', () => {
     expect(broker.requestsOf('Produce')[0]!.topicData[0]!.name).toBe('t')
   })
 
+  it('presents itself with the version of the package (KIP-511)', async () => {
+    const broker = await start()
+    await broker.settled(broker.client().connect())
+    const { clientSoftwareName, clientSoftwareVersion } = broker.requestsOf('ApiVersions')[0]!
+    expect([clientSoftwareName, clientSoftwareVersion]).toEqual([manifest.name, manifest.version])
+  })
+
   it('says what the broker lacks', async () => {
     const broker = await start({
       ApiVersions: () => ({
@@ -97,12 +105,13 @@ describe('Client', () => {
         }))
         return { ...answer, topics }
       },
-      Produce: (request, { index }) => produced(request, index === 0 ? 'NOT_LEADER_OR_FOLLOWER' : 'NONE'),
+      Produce: (request, { index }) => {
+        epoch = 4 // from now on a broker answers that lags behind, and names a leader that does not exist
+        return produced(request, index === 0 ? 'NOT_LEADER_OR_FOLLOWER' : 'NONE')
+      },
     })
     const producer = broker.client().producer()
     const send = producer.send({ topic: 't', value: 'a' })
-    await broker.pass(1)
-    epoch = 4 // a broker that lags behind names a leader that does not exist
     await broker.settled(send, 10_000)
     expect(broker.requestsOf('Produce')).toHaveLength(2)
   })

@@ -71,7 +71,7 @@ describe('ClientChannel', () => {
     const { simulation, call, connection, channel } = open()
     const slow = call(5_000)
     const fast = call(100)
-    const outcomes = Promise.allSettled([slow, fast])
+    const outcomes = Promise.allSettled([slow, fast, call(5_000)])
     await simulation.run(99)
     expect(connection.isClosed).toBe(false)
     await simulation.run(101)
@@ -83,6 +83,19 @@ describe('ClientChannel', () => {
       })
     }
     expect(channel.isClosed).toBe(true)
+  })
+
+  it('keeps the deadlines of the calls behind one that was answered', async () => {
+    const { simulation, call, idOf, answer, connection } = open()
+    const first = call(50)
+    const outcomes = Promise.allSettled([call(200), call(5_000)])
+    answer(idOf(0))
+    await first
+    await simulation.run(199)
+    expect(connection.isClosed).toBe(false)
+    await simulation.run(201)
+    expect(connection.isClosed).toBe(true)
+    await outcomes
   })
 
   it('does not close for calls that were answered in time', async () => {
