@@ -159,10 +159,10 @@ export class Broker {
   /** Why the broker does not serve all it should, one sentence each; empty when it is ready. */
   unreadiness(): readonly string[] {
     if (this.#closing !== null) return ['The broker is stopping']
-    const offline = [...this.#partitions.partitions()].filter(
-      ({ stopped }) => stopped === 'KAFKA_STORAGE_ERROR',
+    return Array.from(
+      this.#partitions.offline(),
+      ({ topic, index, reason }) => `Partition ${topic}-${index} is offline: ${reason}`,
     )
-    return offline.map(({ topic, index }) => `Partition ${topic}-${index} is offline: its log failed`)
   }
 
   /** All metrics, in Prometheus' text format. */
