@@ -29,7 +29,15 @@ const workloadOf = (
     return Promise.resolve(cases)
   },
 })
-const options = { isToy: false, repetitions: 3, onProgress: () => undefined }
+const options = {
+  isToy: false,
+  repetitions: 3,
+  durability: 'disk' as const,
+  profileDirectory: null,
+  only: '',
+  signal: new AbortController().signal,
+  onProgress: () => undefined,
+}
 
 describe('runWorkload()', () => {
   it('runs cases in turn, there and back, after a round that does not count', async () => {
