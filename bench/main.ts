@@ -105,6 +105,7 @@ async function run(wanted: readonly string[], options: RunCommandOptions): Promi
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
   const startedAt = new Date().toISOString()
   const cases: CaseResult[] = []
+  const report: Report = { version: 1, startedAt, isToy: options.toy, environment, cases }
   for (const workload of workloads.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
     const onProgress = (text: string) => void process.stderr.write(`${text}\n`)
     const runOptions = {
@@ -118,8 +119,8 @@ async function run(wanted: readonly string[], options: RunCommandOptions): Promi
       onProgress,
     }
     cases.push(...(await runWorkload(workload, runOptions)))
+    writeReport(report, options.results) // so that a failure of a later one does not cost what was measured
   }
-  const report: Report = { version: 1, startedAt, isToy: options.toy, environment, cases }
   console.log(formatReport(report))
   if (!options.toy) console.log(`\n${formatTargets(report)}`)
   if (profileDirectory !== null) console.log(`\n${formatProfiles(profileDirectory)}`)

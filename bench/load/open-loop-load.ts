@@ -76,13 +76,15 @@ async function measure(
   const dueMs = (index: number): number => startMs + (index * 1e3) / ratePerSecond
   const source = patternedBytes(recordBytes)
   const acknowledged: Promise<unknown>[] = []
-  const consumed = consumer === null ? null : consume(consumer, records, dueMs(records) - performance.now() + LOST_MS, (index) => latency.recordMs(performance.now() - dueMs(index))) // prettier-ignore
+  const finished = (index: number): void => latency.recordMs(performance.now() - dueMs(index))
+  const waitMsMax = dueMs(records) - performance.now() + LOST_MS
+  const consumed = consumer === null ? null : consume(consumer, records, waitMsMax, finished)
   const send = (index: number): void => {
     const value = Buffer.from(source)
     value.writeUInt32BE(index)
     lateness.recordMs(performance.now() - dueMs(index))
     const sending = producer.send({ topic, partition: 0, value })
-    acknowledged.push(consumer !== null ? sending : sending.then(() => latency.recordMs(performance.now() - dueMs(index)))) // prettier-ignore
+    acknowledged.push(consumer === null ? sending.then(() => finished(index)) : sending)
   }
   await pace(records, dueMs, send)
   await Promise.all(acknowledged)

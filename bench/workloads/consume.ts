@@ -40,6 +40,8 @@ export const consumeCold: Workload = {
   open: (context) => openConsume(context, context.isToy ? TOY_COLD : COLD),
 }
 
+let topicCount = 0
+
 async function openConsume(context: WorkloadContext, placement: Placement): Promise<Case[]> {
   const { durability } = context
   const { partitions, passes } = placement
@@ -47,12 +49,11 @@ async function openConsume(context: WorkloadContext, placement: Placement): Prom
   const writer = await startLoad(context, 'producer-load', broker.bootstrap)
   const reader = await startLoad(context, 'consumer-load', broker.url)
   return RECORD_BYTES.map((recordBytes) => {
-    const topic = `consume-${recordBytes}`
-    const spec: TopicSpec = { topic, partitions, durability }
     const records = placement.size * Math.floor(CHUNK_BYTES / recordBytes)
     // Each partition has one more record, with which its producer's connection was opened.
-    const work: ConsumeWork = { topic, records: records + partitions, passes }
-    const fill = async (): Promise<void> => {
+    const work: Omit<ConsumeWork, 'topic'> = { records: records + partitions, passes }
+    const fill = async (topic: string): Promise<void> => {
+      const spec: TopicSpec = { topic, partitions, durability }
       const produceWork: ProduceWork = { recordBytes, records }
       await writer.call('prepare', spec)
       await writer.call('run', produceWork)
@@ -69,9 +70,13 @@ async function openConsume(context: WorkloadContext, placement: Placement): Prom
       },
       // Written anew each time: the other size has pushed it out of the broker's memory meanwhile.
       run: async () => {
-        await fill()
+        const topic = `consume-${topicCount++}`
+        await fill(topic)
         try {
-          return await measureUsage(broker, () => reader.call('run', work) as Promise<LoadResult>)
+          return await measureUsage(
+            broker,
+            () => reader.call('run', { ...work, topic }) as Promise<LoadResult>,
+          )
         } finally {
           await writer.call('remove')
         }
