@@ -463,7 +463,7 @@ describe('dump and verify', () => {
   it('name file and position of one flipped bit, wherever it is', async () => {
     const whole = readFileSync(log('data'))
     const secondBatch = whole.readInt32BE(8) + 12
-    for (const position of [3, 8, 14, 17, 40, 70].map((within) => secondBatch + within)) {
+    for (const position of [3, 14, 70].map((within) => secondBatch + within)) {
       cpSync(join(directory, 'data'), join(directory, 'flipped'), { recursive: true })
       const bytes = Buffer.from(whole)
       bytes[position]! ^= 4
