@@ -79,14 +79,19 @@ describe('verifyDirectory()', () => {
   })
 
   it('names the index entry that does not agree with its log', async () => {
-    for (const suffix of ['.index', '.timeindex']) {
+    const fields = [
+      { suffix: '.index', entry: 8, within: 3 },
+      { suffix: '.index', entry: 8, within: 7 },
+      { suffix: '.timeindex', entry: 12, within: 7 },
+      { suffix: '.timeindex', entry: 12, within: 11 },
+    ]
+    for (const { suffix, entry, within } of fields) {
       let path = ''
-      const found = await verifyAfter(`index ${suffix}`, async (env) => {
+      const found = await verifyAfter(`index ${suffix} ${within}`, async (env) => {
         path = (await filesWith(env, suffix))[0]!
-        await flip(env, path, suffix === '.index' ? 8 + 7 : 12 + 7)
+        await flip(env, path, entry + within)
       })
-      const position = suffix === '.index' ? 8 : 12
-      expect(faultsOf(found)).toMatchObject([{ severity: 'damage', path, position }])
+      expect(faultsOf(found)).toMatchObject([{ severity: 'damage', path, position: entry }])
     }
   })
 
