@@ -12,7 +12,7 @@
  * - A failed part stops the broker once and for all, with the reason in `stopped`; it never goes on half alive.
  */
 import { Controller } from '../controller/controller.ts'
-import type { Env, FileSystem } from '../env/index.ts'
+import type { Cancel, Env, FileSystem } from '../env/index.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { SingleVoterQuorum } from '../raft/single-voter-quorum.ts'
 import { BrokerError } from './broker-error.ts'
@@ -38,6 +38,9 @@ export interface BrokerOptions {
 /** How long a stopping broker waits for requests that it has begun, in ms. */
 const DRAIN_MS = 5000
 
+/** How often logs that could not be opened are tried again, in ms: an operator who made room sees it within a minute. */
+const REOPEN_MS = 5000
+
 /** Kafka's number for a listener without TLS and authentication. */
 const PLAINTEXT = 0
 
@@ -52,6 +55,7 @@ export class Broker {
   readonly #listeners: Listeners
   readonly #counters: BrokerCounters
   #brokerEpoch = -1
+  #cancelReopening: Cancel = () => undefined
   #closing: Promise<void> | null = null
   #resolveStopped: (reason: Error | null) => void = () => undefined
 
@@ -205,6 +209,7 @@ export class Broker {
     await this.#metadataInEffect()
     await this.#partitions.setStraysAside(this.#follower.image)
     this.#logs.startMaintenance()
+    this.#reopenLater()
     const dispatcher = new RequestDispatcher({
       counters: this.#counters,
       onFatal: (error) => this.#fail(error),
@@ -269,6 +274,18 @@ export class Broker {
     return this.#follower.inEffect(this.#controller.image.endOffset)
   }
 
+  #reopenLater(): void {
+    if (this.#closing !== null) return
+    this.#cancelReopening = this.#env.clock.after(REOPEN_MS, () => {
+      this.#follower
+        .between((image) => this.#partitions.reopen(image))
+        .then(
+          () => this.#reopenLater(),
+          (error: unknown) => this.#fail(error as Error),
+        )
+    })
+  }
+
   #fail(error: Error): void {
     if (this.#closing !== null) return
     this.#env.logger.error('The broker stops: a part of it failed', { error })
@@ -285,6 +302,7 @@ export class Broker {
       await this.#listeners.close()
       cancel()
       await this.#follower.idle()
+      this.#cancelReopening()
       this.#partitions.stop()
       await this.#quorum.close()
       await this.#logs.close()

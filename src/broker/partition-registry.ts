@@ -11,6 +11,7 @@
  *   claims is set aside and reported, never removed (docs/faults.md ST-5).
  */
 import { assert } from '../base/assert.ts'
+import { FileError } from '../env/index.ts'
 import type { Clock, Logger } from '../env/index.ts'
 import type { LogConfig } from '../log/log-config.ts'
 import { logDirectoryName, parseLogDirectoryName } from '../log/file-names.ts'
@@ -106,6 +107,20 @@ export class PartitionRegistry {
       await this.#serve(topic, delta.after, [...topic.partitions.keys()])
     for (const { after, partitions } of delta.changedTopics) await this.#serve(after, delta.after, partitions)
     this.#applyConfigs(delta)
+  }
+
+  /**
+   * Tries again to open the logs that the disk had no room for, or the process no handle (docs/faults.md ST-8, ST-9).
+   * Runs between two deltas, as `apply` does.
+   */
+  async reopen(image: ClusterImage): Promise<void> {
+    for (const [name, served] of this.#topics) {
+      const topic = image.topicsByName.get(name)
+      const indexes = [...served.faults].flatMap(([index, error]) =>
+        error instanceof FileError ? [index] : [],
+      )
+      if (topic?.id === served.id && indexes.length > 0) await this.#serve(topic, image, indexes)
+    }
   }
 
   /**
