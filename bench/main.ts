@@ -86,10 +86,11 @@ program
   .description('prints a report, or writes it between the markers of a document, with its pictures')
   .argument('<report>', 'a report')
   .option('--write <document>', 'such as docs/performance.md')
-  .action((path: string, { write }: { readonly write?: string }) => {
+  .option('--note <text>', 'what a reader must know of this run, such as what else the machine was doing')
+  .action((path: string, { write, note }: { readonly write?: string; readonly note?: string }) => {
     const report = readReport(path)
     if (write === undefined) console.log(`${formatReport(report)}\n\n${formatTargets(report)}`)
-    else console.log(writeDocument(report, write).join('\n'))
+    else console.log(writeDocument(report, write, note).join('\n'))
   })
 
 const interruption = new AbortController()

@@ -16,10 +16,11 @@ export const END_MARKER = '<!-- measured: end -->'
 /**
  * Replaces what stands between the markers of the document, and writes its pictures beside it.
  *
+ * @param note - What a reader must know of this run; stands above the figures.
  * @returns The paths that were written.
  * @throws {Error} If the document has not exactly one pair of markers.
  */
-export function writeDocument(report: Report, path: string): string[] {
+export function writeDocument(report: Report, path: string, note?: string): string[] {
   const pictures = drawPictures(report).map(({ name, svg }) => ({
     name: `${basename(path, '.md')}-${name}.svg`,
     svg,
@@ -27,6 +28,7 @@ export function writeDocument(report: Report, path: string): string[] {
   const block = formatMarkdown(
     report,
     pictures.map(({ name }) => name),
+    note,
   )
   const document = replaceBlock(readFileSync(path, 'utf8'), block, path)
   const targets = pictures.map(({ name, svg }) => {
@@ -51,7 +53,7 @@ export function replaceBlock(document: string, block: string, path: string): str
 }
 
 /** @param pictures - File names, beside the document. */
-export function formatMarkdown(report: Report, pictures: readonly string[]): string {
+export function formatMarkdown(report: Report, pictures: readonly string[], note?: string): string {
   const { environment, startedAt, isToy, cases } = report
   const workloads = [...new Set(cases.map(({ workload }) => workload))]
   return [
@@ -60,6 +62,7 @@ export function formatMarkdown(report: Report, pictures: readonly string[]): str
     ...(isToy
       ? ['**Toy sizes: these figures show that the benchmark works, not how fast anything is.**']
       : []),
+    ...(note === undefined ? [] : [note]),
     '### Targets',
     markdownTable(
       ['target', 'measured', 'reached?'],

@@ -36,14 +36,12 @@ export function formatReport({ environment, isToy, startedAt, cases }: Report): 
   return lines.join('\n')
 }
 
-/** The targets against this run. Toy sizes reach nothing and are not held against them. */
+/** The targets that this run measured something for; empty when there is none. */
 export function formatTargets(report: Report): string {
-  const rows = findTargets(report).map(({ target, measured, isReached }) => [
-    target,
-    measured ?? 'not measured',
-    measured === null ? '' : isReached ? 'yes' : 'NO',
-  ])
-  return formatTable(['target', 'measured', 'reached?'], rows)
+  const rows = findTargets(report).flatMap(({ target, measured, isReached }) =>
+    measured === null ? [] : [[isReached ? 'yes' : 'NO', target, measured]],
+  )
+  return rows.length === 0 ? '' : formatTable(['reached?', 'target', 'measured'], rows)
 }
 
 function formatCases(cases: readonly CaseResult[]): string {

@@ -49,13 +49,14 @@ describe('writeDocument()', () => {
     const path = join(directory, 'performance.md')
     writeFileSync(path, `# Title\n\n${BEGIN_MARKER}\n\nold figures\n\n${END_MARKER}\n\nThe end.\n`)
 
-    const written = writeDocument(report, path)
+    const written = writeDocument(report, path, 'A note.')
     const text = readFileSync(path, 'utf8')
-    writeDocument(report, path)
+    writeDocument(report, path, 'A note.')
 
     expect(written).toEqual([path, join(directory, 'performance-latency.svg')])
     expect(text).toContain('# Title')
     expect(text).toContain('The end.')
+    expect(text).toContain('\nA note.\n')
     expect(text).not.toContain('old figures')
     for (const part of [
       '2026-11-21 01:02 UTC',
