@@ -108,8 +108,8 @@ export function drawCharts(report: Report): Chart[] {
 }
 
 function footOf({ environment, isToy }: Report): string {
-  const { processor, cores, volume, node, packageVersion } = environment
-  return `${processor}, ${cores} cores, ${volume}, Node ${node}, Millrace ${packageVersion}${isToy ? ', toy sizes' : ''}`
+  const { processor, cores, volume, node, packageVersion, commit } = environment
+  return `${processor}, ${cores} cores, ${volume}, Node ${node}, Millrace ${packageVersion} (${commit ?? 'no commit'})${isToy ? ', toy sizes' : ''}`
 }
 
 /** Horizontal bars: the median, and a line from the least to the greatest repetition. */
