@@ -187,6 +187,9 @@ export class Broker {
   /**
    * Stops cleanly: requests that were begun are answered, everything is on disk, and the next start need not check the
    * logs. Calling it again returns the same promise.
+   *
+   * @throws {LogError | FileError} if the disk does not take the last of it: everything acknowledged is safe all the same,
+   *   and the next start checks the logs.
    */
   close(): Promise<void> {
     this.#closing ??= this.#stop(null)

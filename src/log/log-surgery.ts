@@ -9,7 +9,7 @@
  *   (docs/faults.md D2, D6).
  * - Every change that takes away bytes a reader may be reading raises `generation` (RP-20).
  */
-import type { FileError } from '../env/index.ts'
+import { FileError } from '../env/index.ts'
 import { CUTTING, type LogCore, OPEN } from './log-core.ts'
 import { LogError } from './log-error.ts'
 import { createSegmentFile, removeLogFiles } from './log-files.ts'
@@ -201,6 +201,9 @@ export class LogSurgery {
       count++
     }
     if (count === 0) return 0
+    await this.#rememberProducers()
+    // Re-read: meanwhile the log may have failed. Segments come and go on this queue alone, but for new ones at the end.
+    if (!this.#isOpen()) return 0
     this.#core.generation++
     const removed = this.#core.segments.splice(0, count)
     const firstOffset = this.#core.segments[0]!.baseOffset
@@ -238,5 +241,27 @@ export class LogSurgery {
     await this.#core.ports.pool.retireAll(this.#core.directory)
     this.#core.cache.clear(this.#core.logEndOffset)
     this.#core.state = { kind: 'closed' }
+  }
+
+  /** A method, so that the compiler does not take the state for unchanged by a wait. */
+  #isOpen(): boolean {
+    return this.#core.state.kind === 'open'
+  }
+
+  /**
+   * What the batches of a producer said of it goes with them: a snapshot must know it first, or the producer's last batch
+   * would be appended a second time after a crash (docs/faults.md TX-5). A full disk is no reason to keep what is to go.
+   */
+  async #rememberProducers(): Promise<void> {
+    try {
+      await this.checkpoint()
+      // Recovery believes no snapshot above the recovery point that is written down.
+      await this.#core.checkpoints.saveRecoveryPoint()
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error
+      this.#core.ports.logger.warn('Saved the producer state before segments are deleted: it failed', {
+        error,
+      })
+    }
   }
 }

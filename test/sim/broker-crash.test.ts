@@ -170,10 +170,14 @@ describe('A broker that dies before any one disk operation', () => {
       'D2 ST-6: keeps them when bytes survive and some names do not',
       cutPower({ data: 'kept', names: 'subset' }),
     ],
-  ])('%s', async (name, die) => {
-    const { tried } = await sample(name.split(':')[0]!, die)
-    expect(tried).toBeGreaterThan(10)
-  }, TEST_MS_MAX)
+  ])(
+    '%s',
+    async (name, die) => {
+      const { tried } = await sample(name.split(':')[0]!, die)
+      expect(tried).toBeGreaterThan(10)
+    },
+    TEST_MS_MAX,
+  )
 
   it('ST-12: comes back after power cuts during recovery, one before each few of its operations', async () => {
     for (const operation of [60, 150, 240, 330]) {

@@ -48,6 +48,8 @@ export class TopicModel {
   /** Numbers of partitions, and settings, that may be found. */
   counts: number[]
   retention: (string | null)[] = [null]
+  /** Somebody changes the topic, or did and got no answer. */
+  isChanging = false
 
   constructor(name: string, id: string, count: number) {
     this.name = name
@@ -235,6 +237,7 @@ export class BrokerModel {
       expect(topic.counts, `M11: partitions of ${name}`).toContain(found.partitions.length)
       topic.counts = [found.partitions.length]
       topic.ensure(found.partitions.length)
+      topic.isChanging = false
       await this.#checkRetention(call, topic)
       for (const index of found.partitions.keys())
         await this.#checkPartition(call, topic, index, mayBeOffline)
