@@ -361,7 +361,8 @@ export class PartitionLog implements LogEvents {
    * @param offset - At most the high watermark.
    */
   async deleteRecordsBefore(offset: number): Promise<void> {
-    if (!this.#surgery.raiseLogStart(offset)) return
+    this.#surgery.raiseLogStart(offset)
+    // Also when it was raised before: who did may still wait for this, or may have waited in vain on a full disk.
     await this.#core.checkpoints.saveLogStart()
     await this.#core.maintenance.run(() => this.#surgery.deleteSegmentsBelowStart())
   }
