@@ -134,7 +134,10 @@ export class Listeners {
   }
 
   #accept(connection: Connection, listenerName: string): void {
-    if (this.#sink !== null) return this.#open(connection, listenerName)
+    if (this.#sink !== null) {
+      this.#open(connection, listenerName)
+      return
+    }
     connection.pause()
     this.#early.push({ connection, listenerName })
   }

@@ -186,12 +186,12 @@ describe('X14: broken WebSocket frames', () => {
 
   it('X15: a message of never-ending one-byte fragments ends at a bound of time or of fragments', async () => {
     const { socket, closed } = await upgrade()
-    let isClosed = false
-    void closed.then(() => (isClosed = true))
+    const state = { isClosed: false }
+    void closed.then(() => (state.isClosed = true))
     socket.write(Buffer.from('028100000000' + '00', 'hex'))
     const fragments = Buffer.from('008100000000' + '00'.repeat(1), 'hex')
     const many = Buffer.concat(Array.from({ length: 1000 }, () => fragments))
-    for (let sent = 0; sent < 400 && !isClosed; sent++) {
+    for (let sent = 0; sent < 400 && !state.isClosed; sent++) {
       socket.write(many)
       await new Promise((resolve) => setImmediate(resolve))
     }

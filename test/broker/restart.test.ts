@@ -20,7 +20,7 @@ async function read(host: SimBroker, topic: string, partition = 0) {
 async function refusal(host: SimBroker, settings: Record<string, string> = {}): Promise<string> {
   const start = startOn(host.node.env, settings).then(
     () => 'it started',
-    (error: Error) => error.message,
+    (error: unknown) => (error as Error).message,
   )
   return host.run(start)
 }

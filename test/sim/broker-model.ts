@@ -64,7 +64,7 @@ export class TopicModel {
 }
 
 /** One idempotent producer on one partition: one batch under way at a time, sent again until it is answered. */
-interface Producer {
+export interface Producer {
   readonly id: number
   nextSequence: number
 }
@@ -98,7 +98,7 @@ export class BrokerModel {
   }
 
   isAbsent(name: string): boolean {
-    return (this.names.get(name) ?? ['absent']).join() === 'absent'
+    return (this.names.get(name) ?? ['absent']).every((possible) => possible === 'absent')
   }
 
   async createTopic(call: Call, name: string, count: number, configs: Record<string, string>): Promise<void> {

@@ -12,7 +12,7 @@ import { SimBroker, startOn } from '../broker/support/sim-broker.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { seedFromEnv } from '../support/seed.ts'
 import { BrokerModel } from './broker-model.ts'
-import type { Call } from './broker-model.ts'
+import type { Call, Producer } from './broker-model.ts'
 
 const FIRST_SEED = seedFromEnv('broker swarm')
 const SEED_COUNT = Number(process.env['SIM_SEEDS'] ?? '60')
@@ -78,7 +78,7 @@ async function operate(
   model: BrokerModel,
   call: Call,
   random: Prng,
-  producers: Map<string, Awaited<ReturnType<BrokerModel['newProducer']>>>,
+  producers: Map<string, Producer>,
 ): Promise<void> {
   const name = NAMES[random.below(NAMES.length)]!
   const topic = model.find(name)
@@ -107,14 +107,14 @@ async function operate(
   if (choice < 55) return model.produce(call, topic, index, 1 + random.below(4), null)
   const key = `${topic.id} ${index}`
   const producer = producers.get(key) ?? (await model.newProducer(call))
-  if (producer === null || producers.has(`${key} busy`)) return
+  if (producer === null) return
   producers.set(key, producer)
   await model.produce(call, topic, index, 1 + random.below(4), producer)
 }
 
 async function runSeed(seed: number): Promise<string> {
   const host = new SimBroker({ seed: `swarm ${seed}` })
-  const { simulation, node } = host
+  const { simulation } = host
   const random = simulation.workload
   const weather = draw(random)
   const described = JSON.stringify(weather)
@@ -156,7 +156,7 @@ async function live(host: SimBroker, model: BrokerModel, weather: Weather, rando
   if (weather.isSlow) node.disk.latency = { ...USUAL_LATENCY, sync: [1, 50] }
   const work = async () => {
     const caller = new Caller(host)
-    const producers = new Map()
+    const producers = new Map<string, Producer>()
     for (let step = 0; step < OPERATIONS_PER_LIFE && !isOver; step++) {
       if (weather.fillsDisk && random.chance(0.05)) node.disk.freeBytes = random.below(1500)
       if (weather.fillsDisk && random.chance(0.05)) node.disk.freeBytes = volume

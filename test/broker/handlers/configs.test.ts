@@ -192,7 +192,10 @@ describe.each(versionsOf('ListConfigResources'))('ListConfigResources v%i', (ver
       const body = await host.call('ListConfigResources', version, request)
       return [nameOf(body.errorCode), body.configResources.map(({ resourceName }) => resourceName)]
     }
-    if (version === 0) return expect(await list([])).toEqual(['NONE', []])
+    if (version === 0) {
+      expect(await list([])).toEqual(['NONE', []])
+      return
+    }
     expect((await list([TOPIC]))[1]).toContain(topic)
     expect(await list([BROKER])).toEqual(['NONE', ['1']])
     expect((await list([]))[1]).toEqual(expect.arrayContaining([topic, '1']))
