@@ -5,7 +5,6 @@
  */
 import { connect as connectTcp } from 'node:net'
 import type { Socket } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
 import { Broker } from '../../src/broker/broker.ts'
@@ -284,7 +283,7 @@ describe('who does not read', () => {
 
 /** Polls by the turns of the event loop: what is waited for is an event inside the broker. */
 async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await delay(5)
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve))
 }
 
 describe('X2: counts and lengths in a request', () => {

@@ -1,11 +1,12 @@
 /** Metadata, DescribeCluster, DescribeTopicPartitions and ApiVersions on a whole broker, in every version. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ZERO_UUID } from '../../../src/bytes/uuid.ts'
+import { nodeEnv } from '../../../src/env/node/index.ts'
 import { apiList, apis } from '../../../src/protocol/apis.ts'
 import { decodeResponse, encodeRequest } from '../../../src/protocol/frame.ts'
 import { versionsOf } from '../../support/raw-client.ts'
 import { makeBatch, produceRequest } from '../support/batches.ts'
-import { nameOf, SimBroker } from '../support/sim-broker.ts'
+import { nameOf, PORT, SimBroker } from '../support/sim-broker.ts'
 
 const NEWEST = apis.Metadata.versions.last
 /** X21: no name of a topic, whoever asks. */
@@ -48,7 +49,7 @@ describe.each(versionsOf('Metadata'))('Metadata v%i', (version) => {
 
   it('describes a topic, its partitions and this broker', async () => {
     const body = await ask([{ name: 'known' }])
-    expect(body.brokers).toEqual([{ nodeId: 1, host: 'broker', port: 9092, rack: null }])
+    expect(body.brokers).toEqual([{ nodeId: 1, host: 'broker', port: PORT, rack: null }])
     expect(body.controllerId).toBe(version >= 1 ? 1 : -1)
     expect(body.clusterId).toBe(version >= 2 ? host.broker.clusterId : null)
     const [topic] = body.topics
@@ -181,7 +182,7 @@ describe.each(versionsOf('DescribeCluster'))('DescribeCluster v%i', (version) =>
       clusterId: host.broker.clusterId,
       controllerId: 1,
     })
-    expect(body.brokers).toEqual([{ brokerId: 1, host: 'broker', port: 9092, rack: null, isFenced: false }])
+    expect(body.brokers).toEqual([{ brokerId: 1, host: 'broker', port: PORT, rack: null, isFenced: false }])
   })
 
   it('has no controllers of their own to tell of', async () => {
@@ -299,9 +300,10 @@ describe('ApiVersions', () => {
 
   it('X23: a long name of software is judged in no time', async () => {
     const name = `${'a-'.repeat(16_000)}!`
-    const startMs = performance.now()
+    const { clock } = nodeEnv()
+    const startMs = clock.monotonicMs()
     await host.call('ApiVersions', 3, { ...software, clientSoftwareName: name })
-    expect(performance.now() - startMs).toBeLessThan(1000)
+    expect(clock.monotonicMs() - startMs).toBeLessThan(1000)
   })
 })
 

@@ -14,7 +14,7 @@ import { errorByCode } from '../../../src/protocol/errors.ts'
 import { RawClient } from '../../support/raw-client.ts'
 
 export const HOME = '/data/broker'
-const PORT = 9092
+export const PORT = 9092
 const CLIENT = 'client'
 /** Virtual ms within which everything a test waits for must have happened. */
 const PATIENCE_MS = 600_000
