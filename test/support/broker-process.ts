@@ -1,0 +1,114 @@
+/**
+ * A broker as its users run it: the built command in a process of its own, on the disk, on a port of its choice. It can
+ * be killed, stopped and started again on the same port and directory.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { LineProcess } from './child-process.ts'
+
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
+
+export interface BrokerProcessOptions {
+  readonly directory: string
+  /** Broker settings by key. */
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+interface Place {
+  readonly clusterId: string
+  readonly listeners: readonly { readonly port: number }[]
+}
+
+export class BrokerProcess {
+  readonly #options: BrokerProcessOptions
+  #process: LineProcess
+  #place: Place | null = null
+  /** Lines that earlier processes of this broker logged. */
+  readonly #earlierLog: string[] = []
+
+  private constructor(options: BrokerProcessOptions) {
+    this.#options = options
+    this.#process = this.#spawn(0)
+  }
+
+  /** Starts a broker on a free port; resolves when it serves. */
+  static async start(options: BrokerProcessOptions): Promise<BrokerProcess> {
+    if (!existsSync(MAIN))
+      throw new Error(`Starting a broker: ${MAIN} is missing, wanted after npm run build`)
+    const broker = new BrokerProcess(options)
+    await broker.#ready()
+    return broker
+  }
+
+  /** As `start`, for one test: killed when that has finished. */
+  static async forTest(options: BrokerProcessOptions): Promise<BrokerProcess> {
+    const broker = await BrokerProcess.start(options)
+    onTestFinished(async () => {
+      await broker.kill()
+    })
+    return broker
+  }
+
+  get port(): number {
+    return this.#place!.listeners[0]!.port
+  }
+
+  /** `host:port`. */
+  get bootstrap(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get webSocketUrl(): string {
+    return `ws://${this.bootstrap}`
+  }
+
+  get clusterId(): string {
+    return this.#place!.clusterId
+  }
+
+  get pid(): number {
+    return this.#process.pid
+  }
+
+  /** Warnings and errors of all its processes so far. */
+  get complaints(): readonly string[] {
+    return [...this.#earlierLog, ...this.#process.errLines].filter((line) => !/^Stopped cleanly/.test(line))
+  }
+
+  /** `kill -9`. */
+  async kill(): Promise<void> {
+    await this.#process.kill('SIGKILL')
+  }
+
+  /** SIGTERM; throws unless it then stops cleanly. */
+  async stop(): Promise<void> {
+    const { code, signal } = await this.#process.kill('SIGTERM')
+    const last = this.#process.errLines.at(-1) ?? ''
+    if (code !== 0 || !last.startsWith('Stopped cleanly')) {
+      throw new Error(`Stopping the broker: exit ${code ?? signal}, wanted a clean one: ${last}`)
+    }
+  }
+
+  /** Starts it again, on the same port and directory; resolves when it serves. */
+  async restart(): Promise<void> {
+    await this.#process.exited
+    this.#earlierLog.push(...this.#process.errLines)
+    this.#process = this.#spawn(this.port)
+    await this.#ready()
+  }
+
+  #spawn(port: number): LineProcess {
+    const { directory, settings = {} } = this.#options
+    const set = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
+    const where = ['--port', String(port), '--data-dir', directory]
+    return new LineProcess(process.execPath, [
+      MAIN,
+      ...['start', '--output', 'json', '--log-level', 'warn', ...where, ...set],
+    ])
+  }
+
+  async #ready(): Promise<void> {
+    this.#place = JSON.parse(await this.#process.line()) as Place
+  }
+}
