@@ -4,5 +4,5 @@ declare module 'crc-32/crc32c.js' {
     /** CRC-32C of all of `bytes` as a signed 32-bit integer, going on from `seed` (the CRC of what came before). */
     buf(bytes: Uint8Array, seed?: number): number
   }
-  export default CRC32C
+  export = CRC32C
 }

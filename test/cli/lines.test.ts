@@ -5,9 +5,15 @@ import { findBytes, LINE_BYTES_MAX, LineSplitter } from '../../cli/lines.ts'
 
 function split(chunks: readonly Uint8Array[]): number[][] {
   const splitter = new LineSplitter()
-  const lines = chunks.flatMap((chunk) => splitter.push(chunk))
+  const lines: Uint8Array[] = []
+  for (const chunk of chunks) {
+    const ended = splitter.push(chunk)
+    if (ended === 'too-long') throw new Error(`A line is longer than ${LINE_BYTES_MAX} bytes`)
+    lines.push(...ended)
+  }
   const last = splitter.end()
-  return [...lines, ...(last === null ? [] : [last])].map((line) => [...(line as Uint8Array)])
+  if (last !== null) lines.push(last)
+  return lines.map((line) => [...line])
 }
 
 describe('LineSplitter', () => {
