@@ -84,6 +84,8 @@ export interface QuorumDescription {
   readonly leaderId: number | null
   readonly leaderEpoch: number
   readonly highWatermark: number
+  /** End of what is durable on this node. */
+  readonly durableEndOffset: number
   readonly voters: readonly Voter[]
   /** Who fetches from this leader, voters and observers; empty elsewhere. */
   readonly replicas: readonly {
@@ -223,7 +225,14 @@ export class RaftQuorum implements MetadataQuorum {
       lastFetchMs: replica.lastFetchMs,
       lastCaughtUpMs: replica.lastCaughtUpMs,
     }))
-    return { leaderId, leaderEpoch: epoch, highWatermark, voters: voters.latest.voters, replicas }
+    return {
+      leaderId,
+      leaderEpoch: epoch,
+      highWatermark,
+      durableEndOffset: this.#log.durableEndOffset,
+      voters: voters.latest.voters,
+      replicas,
+    }
   }
 
   async append(leaderEpoch: number, records: readonly Uint8Array[]): Promise<number> {
