@@ -5,6 +5,8 @@ import { newDirectory } from '../../../src/env/sim/disk-image.ts'
 import type { SimNode } from '../../../src/env/sim/sim-node.ts'
 import { Simulation } from '../../../src/env/sim/simulation.ts'
 import type { CommittedBatch, QuorumListener, QuorumSnapshot } from '../../../src/raft/metadata-quorum.ts'
+import { RAFT_ERRORS } from '../../../src/raft/raft-messages.ts'
+import type { RaftMessage } from '../../../src/raft/raft-messages.ts'
 import { RaftQuorum } from '../../../src/raft/raft-quorum.ts'
 import type { RaftSettings } from '../../../src/raft/core-state.ts'
 import type { Voter } from '../../../src/raft/voter-set.ts'
@@ -34,6 +36,8 @@ export class FoldingListener implements QuorumListener {
   endOffset = 0
   epoch = 0
   failure: Error | null = null
+  /** A snapshot came after the first records: from a leader. */
+  onInstalled: () => void = () => undefined
   readonly #who: string
   readonly #oracle: Oracle
 
@@ -44,6 +48,7 @@ export class FoldingListener implements QuorumListener {
 
   onSnapshot(snapshot: QuorumSnapshot): void {
     expect(snapshot.endOffset).toBeGreaterThanOrEqual(this.endOffset)
+    if (this.endOffset > 0) this.onInstalled()
     this.values = [...snapshot.records].map((record) => decoder.decode(record))
     this.endOffset = snapshot.endOffset
     this.epoch = snapshot.epoch
@@ -114,7 +119,18 @@ export class RaftCluster {
   readonly oracle = new Oracle()
   readonly members: readonly Member[]
   readonly bootstrap: readonly Voter[]
-  readonly marks = { snapshots: 0, elections: 0, resignations: 0, truncations: 0 }
+  /** How often a rare path was taken: a swarm in which one never was proves nothing about it. */
+  readonly marks = {
+    elections: 0,
+    acked: 0,
+    divergences: 0,
+    snapshotPieces: 0,
+    snapshotsInstalled: 0,
+    preVotesRefused: 0,
+    votesRefused: 0,
+    leadersLeft: 0,
+    fencedRequests: 0,
+  }
   readonly #options: ClusterOptions
   #valueCount = 0
   #problem: Error | null = null
@@ -130,7 +146,10 @@ export class RaftCluster {
       id,
       directoryId: options.hidesDisks === true ? 'A'.repeat(22) : directoryId(id),
     }))
-    this.network.onSend = (_fromId, _toId, message) => this.#guard(() => this.oracle.onMessage(message))
+    this.network.onSend = (_fromId, _toId, message) => {
+      this.#guard(() => this.oracle.onMessage(message))
+      this.#mark(message)
+    }
     this.simulation.checks.push(() => this.#check())
   }
 
@@ -162,6 +181,10 @@ export class RaftCluster {
     const who = `n${member.id}#${member.node.generation}`
     const transport = this.network.join(member.id)
     const listener = new FoldingListener(who, this.oracle)
+    listener.onInstalled = () => {
+      this.marks.snapshotsInstalled++
+      this.#guard(() => expect(member.quorum?.role, 'M7: a leader was given a snapshot').not.toBe('leader'))
+    }
     member.listener = listener
     try {
       await env.files.makeDirectory(DIRECTORY)
@@ -212,6 +235,7 @@ export class RaftCluster {
     try {
       const offset = await quorum.append(quorum.leaderEpoch, [encoder.encode(value)])
       this.oracle.acked.set(value, offset)
+      this.marks.acked++
       return true
     } catch {
       return false // not the leader (any more), or no room: unknown or refused, never acknowledged
@@ -256,6 +280,19 @@ export class RaftCluster {
     expect(values.size, 'a value is committed once').toBe(expected.length)
   }
 
+  #mark(message: RaftMessage): void {
+    const { marks } = this
+    if (message.kind === 'FetchResponse' && message.divergingEpoch >= 0) marks.divergences++
+    if (message.kind === 'FetchResponse' && message.errorCode === RAFT_ERRORS.FENCED_EPOCH)
+      marks.fencedRequests++
+    if (message.kind === 'FetchSnapshotResponse') marks.snapshotPieces++
+    if (message.kind === 'EndQuorumEpochRequest') marks.leadersLeft++
+    if (message.kind === 'VoteResponse' && !message.isGranted) {
+      if (message.isPreVote) marks.preVotesRefused++
+      else marks.votesRefused++
+    }
+  }
+
   #later(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.simulation.schedule(delayMs, 'patience', resolve))
   }
@@ -274,7 +311,8 @@ export class RaftCluster {
     for (const member of this.members) {
       const { quorum, listener } = member
       if (quorum === null || !member.node.isUp) continue
-      if (listener?.failure != null) throw new Error(`n${member.id} stopped`, { cause: listener.failure.cause })
+      if (listener?.failure != null)
+        throw new Error(`n${member.id} stopped`, { cause: listener.failure.cause })
       const { highWatermark, durableEndOffset } = quorum.describe()
       if (highWatermark < member.highWatermark) throw new Error(`M5: high watermark of n${member.id} fell`)
       if (highWatermark > quorum.logEndOffset) throw new Error(`M5: n${member.id} lacks committed records`)
