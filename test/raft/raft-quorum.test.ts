@@ -66,7 +66,9 @@ async function live(seed: number, keepsTrace = false): Promise<RaftCluster> {
     } else if (kind === 5 && faults.restarts && member.quorum !== null) {
       const quorum = member.quorum
       void quorum.close().then(() => {
-        if (member.quorum === quorum) cluster.kill(member, 'crash')
+        if (member.quorum !== quorum) return
+        cluster.kill(member, 'crash')
+        if (isOver) void cluster.start(member)
       })
     } else if (kind >= 6) network.heal()
   }

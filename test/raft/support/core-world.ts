@@ -291,6 +291,17 @@ export class World {
     node.step({ kind: 'tick' })
   }
 
+  /** All nodes but `without` hear from their leader that it leaves, and `toId` stands at once. */
+  handOver(fromId: number, toId: number, without: readonly number[] = []): void {
+    for (const node of this.nodes) {
+      if (without.includes(node.id) || node.id === fromId) continue
+      const { state } = this.node(fromId).core
+      const said = state.addressed(node.id, { kind: 'EndQuorumEpochRequest', preferredSuccessors: [toId] }, 1)
+      node.step({ kind: 'message', message: { ...said, epoch: node.core.state.epoch, leaderId: -1 } })
+    }
+    this.node(toId).persist()
+  }
+
   /** Makes a node the leader with the votes of all nodes but `without`. */
   elect(id: number, without: readonly number[] = []): void {
     for (let tries = 0; this.node(id).core.role.kind !== 'leader' && tries < 20; tries++) {

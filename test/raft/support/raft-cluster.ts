@@ -258,7 +258,9 @@ export class RaftCluster {
       if (!member.node.isUp) void this.start(member)
     }
     for (;;) {
-      const leader = await this.untilLeader(endMs - this.simulation.nowMs)
+      const leader = await this.untilLeader(endMs - this.simulation.nowMs).catch((error: unknown) => {
+        throw new Error(`S3: nobody leads in time: ${this.toString()}`, { cause: error })
+      })
       const isAcked = await this.simulation.runUntil(
         Promise.race([this.append(leader), this.#later(1000).then(() => false)]),
         endMs - this.simulation.nowMs,
@@ -267,8 +269,22 @@ export class RaftCluster {
     }
     const hasAll = (member: Member): boolean =>
       member.listener?.endOffset === this.oracle.trueHighWatermark && member.listener.endOffset > 0
-    await this.simulation.runUntil(() => this.members.every(hasAll), endMs - this.simulation.nowMs)
+    try {
+      await this.simulation.runUntil(() => this.members.every(hasAll), endMs - this.simulation.nowMs)
+    } catch (error) {
+      throw new Error(`S3: the nodes are not equal in time: ${this.toString()}`, { cause: error })
+    }
     this.checkAtRest()
+  }
+
+  toString(): string {
+    const nodes = this.members.map(({ id, node, quorum, listener, starts }) => {
+      if (quorum === null) return `n${id} ${node.isUp ? 'starting' : 'down'} (life ${starts})`
+      const { leaderId, leaderEpoch, highWatermark, durableEndOffset } = quorum.describe()
+      const log = `high watermark ${highWatermark}, durable ${durableEndOffset}, end ${quorum.logEndOffset}`
+      return `n${id} ${quorum.role} of ${leaderId} in ${leaderEpoch}, ${log}, listener ${listener?.endOffset}`
+    })
+    return `${nodes.join('; ')}; committed ${this.oracle.trueHighWatermark}`
   }
 
   checkAtRest(): void {
