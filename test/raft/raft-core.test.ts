@@ -62,6 +62,24 @@ describe('RaftCore', () => {
     expect(grantsOf(world, 2)).toEqual([])
   })
 
+  it('MQ-1: a vote in an epoch that was known before is durable before the answer, too', () => {
+    const world = new World(3)
+    stand(world, 1)
+    const [request] = world.take('1', '2')
+    // The epoch comes first, by another message; then the request.
+    const news = world.node(1).core.state.addressed(2, { kind: 'BeginQuorumEpochRequest' }, 1)
+    world
+      .node(2)
+      .step({ kind: 'message', message: { ...news, kind: 'EndQuorumEpochRequest', preferredSuccessors: [] } })
+    world.node(2).persist()
+    expect(world.node(2).durableState).toMatchObject({ leaderEpoch: 1, votedId: -1 })
+    world.deliver([request!])
+    expect(grantsOf(world, 2)).toEqual([])
+    world.node(2).persist()
+    expect(world.node(2).durableState).toMatchObject({ leaderEpoch: 1, votedId: 1 })
+    expect(grantsOf(world, 2)).toHaveLength(1)
+  })
+
   it('MQ-1: a candidate counts its own vote, and asks for others, only when its vote is durable', () => {
     const world = new World(1)
     expect(roleOf(world, 1)).toBe('candidate')

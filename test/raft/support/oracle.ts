@@ -1,6 +1,7 @@
 /** Knows what nobody in the cluster knows: everything that was ever committed, voted and led (docs/raft.md). */
 import { expect } from 'vitest'
 import type { RaftMessage } from '../../../src/raft/raft-messages.ts'
+import type { QuorumState } from '../../../src/raft/quorum-state.ts'
 import type { CommittedBatch } from '../../../src/raft/metadata-quorum.ts'
 
 interface KnownBatch {
@@ -25,6 +26,27 @@ export class Oracle {
     this.#votes.set(key, candidate)
     expect(message.toDirectoryId, `M2: ${key} voted before for another candidate`).toBe(candidate)
   }
+
+  /** M1, M2, MQ-1: what a message tells of epoch and vote has survived a power cut by then. */
+  onSend(message: RaftMessage, durable: QuorumState | null): void {
+    const { kind, fromId, epoch } = message
+    const durableEpoch = durable?.leaderEpoch ?? 0
+    expect(durableEpoch, `MQ-1: n${fromId} sent ${kind} of an epoch not durable`).toBeGreaterThanOrEqual(
+      epoch,
+    )
+    if (durableEpoch > epoch) return
+    const votedId =
+      kind === 'VoteRequest' && !message.isPreVote
+        ? fromId
+        : kind === 'VoteResponse' && !message.isPreVote && message.isGranted
+          ? this.idOf(message.toDirectoryId)
+          : null
+    if (votedId !== null)
+      expect(durable?.votedId, `MQ-1: n${fromId} sent ${kind}, its vote not durable`).toBe(votedId)
+  }
+
+  /** Which node a disk belongs to. */
+  idOf: (directoryId: string) => number = () => -1
 
   /** M1, and M4 as far as the end of the log goes; what is in it M3 checks when it is handed on. */
   onLeader(life: string, epoch: number, logEndOffset: number): void {

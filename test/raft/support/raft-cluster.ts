@@ -2,6 +2,7 @@
 import { expect } from 'vitest'
 import type { Env } from '../../../src/env/index.ts'
 import { newDirectory } from '../../../src/env/sim/disk-image.ts'
+import type { Inode } from '../../../src/env/sim/disk-image.ts'
 import type { SimNode } from '../../../src/env/sim/sim-node.ts'
 import { Simulation } from '../../../src/env/sim/simulation.ts'
 import type { CommittedBatch, QuorumListener, QuorumSnapshot } from '../../../src/raft/metadata-quorum.ts'
@@ -9,6 +10,8 @@ import { RAFT_ERRORS } from '../../../src/raft/raft-messages.ts'
 import type { RaftMessage } from '../../../src/raft/raft-messages.ts'
 import { RaftQuorum } from '../../../src/raft/raft-quorum.ts'
 import type { RaftSettings } from '../../../src/raft/core-state.ts'
+import { parseQuorumState } from '../../../src/raft/quorum-state.ts'
+import type { QuorumState } from '../../../src/raft/quorum-state.ts'
 import type { Voter } from '../../../src/raft/voter-set.ts'
 import { Oracle } from './oracle.ts'
 import { SimRaftNetwork } from './sim-transport.ts'
@@ -146,8 +149,10 @@ export class RaftCluster {
       id,
       directoryId: options.hidesDisks === true ? 'A'.repeat(22) : directoryId(id),
     }))
-    this.network.onSend = (_fromId, _toId, message) => {
+    this.oracle.idOf = (disk) => Number(/of(\d+)/.exec(disk)?.[1])
+    this.network.onSend = (fromId, _toId, message) => {
       this.#guard(() => this.oracle.onMessage(message))
+      this.#guard(() => this.oracle.onSend(message, this.#durableState(this.member(fromId))))
       this.#mark(message)
     }
     this.simulation.checks.push(() => this.#check())
@@ -294,6 +299,17 @@ export class RaftCluster {
     const lost = [...this.oracle.acked.keys()].filter((value) => !values.has(value))
     expect(lost, 'M11: acknowledged and lost').toEqual([])
     expect(values.size, 'a value is committed once').toBe(expected.length)
+  }
+
+  /** The epoch's file as a power cut that loses all that may be lost would leave it. */
+  #durableState(member: Member): QuorumState | null {
+    let inode: Inode | undefined = member.node.disk.image.root
+    for (const name of ['data', '__cluster_metadata-0', 'quorum-state']) {
+      inode = inode?.kind === 'directory' ? inode.durable.get(name) : undefined
+    }
+    if (inode?.kind !== 'file') return null
+    const bytes = inode.durable.read(0, inode.durable.size)
+    return parseQuorumState(decoder.decode(bytes), 'durable quorum-state')
   }
 
   #mark(message: RaftMessage): void {
