@@ -11,5 +11,7 @@ export default defineConfig({
     sourcemap: true,
     minify: true,
     reportCompressedSize: false,
+    // Without hashes, so that one build replaces the files of the one before.
+    rolldownOptions: { output: { chunkFileNames: '[name].js' } },
   },
 })

@@ -50,9 +50,39 @@ text{font-family:system-ui,sans-serif;font-size:13px}
 .bar{fill:#4674b8}${LINES_OF(DARK_LINES)}}
 </style>`
 
+/** Workloads whose throughput is drawn side by side, with the limits of the machine among them. */
+const THROUGHPUT_WORKLOADS = ['produce', 'consume-tail', 'consume-cold']
+
+/** The two pictures that say most: how much goes through, and how long a record takes. */
+export function drawPictures(report: Report): Chart[] {
+  const foot = footOf(report)
+  const rows = report.cases
+    .filter(({ workload }) => THROUGHPUT_WORKLOADS.includes(workload))
+    .flatMap(({ workload, name, conditions, metrics }) =>
+      metrics
+        .filter((metric) => metric.name === 'throughput')
+        .map((metric) => ({ name: `${conditions.replicas === null ? 'limit' : workload}: ${name}`, metric })),
+    )
+  const timed = report.cases.filter(({ workload, latency }) => workload === 'end-to-end' && latency !== null)
+  const latencies = timed.slice(0, LINES_MAX)
+  return [
+    ...(rows.length === 0
+      ? []
+      : [{ name: 'throughput', svg: drawBars('Throughput, MB/s of values', rows, foot) }]),
+    ...(latencies.length === 0
+      ? []
+      : [
+          {
+            name: 'latency',
+            svg: drawLatency('Latency at a fixed rate, from the time due', latencies, foot),
+          },
+        ]),
+  ]
+}
+
 /** Every chart that a report gives: one per workload and kind of rate, and the latencies of each workload. */
 export function drawCharts(report: Report): Chart[] {
-  const foot = `${report.environment.processor}, ${report.environment.cores} cores, ${report.environment.volume}, Node ${report.environment.node}, Millrace ${report.environment.packageVersion}${report.isToy ? ', toy sizes' : ''}`
+  const foot = footOf(report)
   return [...new Set(report.cases.map(({ workload }) => workload))].flatMap((workload) => {
     const cases = report.cases.filter((each) => each.workload === workload)
     const rates = new Set(
@@ -75,6 +105,11 @@ export function drawCharts(report: Report): Chart[] {
     })
     return [...bars, ...lines]
   })
+}
+
+function footOf({ environment, isToy }: Report): string {
+  const { processor, cores, volume, node, packageVersion, commit } = environment
+  return `${processor}, ${cores} cores, ${volume}, Node ${node}, Millrace ${packageVersion} (${commit ?? 'no commit'})${isToy ? ', toy sizes' : ''}`
 }
 
 /** Horizontal bars: the median, and a line from the least to the greatest repetition. */

@@ -1,7 +1,7 @@
 /** What a figure was measured on: without this block a result is not a result. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, statfsSync } from 'node:fs'
-import { arch, cpus, platform, release, totalmem } from 'node:os'
+import { arch, cpus, loadavg, platform, release, totalmem } from 'node:os'
 import { versions } from 'node:process'
 
 export interface Environment {
@@ -15,6 +15,8 @@ export interface Environment {
   readonly packageVersion: string
   /** Short commit, with `+changes` when the work tree differs from it; null outside a checkout. */
   readonly commit: string | null
+  /** Processes that wanted a core in the minute before the run, on average: whether the machine was at rest. */
+  readonly loadAverage: number
 }
 
 /** The parts of an environment that make two machines one: what `compare` insists on. */
@@ -44,6 +46,7 @@ export function describeEnvironment(directory: string): Environment {
     node: versions.node,
     packageVersion: readPackageVersion(),
     commit: findCommit(),
+    loadAverage: loadavg()[0]!,
   }
 }
 

@@ -8,8 +8,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Environment } from './environment.ts'
-import { formatBytes, formatSpread, formatTable } from './format.ts'
+import { formatBytes, formatNumber, formatSpread, formatTable } from './format.ts'
 import type { CaseResult } from './runner.ts'
+import { findTargets } from './targets.ts'
 import type { Conditions } from './workload.ts'
 
 export interface Report {
@@ -35,6 +36,14 @@ export function formatReport({ environment, isToy, startedAt, cases }: Report): 
   return lines.join('\n')
 }
 
+/** The targets that this run measured something for; empty when there is none. */
+export function formatTargets(report: Report): string {
+  const rows = findTargets(report).flatMap(({ target, measured, isReached }) =>
+    measured === null ? [] : [[isReached ? 'yes' : 'NO', target, measured]],
+  )
+  return rows.length === 0 ? '' : formatTable(['reached?', 'target', 'measured'], rows)
+}
+
 function formatCases(cases: readonly CaseResult[]): string {
   const rows = cases.flatMap(({ name, conditions, repetitions, metrics, workHash }) =>
     metrics.map((metric, index) => {
@@ -55,17 +64,23 @@ function formatCases(cases: readonly CaseResult[]): string {
 
 export function formatConditions(conditions: Conditions): string {
   const { durability, acks, recordBytes, inFlightMax, inFlightBytesMax, replicas } = conditions
+  const { partitions, transport, ratePerSecond } = conditions
   return [
+    transport,
     durability,
     acks === null ? null : `acks ${acks}`,
     recordBytes === null ? null : formatBytes(recordBytes),
     inFlightMax === null ? null : `${inFlightMax} in flight`,
     inFlightBytesMax === null ? null : `${formatBytes(inFlightBytesMax)} in flight`,
-    replicas === null ? null : `${replicas} replicas`,
+    ratePerSecond === null ? null : `${formatNumber(ratePerSecond)} a second`,
+    partitions === null ? null : plural(partitions, 'partition'),
+    replicas === null ? null : plural(replicas, 'replica'),
   ]
     .filter((part) => part !== null)
     .join(', ')
 }
+
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** Writes the JSON file; its name says when and of which commit. Returns its path. */
 export function writeReport(report: Report, directory: string): string {

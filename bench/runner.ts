@@ -10,7 +10,7 @@ import { mkdtemp, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { spreadOf, type Spread } from './format.ts'
 import { Histogram, type HistogramData } from './histogram.ts'
-import type { Case, Conditions, Measurement, Metric, Workload } from './workload.ts'
+import type { Case, Conditions, Durability, Measurement, Metric, Workload } from './workload.ts'
 
 export interface RunOptions {
   readonly isToy: boolean
@@ -18,6 +18,14 @@ export interface RunOptions {
   readonly repetitions: number
   /** Where measured files go. */
   readonly directory: string
+  /** Of the topics that are measured. */
+  readonly durability: Durability
+  /** Where profiles go; null: none are recorded. */
+  readonly profileDirectory: string | null
+  /** Only cases whose names contain this are run. */
+  readonly only: string
+  /** Ends the run: what was opened is closed, and `runWorkload` throws the signal's reason. */
+  readonly signal: AbortSignal
   /** Told before each run of a case. */
   readonly onProgress: (text: string) => void
 }
@@ -37,7 +45,7 @@ export interface CaseResult {
 export interface MetricResult extends Omit<Metric, 'value'>, Spread {}
 
 /** Percentiles that become metrics of a case that measured latencies, if every run had samples beyond them. */
-const LATENCY_PERCENTILES = [50, 99, 99.9] as const
+const LATENCY_PERCENTILES = [50, 95, 99, 99.9] as const
 
 /** Hex digits kept of the hash of the work: enough to tell apart, short enough to print. */
 const WORK_HASH_DIGITS = 16
@@ -51,27 +59,44 @@ export async function runWorkload(workload: Workload, options: RunOptions): Prom
   await mkdir(options.directory, { recursive: true })
   const directory = await mkdtemp(join(options.directory, `${workload.name}-`))
   const closers: (() => void | Promise<void>)[] = [() => rm(directory, { recursive: true, force: true })]
+  const { isToy, durability, profileDirectory, only } = options
+  const onClose = (task: () => void | Promise<void>) => void closers.push(task)
+  const interrupted = rejectionOf(options.signal)
   try {
-    const onClose = (task: () => void | Promise<void>) => void closers.push(task)
-    const cases = await workload.open({ isToy: options.isToy, directory, onClose })
-    return await runInTurn(workload.name, cases, options)
+    const opening = workload.open({ isToy, durability, profileDirectory, directory, onClose })
+    const cases = await Promise.race([opening, interrupted])
+    const chosen = cases.filter(({ name }) => name.includes(only))
+    return await runInTurn(workload.name, chosen, options, interrupted)
   } finally {
-    for (const close of closers.reverse()) await close()
+    // What a task opens after it was interrupted is closed, too: the list is read until it is empty.
+    for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close()
   }
+}
+
+/** A promise that only ever rejects, once the signal is given. */
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  const interrupted = new Promise<never>((_, reject) => {
+    const onAbort = () => reject(signal.reason as Error)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  })
+  interrupted.catch(() => undefined) // it is raced with work; between two pieces of work nobody may be listening
+  return interrupted
 }
 
 async function runInTurn(
   workload: string,
   cases: readonly Case[],
   options: RunOptions,
+  interrupted: Promise<never>,
 ): Promise<CaseResult[]> {
   const measured = new Map<Case, Measurement[]>(cases.map((each) => [each, []]))
-  const warmUpRounds = options.isToy ? 0 : 1
+  const warmUpRounds = options.isToy || options.profileDirectory !== null ? 0 : 1
   for (let round = -warmUpRounds; round < options.repetitions; round++) {
     for (const each of round % 2 === 0 ? cases : cases.toReversed()) {
       const counted = round < 0 ? 'warm-up' : `${round + 1} of ${options.repetitions}`
       options.onProgress(`${workload}, ${each.name}: ${counted}`)
-      const measurement = await each.run()
+      const measurement = await Promise.race([each.run(), interrupted])
       if (round >= 0) measured.get(each)!.push(measurement)
     }
   }

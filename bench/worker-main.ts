@@ -26,4 +26,6 @@ async function answer({ call, method, argument }: CallMessage): Promise<AnswerMe
 process.on('message', (message: CallMessage) => {
   void answer(message).then((reply) => process.send?.(reply))
 })
+// Ctrl-C reaches the whole group of processes; the parent decides when this one has done its part.
+process.on('SIGINT', () => undefined)
 process.on('disconnect', () => process.exit(0))

@@ -38,10 +38,16 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+/** How a worker's process runs. */
+export interface WorkerOptions {
+  /** Flags of Node, such as those that record a profile. */
+  readonly nodeFlags?: readonly string[]
+}
+
 /** Last bytes of a worker's standard error that an error message shows. */
 const STDERR_BYTES_MAX = 4096
-/** A worker that has not ended this many ms after its channel closed is killed. */
-const STOP_MS_MAX = 2000
+/** A worker that has not ended this many ms after its channel closed is killed; writing a profile takes a while. */
+const STOP_MS_MAX = 10_000
 
 export class Worker {
   readonly #process: ChildProcess
@@ -51,10 +57,11 @@ export class Worker {
   #stderr = ''
   #end: Error | null = null
 
-  private constructor(task: TaskName) {
+  private constructor(task: TaskName, { nodeFlags = [] }: WorkerOptions) {
     const main = fileURLToPath(new URL(`./worker-main${extname(import.meta.url)}`, import.meta.url))
     this.#process = fork(main, [task], {
       serialization: 'advanced',
+      execArgv: [...process.execArgv, ...nodeFlags],
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     })
     this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -77,8 +84,8 @@ export class Worker {
   }
 
   /** Starts a process and resolves when its task is open. */
-  static async start(task: TaskName, parameters: unknown): Promise<Worker> {
-    const worker = new Worker(task)
+  static async start(task: TaskName, parameters: unknown, options: WorkerOptions = {}): Promise<Worker> {
+    const worker = new Worker(task, options)
     try {
       await worker.call('open', parameters)
       return worker

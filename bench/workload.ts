@@ -7,6 +7,9 @@
  */
 import type { Histogram } from './histogram.ts'
 
+/** What an acknowledgement of a topic stands on. */
+export type Durability = 'disk' | 'os' | 'memory'
+
 export interface Workload {
   readonly name: string
   /** One line for the help text. */
@@ -18,6 +21,10 @@ export interface Workload {
 export interface WorkloadContext {
   /** Small sizes: all cases of the workload together once in less than 5 s, to show that they work. */
   readonly isToy: boolean
+  /** Of the topics that are measured. */
+  readonly durability: Durability
+  /** Where profiles of the broker and of load generators go; null: none are recorded. */
+  readonly profileDirectory: string | null
   /** An empty directory on the volume that is measured; removed afterwards. */
   readonly directory: string
   /** Runs `task` after the last repetition, last one first, also when the run failed. */
@@ -35,7 +42,7 @@ export interface Case {
 /** What two figures must have in common to be compared. Null: has no meaning for this case. */
 export interface Conditions {
   /** What an acknowledgement, or the end of the measurement, stands on. */
-  readonly durability: 'disk' | 'os' | 'memory' | null
+  readonly durability: Durability | null
   readonly acks: 0 | 1 | 'all' | null
   /** Bytes of one record, message or write. */
   readonly recordBytes: number | null
@@ -44,6 +51,10 @@ export interface Conditions {
   /** Bytes that may be under way. */
   readonly inFlightBytesMax: number | null
   readonly replicas: number | null
+  readonly partitions: number | null
+  readonly transport: 'TCP' | 'WebSocket' | 'in-process' | null
+  /** Open loop: operations that begin per second, whatever became of those before. */
+  readonly ratePerSecond: number | null
 }
 
 export const NO_CONDITIONS: Conditions = {
@@ -53,6 +64,9 @@ export const NO_CONDITIONS: Conditions = {
   inFlightMax: null,
   inFlightBytesMax: null,
   replicas: null,
+  partitions: null,
+  transport: null,
+  ratePerSecond: null,
 }
 
 export interface Measurement {

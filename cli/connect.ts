@@ -43,18 +43,19 @@ export function addConnectOptions(command: Command): Command {
 export async function withClient<T>(
   { err }: Context,
   options: ConnectOptions,
-  work: (client: Client) => Promise<T>,
+  work: (client: Client, notices: Notices) => Promise<T>,
 ): Promise<T> {
   const { Client } = await import('../src/index.ts')
+  const notices = new Notices(err)
   const client = new Client({
-    logger: new Notices(err),
+    logger: notices,
     bootstrap: options.bootstrap,
     clientId: 'millrace-cli',
     bootstrapTimeoutMs: options.connectTimeout,
     connectTimeoutMs: Math.max(options.connectTimeout, CONNECT_ATTEMPT_MS_MIN),
   })
   try {
-    return await work(client)
+    return await work(client, notices)
   } finally {
     await client.close()
   }

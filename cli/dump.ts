@@ -52,9 +52,9 @@ const COLUMNS: readonly Column<BatchRow>[] = [
   { name: 'codec', title: 'CODEC', value: ({ codec }) => codec },
   { name: 'kind', title: 'KIND', value: ({ kind }) => kind },
   { name: 'crc', title: 'CRC', value: ({ crc }) => crc },
-  { name: 'producerId', title: 'PRODUCER', value: ({ producerId }) => producerId, unit: 'id' },
+  { name: 'producerId', title: 'PRODUCER', value: ({ producerId }) => producerId, isDetail: true },
   { name: 'producerEpoch', title: 'P.EPOCH', value: ({ producerEpoch }) => producerEpoch, isDetail: true },
-  { name: 'baseSequence', title: 'SEQUENCE', value: ({ baseSequence }) => baseSequence, unit: 'id' },
+  { name: 'baseSequence', title: 'SEQUENCE', value: ({ baseSequence }) => baseSequence, isDetail: true },
   {
     name: 'maxTimestampMs',
     title: 'NEWEST RECORD',

@@ -36,7 +36,6 @@ interface Rule {
   readonly advice?: string
 }
 
-const PORT_ADVICE = 'Stop what listens there, or choose another port with --port (0 takes any free one)'
 const START_ADVICE =
   'Start a broker with `millrace start`, or say where one is with -b HOST:PORT or MILLRACE_BOOTSTRAP'
 
@@ -120,7 +119,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     { exitCode: EXIT.failed, advice: 'Raise max.message.bytes of the topic with `millrace topic alter`' },
   ],
 
-  ['NETWORK_ADDRESS_IN_USE', { exitCode: EXIT.failed, advice: PORT_ADVICE }],
+  ['NETWORK_ADDRESS_IN_USE', { exitCode: EXIT.failed, advice: 'Choose another port with --port' }],
   [
     'NETWORK_NO_ACCESS',
     { exitCode: EXIT.notAuthorised, advice: 'Ports below 1024 need a privilege: choose another with --port' },

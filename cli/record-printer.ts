@@ -71,8 +71,10 @@ function colouredLine(
   const parts = [
     out.style('dim', isoTime(timestamp)),
     out.style('cyan', `${partition}@${offset}`),
-    key === null ? nothing : out.style('bold', payloadText(key)),
-    value === null ? out.style('dim', 'null') : payloadText(value),
+    key === null ? nothing : key.length === 0 ? out.style('dim', '""') : out.style('bold', payloadText(key)),
+    value === null || value.length === 0
+      ? out.style('dim', value === null ? 'null' : '""')
+      : payloadText(value),
   ]
   for (const header of headers) {
     parts.push(out.style('dim', `${payloadText(Buffer.from(header.key))}=${payloadText(header.value)}`))

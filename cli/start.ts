@@ -72,6 +72,7 @@ async function start(context: Context, options: StartOptions): Promise<void> {
   const asked = { toStop: false }
   const stop = (): void => {
     asked.toStop = true
+    if (err.isTty) void err.line() // The terminal shows ^C on the line that the cursor is on.
     void broker?.close()
   }
   const release = onInterrupt(stop)

@@ -16,6 +16,7 @@ import { CommandError, codeOf } from './errors.ts'
 import { EXIT } from './exit-codes.ts'
 import { counted } from './human.ts'
 import { onInterrupt } from './interrupts.ts'
+import type { Notices } from './notices.ts'
 import { PRESETS } from './record-format.ts'
 import { recordPrinter } from './record-printer.ts'
 import type { RecordPrinter } from './record-printer.ts'
@@ -76,11 +77,20 @@ export function tailCommand(context: Context): Command {
 async function tail(context: Context, topic: string, options: TailOptions): Promise<void> {
   const printer = createPrinter(context, options)
   const interruption = new AbortController()
-  const release = onInterrupt(() => interruption.abort())
+  const release = onInterrupt(() => {
+    interruption.abort()
+    if (context.err.isTty) void context.err.line() // The terminal shows ^C on the line that the cursor is on.
+  })
   try {
-    await withClient(context, options, (client) =>
+    await withClient(context, options, (client, notices) =>
       withTopic(client, topic, async () => {
-        const tailing = new Tailing(context, client, { topic, options, printer, signal: interruption.signal })
+        const tailing = new Tailing(context, client, {
+          topic,
+          options,
+          printer,
+          notices,
+          signal: interruption.signal,
+        })
         await tailing.run()
       }),
     )
@@ -109,6 +119,7 @@ interface TailingOptions {
   readonly topic: string
   readonly options: TailOptions
   readonly printer: RecordPrinter
+  readonly notices: Notices
   readonly signal: AbortSignal
 }
 
@@ -118,14 +129,20 @@ class Tailing {
   readonly #topic: string
   readonly #options: TailOptions
   readonly #printer: RecordPrinter
+  readonly #notices: Notices
   readonly #signal: AbortSignal
 
-  constructor(context: Context, client: Client, { topic, options, printer, signal }: TailingOptions) {
+  constructor(
+    context: Context,
+    client: Client,
+    { topic, options, printer, notices, signal }: TailingOptions,
+  ) {
     this.#context = context
     this.#client = client
     this.#topic = topic
     this.#options = options
     this.#printer = printer
+    this.#notices = notices
     this.#signal = signal
   }
 
@@ -203,7 +220,10 @@ class Tailing {
 
   async #follow(starts: Starts, untilEnd: boolean): Promise<void> {
     const consumer = await this.#openConsumer(starts, untilEnd)
-    for await (const { records } of this.#batches(consumer)) await this.#printer.print(records)
+    for await (const { records } of this.#batches(consumer)) {
+      this.#notices.recovered()
+      await this.#printer.print(records)
+    }
   }
 
   /** Batches until the end, or until Ctrl-C. */

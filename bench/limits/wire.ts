@@ -35,7 +35,7 @@ export async function wireCases(context: WorkloadContext): Promise<Case[]> {
     ['TCP', await openTcp(addresses.tcpPort, context)],
     ['WebSocket', await openWebSocket(addresses.webSocketPort, context)],
   ]
-  const totalBytes = context.isToy ? 2 ** 25 : 2 ** 30
+  const totalBytes = context.isToy ? 2 ** 25 : 2 ** 29
   const pingCount = context.isToy ? 500 : 10_000
   return [
     ...senders.flatMap(([name, sender]) =>

@@ -8,7 +8,7 @@
 import { brokerConfigTable, clusterConfigShape } from '../metadata/broker-config.ts'
 import type { ClusterConfig } from '../metadata/broker-config.ts'
 import { ConfigError, parseConfig, quote } from '../metadata/config-table.ts'
-import type { ConfigEntries, ConfigOf, ConfigTable } from '../metadata/config-table.ts'
+import type { ConfigDefinition, ConfigEntries, ConfigOf, ConfigTable } from '../metadata/config-table.ts'
 import { staticConfigShape } from './static-config.ts'
 
 export const brokerTable: ConfigTable = brokerConfigTable(staticConfigShape)
@@ -94,7 +94,7 @@ function typed(
   given: ReadonlyMap<string, Given>,
 ): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(shape).map(([property, definition]) => [
+    Object.entries<ConfigDefinition<unknown>>(shape).map(([property, definition]) => [
       property,
       parseConfig<unknown>(definition, given.get(definition.name)?.value ?? definition.fallback),
     ]),

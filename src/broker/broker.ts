@@ -12,7 +12,7 @@
  * - A failed part stops the broker once and for all, with the reason in `stopped`; it never goes on half alive.
  */
 import { Controller } from '../controller/controller.ts'
-import type { Env, FileSystem } from '../env/index.ts'
+import type { Cancel, Env, FileSystem } from '../env/index.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { RaftQuorum } from '../raft/raft-quorum.ts'
 import { BrokerError } from './broker-error.ts'
@@ -38,6 +38,9 @@ export interface BrokerOptions {
 /** How long a stopping broker waits for requests that it has begun, in ms. */
 const DRAIN_MS = 5000
 
+/** How often logs that could not be opened are tried again, in ms: an operator who made room sees it within a minute. */
+const REOPEN_MS = 5000
+
 /** Kafka's number for a listener without TLS and authentication. */
 const PLAINTEXT = 0
 
@@ -52,6 +55,7 @@ export class Broker {
   readonly #listeners: Listeners
   readonly #counters: BrokerCounters
   #brokerEpoch = -1
+  #cancelReopening: Cancel = () => undefined
   #closing: Promise<void> | null = null
   #resolveStopped: (reason: Error | null) => void = () => undefined
 
@@ -162,10 +166,10 @@ export class Broker {
   /** Why the broker does not serve all it should, one sentence each; empty when it is ready. */
   unreadiness(): readonly string[] {
     if (this.#closing !== null) return ['The broker is stopping']
-    const offline = [...this.#partitions.partitions()].filter(
-      ({ stopped }) => stopped === 'KAFKA_STORAGE_ERROR',
+    return Array.from(
+      this.#partitions.offline(),
+      ({ topic, index, reason }) => `Partition ${topic}-${index} is offline: ${reason}`,
     )
-    return offline.map(({ topic, index }) => `Partition ${topic}-${index} is offline: its log failed`)
   }
 
   /** All metrics, in Prometheus' text format. */
@@ -186,6 +190,9 @@ export class Broker {
   /**
    * Stops cleanly: requests that were begun are answered, everything is on disk, and the next start need not check the
    * logs. Calling it again returns the same promise.
+   *
+   * @throws {LogError | FileError} if the disk does not take the last of it: everything acknowledged is safe all the same,
+   *   and the next start checks the logs.
    */
   close(): Promise<void> {
     this.#closing ??= this.#stop(null)
@@ -208,6 +215,7 @@ export class Broker {
     await this.#metadataInEffect()
     await this.#partitions.setStraysAside(this.#follower.image)
     this.#logs.startMaintenance()
+    this.#reopenLater()
     const dispatcher = new RequestDispatcher({
       counters: this.#counters,
       onFatal: (error) => this.#fail(error),
@@ -272,6 +280,18 @@ export class Broker {
     return this.#follower.inEffect(this.#controller.image.endOffset)
   }
 
+  #reopenLater(): void {
+    if (this.#closing !== null) return
+    this.#cancelReopening = this.#env.clock.after(REOPEN_MS, () => {
+      this.#follower
+        .between((image) => this.#partitions.reopen(image))
+        .then(
+          () => this.#reopenLater(),
+          (error: unknown) => this.#fail(error as Error),
+        )
+    })
+  }
+
   #fail(error: Error): void {
     if (this.#closing !== null) return
     this.#env.logger.error('The broker stops: a part of it failed', { error })
@@ -288,6 +308,7 @@ export class Broker {
       await this.#listeners.close()
       cancel()
       await this.#follower.idle()
+      this.#cancelReopening()
       this.#partitions.stop()
       await this.#quorum.close()
       await this.#logs.close()

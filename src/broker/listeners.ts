@@ -128,17 +128,16 @@ export class Listeners {
       this.#listeners.push({ bound, listener })
     } catch (error) {
       if (!(error instanceof NetworkError)) throw error
-      const advice =
-        error.code === 'NETWORK_ADDRESS_IN_USE'
-          ? ': stop what uses it, or choose another port (0 takes a free one)'
-          : ''
-      const message = `Cannot listen on ${formatListenerSpec(spec)}: ${error.message}${advice}`
+      const message = `Cannot listen on ${formatListenerSpec(spec)}: ${error.message}`
       throw new NetworkError(error.code, message, { cause: error })
     }
   }
 
   #accept(connection: Connection, listenerName: string): void {
-    if (this.#sink !== null) return this.#open(connection, listenerName)
+    if (this.#sink !== null) {
+      this.#open(connection, listenerName)
+      return
+    }
     connection.pause()
     this.#early.push({ connection, listenerName })
   }

@@ -40,6 +40,11 @@ export class MetadataFollower {
     })
   }
 
+  /** Runs `task` between two changes; resolves when it is done. */
+  between(task: (image: ClusterImage) => Promise<void>): Promise<void> {
+    return this.#queue.run(() => task(this.#image))
+  }
+
   /** Resolves when all metadata below `endOffset` is in effect here. */
   async inEffect(endOffset: number): Promise<void> {
     if (endOffset <= this.#image.endOffset) return

@@ -11,8 +11,10 @@
  *   claims is set aside and reported, never removed (docs/faults.md ST-5).
  */
 import { assert } from '../base/assert.ts'
+import { FileError } from '../env/index.ts'
 import type { Clock, Logger } from '../env/index.ts'
 import type { LogConfig } from '../log/log-config.ts'
+import { logDirectoryName, parseLogDirectoryName } from '../log/file-names.ts'
 import type { LogManager } from '../log/log-manager.ts'
 import { BROKER_RESOURCE, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
 import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/cluster-image.ts'
@@ -36,12 +38,23 @@ interface ServedTopic {
   readonly id: string
   config: TopicConfig
   readonly partitions: (Partition | StopReason)[]
+  /** Why logs could not be opened, by partition. */
+  readonly faults: Map<number, Error>
+}
+
+/** A partition that this broker leads and cannot serve. */
+export interface OfflinePartition {
+  readonly topic: string
+  readonly index: number
+  readonly reason: string
 }
 
 export class PartitionRegistry {
   readonly #ports: { readonly clock: Clock; readonly logger: Logger }
   readonly #options: PartitionRegistryOptions
   readonly #topics = new Map<string, ServedTopic>()
+  /** Invariant: the names of `#topics` by their ids, changed in the same turn. */
+  readonly #namesById = new Map<string, string>()
 
   constructor(ports: { readonly clock: Clock; readonly logger: Logger }, options: PartitionRegistryOptions) {
     this.#ports = ports
@@ -52,6 +65,14 @@ export class PartitionRegistry {
   lookup(topic: string, index: number): Partition | StopReason {
     const found = this.#topics.get(topic)?.partitions[index] ?? 'UNKNOWN_TOPIC_OR_PARTITION'
     return typeof found === 'string' ? found : (found.stopped ?? found)
+  }
+
+  /**
+   * The name of the topic that is served here under an id. The image would not do: it may name a topic whose name is
+   * served for another one already (docs/faults.md RP-21).
+   */
+  findTopicName(topicId: string): string | undefined {
+    return this.#namesById.get(topicId)
   }
 
   /** The settings in force for a topic that is served here; a topic found by `lookup` always is. */
@@ -68,6 +89,17 @@ export class PartitionRegistry {
     }
   }
 
+  /** What this broker leads and cannot serve, since its log failed or could not be opened. */
+  *offline(): IterableIterator<OfflinePartition> {
+    for (const [topic, { partitions, faults }] of this.#topics) {
+      for (const [index, partition] of partitions.entries()) {
+        const reason =
+          typeof partition === 'string' ? faults.get(index)?.message : partition.log.failure?.message
+        if (reason !== undefined) yield { topic, index, reason }
+      }
+    }
+  }
+
   /** Puts a committed change into effect. Failures concern single partitions and are logged, not thrown. */
   async apply(delta: ImageDelta): Promise<void> {
     for (const topic of delta.deletedTopics) await this.#drop(topic)
@@ -75,6 +107,20 @@ export class PartitionRegistry {
       await this.#serve(topic, delta.after, [...topic.partitions.keys()])
     for (const { after, partitions } of delta.changedTopics) await this.#serve(after, delta.after, partitions)
     this.#applyConfigs(delta)
+  }
+
+  /**
+   * Tries again to open the logs that the disk had no room for, or the process no handle (docs/faults.md ST-8, ST-9).
+   * Runs between two deltas, as `apply` does.
+   */
+  async reopen(image: ClusterImage): Promise<void> {
+    for (const [name, served] of this.#topics) {
+      const topic = image.topicsByName.get(name)
+      const indexes = [...served.faults].flatMap(([index, error]) =>
+        error instanceof FileError ? [index] : [],
+      )
+      if (topic?.id === served.id && indexes.length > 0) await this.#serve(topic, image, indexes)
+    }
   }
 
   /**
@@ -93,6 +139,16 @@ export class PartitionRegistry {
       })
       await this.#options.logs.setAside(log.topic, log.partition)
     }
+    for (const directory of [...this.#options.logs.quarantined.keys()]) {
+      const { topic, partition } = parseLogDirectoryName(directory) ?? {}
+      if (topic === undefined || partition === undefined) continue
+      if (partition < (image.topicsByName.get(topic)?.partitions.length ?? 0)) continue
+      this.#ports.logger.warn('Setting aside a damaged log that belongs to no topic of the cluster', {
+        topic,
+        partition,
+      })
+      await this.#options.logs.setAside(topic, partition)
+    }
   }
 
   /** Ends the service of every partition: waiting requests are told, new ones refused. */
@@ -104,18 +160,29 @@ export class PartitionRegistry {
     const served = this.#topics.get(topic.name)
     if (served?.id !== topic.id) return
     this.#topics.delete(topic.name)
+    this.#namesById.delete(topic.id)
+    const { logs } = this.#options
     for (const [index, partition] of served.partitions.entries()) {
       if (typeof partition !== 'string') partition.stop('UNKNOWN_TOPIC_OR_PARTITION')
-      if (this.#options.logs.get(topic.name, index)?.topicId === topic.id) {
-        await this.#contained(topic.name, index, () => this.#options.logs.remove(topic.name, index))
+      if (logs.get(topic.name, index)?.topicId === topic.id) {
+        await this.#contained(topic.name, index, served, () => logs.remove(topic.name, index))
+      } else if (logs.quarantined.has(logDirectoryName(topic.name, index))) {
+        // Whose data it is cannot be told for sure, so it is kept; but its name must become free.
+        await this.#contained(topic.name, index, served, () => logs.setAside(topic.name, index))
       }
     }
   }
 
   async #serve(topic: TopicImage, image: ClusterImage, indexes: readonly number[]): Promise<void> {
     const config = this.#resolve(topic.name, image)
-    const served = this.#topics.get(topic.name) ?? { id: topic.id, config, partitions: [] }
+    const served = this.#topics.get(topic.name) ?? {
+      id: topic.id,
+      config,
+      partitions: [],
+      faults: new Map(),
+    }
     this.#topics.set(topic.name, served)
+    this.#namesById.set(topic.id, topic.name)
     for (const index of indexes) {
       served.partitions[index] = await this.#servePartition(topic, index, served)
     }
@@ -136,7 +203,8 @@ export class PartitionRegistry {
       current.lead(image.leaderEpoch)
       return current
     }
-    const partition = await this.#contained(topic.name, index, () => this.#open(topic, index, image, served))
+    const open = () => this.#open(topic, index, image, served)
+    const partition = await this.#contained(topic.name, index, served, open)
     return partition ?? 'KAFKA_STORAGE_ERROR'
   }
 
@@ -153,6 +221,8 @@ export class PartitionRegistry {
       log = undefined
     }
     log ??= await logs.create(topic.name, index, topic.id, toLogConfig(served.config))
+    // A log that failed stays so until the next start recovers it (docs/faults.md D4).
+    if (log.failure !== null) throw log.failure
     log.updateConfig(toLogConfig(served.config))
     const { name, id } = topic
     return new Partition(this.#ports, log, {
@@ -184,10 +254,18 @@ export class PartitionRegistry {
   }
 
   /** Runs `task` for one partition; a failure is that partition's alone. */
-  async #contained<T>(topic: string, partition: number, task: () => Promise<T>): Promise<T | undefined> {
+  async #contained<T>(
+    topic: string,
+    partition: number,
+    served: ServedTopic,
+    task: () => Promise<T>,
+  ): Promise<T | undefined> {
     try {
-      return await task()
+      const result = await task()
+      served.faults.delete(partition)
+      return result
     } catch (error) {
+      served.faults.set(partition, error as Error)
       this.#ports.logger.error('Partition is offline: its log cannot be used', {
         topic,
         partition,

@@ -12,7 +12,7 @@ import { AssertionError } from '../base/assert.ts'
 import { DecodeError } from '../bytes/decode-error.ts'
 import type { Connection } from '../env/index.ts'
 import { apis } from '../protocol/apis.ts'
-import type { ApiName, RequestOf, ResponseInputOf } from '../protocol/apis.ts'
+import type { ApiName, ResponseInputOf } from '../protocol/apis.ts'
 import { errorCode } from '../protocol/errors.ts'
 import { decodeRequest, encodeResponse } from '../protocol/frame.ts'
 import type { RequestFrame, RequestHeader } from '../protocol/frame.ts'
@@ -47,7 +47,10 @@ export class RequestDispatcher {
     const request = this.#decode(exchange, connection)
     if (request === null) return
     const { header } = request
-    if (request.kind === 'unserved') return this.#refuse(exchange, connection, request)
+    if (request.kind === 'unserved') {
+      this.#refuse(exchange, connection, request)
+      return
+    }
     const { name } = request
     const context: RequestContext = {
       apiVersion: header.apiVersion,
@@ -59,8 +62,11 @@ export class RequestDispatcher {
     try {
       // The table pairs each name with its own request and response; the compiler cannot follow that through a union.
       const handler = handlers[name] as Handler<ApiName>
-      const result = handler(this.#services, request.body as RequestOf<ApiName>, context)
-      if (!(result instanceof Promise)) return this.#answer(exchange, name, header, result)
+      const result = handler(this.#services, request.body, context)
+      if (!(result instanceof Promise)) {
+        this.#answer(exchange, name, header, result)
+        return
+      }
       result.then(
         (body) => this.#answer(exchange, name, header, body),
         (error: unknown) => this.#failed(exchange, name, header, error),
@@ -101,7 +107,10 @@ export class RequestDispatcher {
   }
 
   #answer(exchange: Exchange, name: ApiName, header: RequestHeader, body: Body): void {
-    if (body === null) return exchange.respond(null)
+    if (body === null) {
+      exchange.respond(null)
+      return
+    }
     try {
       exchange.respond(encodeResponse(name, header.apiVersion, header.correlationId, body))
     } catch (error) {

@@ -19,6 +19,8 @@ const float = new DataView(new ArrayBuffer(8))
 export class ByteReader {
   /** Where the next value begins, counted from the start of the byte string. */
   position: number
+  /** Items of arrays that may still be announced: bounds what becomes of bytes that cost their sender little. */
+  itemsLeft = Infinity
   readonly #bytes: Uint8Array
   readonly #end: number
 

@@ -7,16 +7,25 @@
  * Requests that change something go to the controller (any broker forwards them) and are tried again while the answer says
  * that nothing was done and a later try may succeed (NOT_CONTROLLER and the like).
  */
-import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { ApiName, RequestInputOf, ResponseOf } from '../protocol/apis.ts'
-import { errorByCode } from '../protocol/errors.ts'
+import {
+  configEntry,
+  countOrNull,
+  describePartition,
+  describeResource,
+  failuresOf,
+  groupBy,
+  idOrNull,
+  RESOURCE_TYPES,
+  timestampFor,
+  wasSentToWrongBroker,
+} from './admin-answers.ts'
 import type {
   AdminOptions,
   ClusterDescription,
   ConfigChange,
   ConfigDescription,
   ConfigResource,
-  ConfigSource,
   CreatedTopic,
   DescribeConfigsOptions,
   ListedOffset,
@@ -25,8 +34,6 @@ import type {
   LogDirDescription,
   NewPartitions,
   NewTopic,
-  OffsetSpec,
-  PartitionDescription,
   RecordDeletion,
   RemainingRecords,
   TopicDescription,
@@ -38,14 +45,12 @@ import type { BrokerLink } from './broker-link.ts'
 import type { ItemFailure } from './client-error.ts'
 import { brokerError, ClientError, throwFailures } from './client-error.ts'
 import type { Cluster } from './cluster.ts'
-import { EARLIEST, LATEST, lookUpOffsets, MAX_TIMESTAMP } from './offset-lookup.ts'
+import { lookUpOffsets } from './offset-lookup.ts'
 
 /** "The cluster's default" for a number of partitions or replicas, and "the high watermark" for deletions. */
 const UNSET = -1
-const RESOURCE_TYPES = { topic: 2, broker: 4 } as const
 const SET = 0
 const DELETE = 1
-const SOURCES: readonly ConfigSource[] = ['other', 'topic', 'broker', 'cluster-default', 'static', 'default']
 
 /** Room that the request's time-out leaves the answer to come back after the cluster's own time is over, in ms. */
 const ANSWER_GRACE_MS = 5_000
@@ -427,91 +432,4 @@ export class Admin {
       `Cannot reach broker ${brokerId}: the cluster has brokers ${known}`,
     )
   }
-}
-
-interface ItemAnswer {
-  readonly errorCode: number
-  readonly errorMessage?: string | null
-}
-
-function failuresOf<T extends ItemAnswer>(
-  answers: readonly T[],
-  describe: (one: T) => readonly [item: string, attempted: string],
-): ItemFailure[] {
-  return answers
-    .filter(({ errorCode }) => errorCode !== 0)
-    .map((one) => {
-      const [item, attempted] = describe(one)
-      return { item, error: brokerError(attempted, one.errorCode, one.errorMessage ?? null) }
-    })
-}
-
-/** Nothing was done, because the broker is not the controller: with that error for every item. */
-function wasSentToWrongBroker(answer: object): boolean {
-  const items = Object.values(answer).find((value): value is ItemAnswer[] => Array.isArray(value)) ?? []
-  return items.length > 0 && items.every(({ errorCode }) => errorByCode(errorCode).name === 'NOT_CONTROLLER')
-}
-
-function describePartition(
-  one: ResponseOf<'Metadata'>['topics'][number]['partitions'][number],
-): PartitionDescription {
-  return {
-    partition: one.partitionIndex,
-    leader: countOrNull(one.leaderId),
-    leaderEpoch: one.leaderEpoch,
-    replicas: one.replicaNodes,
-    isr: one.isrNodes,
-    offlineReplicas: one.offlineReplicas,
-  }
-}
-
-function configEntry(
-  one: ResponseOf<'DescribeConfigs'>['results'][number]['configs'][number],
-): ConfigDescription['configs'][number] {
-  return {
-    name: one.name,
-    value: one.value,
-    source: SOURCES[one.configSource] ?? 'other',
-    isReadOnly: one.readOnly,
-    isSensitive: one.isSensitive,
-    synonyms: one.synonyms.map(({ name, value, source }) => ({
-      name,
-      value,
-      source: SOURCES[source] ?? 'other',
-    })),
-    documentation: one.documentation === '' ? null : one.documentation,
-  }
-}
-
-function describeResource({
-  resourceType,
-  resourceName,
-}: {
-  resourceType: number
-  resourceName: string
-}): string {
-  return `${resourceType === RESOURCE_TYPES.topic ? 'topic' : 'broker'} '${resourceName}'`
-}
-
-function timestampFor(at: OffsetSpec): number {
-  if (typeof at === 'object') return at.timestamp
-  return at === 'earliest' ? EARLIEST : at === 'latest' ? LATEST : MAX_TIMESTAMP
-}
-
-function idOrNull(topicId: string): string | null {
-  return topicId === ZERO_UUID ? null : topicId
-}
-
-function groupBy<T, Key>(items: readonly T[], keyOf: (item: T) => Key): Map<Key, T[]> {
-  const groups = new Map<Key, T[]>()
-  for (const item of items) {
-    const group = groups.get(keyOf(item))
-    if (group === undefined) groups.set(keyOf(item), [item])
-    else group.push(item)
-  }
-  return groups
-}
-
-function countOrNull(count: number): number | null {
-  return count < 0 ? null : count
 }

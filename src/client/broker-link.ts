@@ -296,6 +296,6 @@ async function handshake(
 
 /** What went wrong, without what was attempted, which the caller says in its own words. */
 function reasonOf(error: Error): string {
-  const colon = error.message.lastIndexOf(': ')
+  const colon = error.message.indexOf(': ')
   return colon < 0 ? error.message : error.message.slice(colon + 2)
 }

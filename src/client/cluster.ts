@@ -165,7 +165,15 @@ export class Cluster {
       const known = this.#topics.get(name)
       if (known !== undefined) return known
       throwIfAborted(options.signal, attempted)
-      await abortable(this.refresh(), attempted, options.signal)
+      try {
+        await abortable(this.refresh(), attempted, options.signal)
+      } catch (error) {
+        // A cluster that was there is waited for; one that never was is told at once, by `refresh`.
+        const mayComeBack = this.#hasConnected && error instanceof ClientError && error.retriable
+        if (!mayComeBack || clock.monotonicMs() >= options.deadlineMs) throw error
+        await pause(clock, backoffMs(this.config.backoff, attempt, random), attempted, options.signal)
+        continue
+      }
       const found = this.#topics.get(name)
       if (found !== undefined) return found
       const { name: code, retriable } = errorByCode(wanted.errorCode)

@@ -24,7 +24,9 @@ import type {
 import { checkStart, consumerConfig } from './consumer-options.ts'
 import { Fetcher } from './fetcher.ts'
 import type { OffsetQuery } from './offset-lookup.ts'
-import { EARLIEST, LATEST, lookUpOffsets } from './offset-lookup.ts'
+import { LATEST, lookUpOffsets } from './offset-lookup.ts'
+import type { LookUp } from './start-lookup.ts'
+import { lookUpStarts } from './start-lookup.ts'
 
 export interface ReadOptions {
   /** Ends the loop with `CLIENT_ABORTED`. */
@@ -352,10 +354,13 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
   }
 
   async #sleep(signal: AbortSignal | undefined): Promise<void> {
+    let onAbort = (): void => undefined
     await new Promise<void>((resolve) => {
       this.#wake = resolve
-      signal?.addEventListener('abort', () => resolve(), { once: true })
+      onAbort = () => resolve()
+      signal?.addEventListener('abort', onAbort, { once: true })
     })
+    signal?.removeEventListener('abort', onAbort)
     this.#wake = null
   }
 
@@ -419,7 +424,9 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       }
       this.#addPartitions()
       this.#fetcher.assign(this.#partitions) // those that know where they begin need not wait for the others
-      if (!(await this.#lookUpStarts())) return
+      const { untilEnd } = this.#config
+      const lookUp: LookUp = (queries) => this.#lookUp(queries, signal)
+      if (!(await lookUpStarts(this.#cluster, this.#partitions, untilEnd, lookUp))) return
       await pause(clock, backoffMs(backoff, attempt, random), 'Cannot start to consume', signal)
     }
   }
@@ -435,55 +442,6 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       }
     }
     this.#hasFoundTopics = true
-  }
-
-  /** Asks for what positions and ends depend on; returns whether something is still unknown and may be had later. */
-  async #lookUpStarts(): Promise<boolean> {
-    const sound = this.#partitions.filter(
-      ({ topic, error }) => error === null && this.#cluster.findTopic(topic) !== null,
-    )
-    for (const partition of sound) partition.error = this.#findAbsence(partition)
-    const unknown = sound.filter(({ position, error }) => position === UNKNOWN && error === null)
-    const endless = this.#config.untilEnd
-      ? sound.filter(({ endOffset, error }) => endOffset === UNKNOWN && error === null)
-      : []
-    const generations = unknown.map(({ generation }) => generation)
-    const queries = unknown.map((partition) => queryFor(partition, partition.start))
-    const ends = [...new Set([...unknown, ...endless])].map((partition) => queryFor(partition, 'end'))
-    const needsEnds = this.#config.untilEnd || unknown.some(({ start }) => typeof start === 'object')
-    const signal = this.#closing.signal
-    const [startAnswers, endAnswers] = await Promise.all([
-      this.#lookUp(queries, signal),
-      this.#lookUp(needsEnds ? ends : [], signal),
-    ])
-    const endOf = new Map(
-      endAnswers.map((answer) => [`${answer.query.topic}-${answer.query.partition}`, answer]),
-    )
-    for (const partition of endless) {
-      const end = endOf.get(`${partition.topic}-${partition.partition}`)!
-      if (end.error === null) partition.endOffset = end.offset
-      else if (!end.error.retriable) partition.error = end.error
-    }
-    for (const [index, partition] of unknown.entries()) {
-      if (partition.generation !== generations[index]) continue
-      const { offset, error } = startAnswers[index]!
-      const end = endOf.get(`${partition.topic}-${partition.partition}`)
-      if (error === null && offset >= 0) partition.jump(offset)
-      else if (error === null && end?.error === null)
-        partition.jump(end.offset) // nothing at or after that time
-      else if (error !== null && !error.retriable) partition.error = error
-    }
-    return this.#partitions.some(
-      ({ position, endOffset, error }) =>
-        error === null && (position === UNKNOWN || (this.#config.untilEnd && endOffset === UNKNOWN)),
-    )
-  }
-
-  #findAbsence({ topic, partition }: AssignedPartition): ClientError | null {
-    const count = this.#cluster.findTopic(topic)!.partitions.length
-    if (partition < count) return null
-    const message = `Cannot read ${topic}-${partition}: the topic has partitions 0 to ${count - 1}`
-    return new ClientError('UNKNOWN_TOPIC_OR_PARTITION', message)
   }
 
   #lookUp(
@@ -509,16 +467,4 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
   #checkOpen(): void {
     if (this.isClosed) throw new ClientError('CLIENT_CLOSED', 'Cannot use the consumer: it is closed')
   }
-}
-
-function queryFor({ topic, partition }: TopicPartition, start: StartPosition): OffsetQuery {
-  const timestamp =
-    start === 'beginning'
-      ? EARLIEST
-      : start === 'end'
-        ? LATEST
-        : typeof start === 'object'
-          ? start.timestamp
-          : LATEST
-  return { topic, partition, timestamp }
 }

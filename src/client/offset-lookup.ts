@@ -56,9 +56,8 @@ export async function lookUpOffsets(
   const answers = new Map<OffsetQuery, OffsetAnswer>()
   for (let attempt = 1; ; attempt++) {
     const open = queries.filter((query) => answers.get(query)?.error?.retriable ?? !answers.has(query))
-    await Promise.all(
-      [...groupByLeader(cluster, open, answers)].map(([link, some]) => ask(link, some, answers, options)),
-    )
+    const requests = groupByLeader(cluster, open, answers)
+    await Promise.all(requests.map(({ link, queries: some }) => ask(link, some, answers, options)))
     const isDone = queries.every((query) => answers.get(query)!.error?.retriable !== true)
     if (isDone || clock.monotonicMs() >= options.deadlineMs)
       return queries.map((query) => answers.get(query)!)
@@ -69,12 +68,19 @@ export async function lookUpOffsets(
   }
 }
 
+interface Request {
+  readonly link: BrokerLink
+  readonly queries: OffsetQuery[]
+}
+
+/** One request per leader; more where a partition is asked about more than once, which one request must not do. */
 function groupByLeader(
   cluster: Cluster,
   queries: readonly OffsetQuery[],
   answers: Map<OffsetQuery, OffsetAnswer>,
-): ReadonlyMap<BrokerLink, OffsetQuery[]> {
-  const groups = new Map<BrokerLink, OffsetQuery[]>()
+): readonly Request[] {
+  const requests: Request[] = []
+  const partitionsAsked = new Map<Request, Set<string>>()
   for (const query of queries) {
     const link = cluster.findLeaderLink(query.topic, query.partition, 'requests')
     if (link === null) {
@@ -84,11 +90,17 @@ function groupByLeader(
       answers.set(query, failure(query, new ClientError(code, message, { retriable: exists })))
       continue
     }
-    const group = groups.get(link)
-    if (group === undefined) groups.set(link, [query])
-    else group.push(query)
+    const name = `${query.topic}-${query.partition}`
+    let request = requests.find((one) => one.link === link && !partitionsAsked.get(one)!.has(name))
+    if (request === undefined) {
+      request = { link, queries: [] }
+      requests.push(request)
+      partitionsAsked.set(request, new Set())
+    }
+    request.queries.push(query)
+    partitionsAsked.get(request)!.add(name)
   }
-  return groups
+  return requests
 }
 
 async function ask(

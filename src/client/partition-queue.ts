@@ -161,11 +161,15 @@ export class PartitionQueue {
     this.#retries.splice(0, Infinity, ...lower, head, tail, ...higher)
   }
 
-  /** Whether a batch that came before this one has no outcome, or failed: then its sequence could not fit. */
+  /**
+   * Whether a batch that came before this one has no outcome, or failed: then its sequence could not fit, and the refusal
+   * says nothing about it. Not so for a batch that may be in the log once the numbers are broken: it was asked about by
+   * itself, and the broker does not know it.
+   */
   hasGapBefore(batch: ProducerBatch): boolean {
-    if (this.#isBroken) return true
     const isBefore = (other: ProducerBatch): boolean => other.order < batch.order
-    return this.#inFlight.some(isBefore) || this.#retries.some(isBefore)
+    if (this.#inFlight.some(isBefore) || this.#retries.some(isBefore)) return true
+    return this.#isBroken && !batch.mayBeInLog
   }
 
   /** The broker does not know our numbers any more though nothing is missing: start over when possible. */

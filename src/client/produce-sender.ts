@@ -115,6 +115,7 @@ export class ProduceSender {
 
   close(): void {
     this.#isClosed = true
+    this.#identities.close()
     this.#cancelTimer?.()
     this.#cancelTimer = null
     for (const target of this.#targets.values()) target.unwatch()

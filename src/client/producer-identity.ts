@@ -18,6 +18,7 @@ export class IdentitySource {
   readonly #cluster: Cluster
   #current: ProducerIdentity | null = null
   #acquiring: Promise<void> | null = null
+  readonly #closing = new AbortController()
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
@@ -56,16 +57,26 @@ export class IdentitySource {
     return this.#acquiring
   }
 
+  /** Stops asking; `acquire` fails with `CLIENT_ABORTED`. */
+  close(): void {
+    this.#closing.abort()
+  }
+
   async #acquire(): Promise<void> {
-    const { ports, config, closeSignal } = this.#cluster
+    const { ports, config } = this.#cluster
+    const { signal } = this.#closing
     const attempted = 'Cannot get a producer id'
     for (let attempt = 1; this.#current === null; attempt++) {
       try {
-        const link = await this.#cluster.anyLink()
-        const answer = await link.request('InitProducerId', {
-          transactionalId: null,
-          transactionTimeoutMs: NO_TRANSACTION_TIMEOUT_MS,
-        })
+        const link = await this.#cluster.anyLink(signal)
+        const answer = await link.request(
+          'InitProducerId',
+          {
+            transactionalId: null,
+            transactionTimeoutMs: NO_TRANSACTION_TIMEOUT_MS,
+          },
+          { signal },
+        )
         if (answer.errorCode !== 0) throw brokerError(attempted, answer.errorCode)
         this.#current = { producerId: answer.producerId, producerEpoch: answer.producerEpoch }
         return
@@ -73,7 +84,7 @@ export class IdentitySource {
         const canRetry = error instanceof ClientError && error.retriable && this.#cluster.nodes.size > 0
         if (!canRetry) throw error
       }
-      await pause(ports.clock, backoffMs(config.backoff, attempt, ports.random), attempted, closeSignal)
+      await pause(ports.clock, backoffMs(config.backoff, attempt, ports.random), attempted, signal)
       this.#cluster.refreshSoon()
     }
   }

@@ -60,7 +60,7 @@ export interface ProducerOptions<K = Payload, V = Payload> {
   /** Requests to one broker that may be unanswered: 1 to 5 when idempotent, as brokers remember 5 batches. Default 5. */
   readonly inFlightMax?: number
   readonly compression?: CodecName | 'none'
-  /** Time from `send` to the acknowledgement, retries included, in ms. Default 120,000. */
+  /** Time from when a record has room to its acknowledgement, retries included, in ms. Default 120,000. */
   readonly deliveryTimeoutMs?: number
   readonly partitioner?: Partitioner
   /** Whether sending to an unknown topic may create it, if the broker is set to do so. Default true. */

@@ -279,13 +279,12 @@ export class Producer<K = Payload, V = Payload> {
 
   #queueUp(slot: TopicSlot<K, V>, waiting: Waiting<K, V>, signal: AbortSignal | undefined): void {
     slot.line.push(waiting)
-    signal?.addEventListener(
-      'abort',
-      () => this.#leaveLine(slot, waiting, abortedError('Cannot send', signal)),
-      {
-        once: true,
-      },
-    )
+    if (signal !== undefined) {
+      const onAbort = (): void => this.#leaveLine(slot, waiting, abortedError('Cannot send', signal))
+      const forget = (): void => signal.removeEventListener('abort', onAbort)
+      signal.addEventListener('abort', onAbort, { once: true })
+      waiting.outcome.then(forget, forget)
+    }
     if (slot.queues.length === 0) this.#lookUp(slot)
     else this.#crowded.add(slot)
   }

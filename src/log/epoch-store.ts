@@ -9,7 +9,7 @@ import type { FileSystem } from '../env/index.ts'
 import { writeAtomically } from './atomic-file.ts'
 import { formatEpochCheckpoint } from './checkpoint-file.ts'
 import { EPOCH_CHECKPOINT } from './file-names.ts'
-import { LeaderEpochCache } from './leader-epoch-cache.ts'
+import type { LeaderEpochCache } from './leader-epoch-cache.ts'
 
 export class EpochStore {
   readonly cache: LeaderEpochCache

@@ -13,14 +13,12 @@
 import type { FileSystem, Logger, Random } from '../env/index.ts'
 import { readWhole, writeAtomically } from './atomic-file.ts'
 import { formatOffsetCheckpoint, type OffsetCheckpoint, parseOffsetCheckpoint } from './checkpoint-file.ts'
-import {
-  CLEAN_SHUTDOWN,
+import type {
   HIGH_WATERMARK_CHECKPOINT,
   LOG_START_CHECKPOINT,
-  META_PROPERTIES,
   RECOVERY_POINT_CHECKPOINT,
-  TEMPORARY_SUFFIX,
 } from './file-names.ts'
+import { CLEAN_SHUTDOWN, META_PROPERTIES, TEMPORARY_SUFFIX } from './file-names.ts'
 import { LogError } from './log-error.ts'
 import { formatMetaProperties, type MetaProperties, parseMetaProperties } from './meta-properties.ts'
 

@@ -23,6 +23,7 @@ import {
   parseLogDirectoryName,
   RECOVERY_POINT_CHECKPOINT,
   strayDirectoryName,
+  TEMPORARY_SUFFIX,
 } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { DEFAULT_LOG_CONFIG, type LogConfig, type LogPorts } from './log-config.ts'
@@ -87,6 +88,11 @@ export class LogManager {
   readonly #changes = new SerialQueue(QUEUE_WAITING_MAX)
   readonly #saves = new Map<CheckpointName, { running: Promise<void> | null; next: Promise<void> | null }>()
   readonly #highWatermarks: OffsetCheckpoint
+  /**
+   * The checkpoints on disk may hold marks of logs that are gone: those of a life that ended before it wrote them anew, or of
+   * a full disk. A new log of such a name would be taken for a damaged old one, so none is created before they are dropped.
+   */
+  #hasStaleMarks = true
   readonly #timers = new Set<Cancel>()
   #isClosed = false
 
@@ -192,6 +198,7 @@ export class LogManager {
       }
       const quarantine = this.#quarantined.get(key)
       if (quarantine !== undefined) throw quarantine
+      if (this.#hasStaleMarks) await this.#dropMarks()
       return this.#open(topic, partition, topicId, config, {
         recoveryPoint: 0,
         logStartOffset: 0,
@@ -213,6 +220,7 @@ export class LogManager {
       const files = log === undefined ? this.#ports.files : this.#filesFor(log.config)
       const delayMs = (log?.config ?? DEFAULT_LOG_CONFIG).fileDeleteDelayMs
       this.#schedule(delayMs, () => this.#removeTree(files, directory))
+      await this.#dropMarks()
     })
   }
 
@@ -220,6 +228,7 @@ export class LogManager {
   setAside(topic: string, partition: number): Promise<void> {
     return this.#changes.run(async () => {
       await this.#moveAway(topic, partition, strayDirectoryName(topic, partition, this.#unique()))
+      await this.#dropMarks()
     })
   }
 
@@ -281,7 +290,10 @@ export class LogManager {
       const key = partitionKey(topic, partition)
       try {
         const topicId = await readTopicId(files, `${path}/${key}`)
-        if (topicId === null) return await this.#dropUnborn(`${path}/${key}`)
+        if (topicId === null) {
+          await this.#dropUnborn(`${path}/${key}`)
+          return
+        }
         await this.#open(topic, partition, topicId, this.#options.configFor?.(topic) ?? DEFAULT_LOG_CONFIG, {
           recoveryPoint: recoveryPoints.get(key) ?? 0,
           logStartOffset: logStarts.get(key) ?? 0,
@@ -298,7 +310,10 @@ export class LogManager {
   /** A directory without `partition.metadata`: its creation was cut short, unless there is data in it. */
   async #dropUnborn(directory: string): Promise<void> {
     const names = await this.#ports.files.list(directory)
-    if (names.every((name) => name.endsWith('.tmp'))) return this.#removeTree(this.#ports.files, directory)
+    if (names.every((name) => name.endsWith(TEMPORARY_SUFFIX))) {
+      await this.#removeTree(this.#ports.files, directory)
+      return
+    }
     throw new LogError(
       'LOG_CORRUPT',
       `Opened the log ${directory}: it has data and no readable partition.metadata`,
@@ -345,11 +360,16 @@ export class LogManager {
     await log?.abandon()
     if ((await files.stat(from)) === null) return null
     await files.rename(from, to)
+    this.#hasStaleMarks = true
     await files.syncDirectory(this.#home.path)
-    // A later log of that name must not inherit its marks.
+    return to
+  }
+
+  /** A later log of a name must not inherit the marks of an earlier one. */
+  async #dropMarks(): Promise<void> {
     await this.#save(RECOVERY_POINT_CHECKPOINT)
     await this.#save(LOG_START_CHECKPOINT)
-    return to
+    this.#hasStaleMarks = false
   }
 
   /** Writes a checkpoint with the values of now or later; callers that come while one is written share the next. */

@@ -27,7 +27,7 @@ import {
 import { readWhole } from './atomic-file.ts'
 import { parseEpochCheckpoint, type EpochEntry } from './checkpoint-file.ts'
 import { EPOCH_CHECKPOINT } from './file-names.ts'
-import { LeaderEpochCache } from './leader-epoch-cache.ts'
+import { LeaderEpochCache, NO_EPOCH } from './leader-epoch-cache.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogError } from './log-error.ts'
 import { createSegmentFile, listLogFiles, openSegments, removeLogFiles } from './log-files.ts'
@@ -283,11 +283,19 @@ class ChainCheck {
       this.#saved = null
     }
     const saved = this.#saved?.epochAt(baseOffset) ?? epoch
-    if (saved !== epoch) {
+    if (saved !== epoch && !isForgotten(this.#saved, saved)) {
       this.#suspect = { epoch, fault: `Leader epoch is ${epoch}: the epoch checkpoint says ${saved}` }
     }
     return null
   }
+}
+
+/**
+ * Deleted records share a segment with the first that is kept; the checkpoint, which begins at the log start, no longer
+ * names the epochs they were written in.
+ */
+function isForgotten(epochs: LeaderEpochCache | null, savedEpoch: number): boolean {
+  return savedEpoch === NO_EPOCH && epochs !== null && epochs.entries.length > 0
 }
 
 /** Removes all after `end`, last segment first, so that a crash in between leaves a prefix. */
@@ -384,7 +392,8 @@ async function agreesWithEnd(segments: readonly Segment[], epochs: LeaderEpochCa
   for (const segment of segments) {
     if (segment.writtenBytes < BATCH_HEADER_BYTES) continue
     const header = await segment.read(0, BATCH_HEADER_BYTES)
-    if (epochs.epochAt(baseOffsetAt(header, 0)) !== leaderEpochAt(header, 0)) return false
+    const saved = epochs.epochAt(baseOffsetAt(header, 0))
+    if (saved !== leaderEpochAt(header, 0) && !isForgotten(epochs, saved)) return false
   }
   return true
 }

@@ -73,13 +73,13 @@ export async function findBoundary(
   }
   const segment = segments[index]!
   if (offset >= writtenEndOffset) return { index, position: segment.writtenBytes, offset: writtenEndOffset }
-  let found: Boundary | null = null
+  const found: Boundary[] = []
   const position = await segment.walk(await segment.positionBelow(offset), (bytes, at, where) => {
     if (lastOffsetAt(bytes, at) < offset) return true
-    found = { index, position: where, offset: Math.min(offset, baseOffsetAt(bytes, at)) }
+    found.push({ index, position: where, offset: Math.min(offset, baseOffsetAt(bytes, at)) })
     return false
   })
-  return found ?? { index, position, offset }
+  return found[0] ?? { index, position, offset }
 }
 
 export interface LoadedSnapshot {

@@ -135,6 +135,7 @@ export class LogWriter {
     const before = this.#gate
     const gate = before === null ? ready : before.then(() => ready)
     gate.catch(() => undefined) // seen by the write that waits for it, or by whoever made it
+    ready.catch(() => undefined) // nobody looks at it when the one before failed
     this.#gate = gate
   }
 
@@ -352,9 +353,12 @@ export class LogWriter {
 
   #writeFailed(error: unknown): void {
     if (this.#state === 'failed') return
-    if (!isLackOfRoom(error)) return this.#fail(error)
-    this.stop()
-    this.#host.noSpace(error)
+    if (isLackOfRoom(error)) {
+      this.stop()
+      this.#host.noSpace(error)
+    } else {
+      this.#fail(error)
+    }
   }
 
   #fail(error: unknown): void {

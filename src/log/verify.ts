@@ -28,7 +28,7 @@ import {
   SNAPSHOT_SUFFIX,
   TIME_INDEX_SUFFIX,
 } from './file-names.ts'
-import { LeaderEpochCache } from './leader-epoch-cache.ts'
+import { LeaderEpochCache, NO_EPOCH } from './leader-epoch-cache.ts'
 import { listLogFiles } from './log-files.ts'
 import { parseMetaProperties } from './meta-properties.ts'
 import { readTopicId } from './partition-metadata.ts'
@@ -229,6 +229,8 @@ class LogVerifier {
     if (lastOffsetDelta < 0) return `Last offset delta is ${lastOffsetDelta}: wanted 0 or more`
     if (leaderEpoch < this.#epoch) return `Leader epoch is ${leaderEpoch}: wanted ${this.#epoch} or more`
     const saved = this.#epochs?.epochAt(baseOffset) ?? leaderEpoch
+    // Of deleted records that share a segment with others the checkpoint no longer names the epoch.
+    if (saved === NO_EPOCH) return null
     return saved === leaderEpoch ? null : `Leader epoch is ${leaderEpoch}: the epoch checkpoint says ${saved}`
   }
 

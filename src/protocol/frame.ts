@@ -21,6 +21,12 @@ import { errorCode } from './errors.ts'
 import { decodeMessage, encodeMessage } from './schema/codec.ts'
 import { readNullableString, skipTags, writeNullableString } from './schema/wire.ts'
 
+/**
+ * Array items in one request: over twice the partitions that a cluster may have. An item of two bytes becomes an object of a
+ * hundred; without this bound one request of the largest size would take all memory (docs/faults.md X2).
+ */
+const ITEMS_PER_REQUEST_MAX = 250_000
+
 const API_VERSIONS = apis.ApiVersions.key
 const UNSUPPORTED_VERSION = errorCode('UNSUPPORTED_VERSION')
 
@@ -76,6 +82,7 @@ export function decodeRequestHeader(reader: ByteReader): RequestHeader {
  */
 export function decodeRequest(frame: Uint8Array): RequestFrame {
   const reader = new ByteReader(frame)
+  reader.itemsLeft = ITEMS_PER_REQUEST_MAX
   const header = decodeRequestHeader(reader)
   const api = findApi(header.apiKey)
   if (api === null) return { kind: 'unserved', name: null, header }

@@ -14,7 +14,7 @@
  */
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../env/index.ts'
-import type { AppendResult, LogError, LogSlice, PartitionLog } from '../log/partition-log.ts'
+import type { AppendResult, LogSlice, PartitionLog } from '../log/partition-log.ts'
 import type { BatchHeader } from '../records/batch-header.ts'
 import { AckWaiter, WaitingAcks } from './waiting-acks.ts'
 import type { AckFailure } from './waiting-acks.ts'
@@ -58,7 +58,7 @@ export class Partition {
     log.startEpoch(options.leaderEpoch, log.logEndOffset)
     log.onDurable = (durableEndOffset) => this.#durable(durableEndOffset)
     log.onRolledBack = (fromOffset) => this.#rolledBack(fromOffset)
-    log.onFailed = (error) => this.#failed(error)
+    log.onFailed = () => this.stop('KAFKA_STORAGE_ERROR')
   }
 
   /** Offset after the last committed record. */
@@ -112,9 +112,15 @@ export class Partition {
     deadlineMs: number,
     settle: (failure: AckFailure | null) => void,
   ): void {
-    if (this.#stopped !== null) return settle(this.#stopped)
+    if (this.#stopped !== null) {
+      settle(this.#stopped)
+      return
+    }
     const safeOffset = acks === 1 ? this.log.durableEndOffset : this.#highWatermark
-    if (endOffset <= safeOffset) return settle(null)
+    if (endOffset <= safeOffset) {
+      settle(null)
+      return
+    }
     const queue = acks === 1 ? this.#waitingForDurable : this.#waitingForCommit
     queue.add(new AckWaiter(endOffset, deadlineMs, settle))
   }
@@ -171,10 +177,6 @@ export class Partition {
   #rolledBack(fromOffset: number): void {
     this.#waitingForDurable.failFrom(fromOffset, 'KAFKA_STORAGE_ERROR')
     this.#waitingForCommit.failFrom(fromOffset, 'KAFKA_STORAGE_ERROR')
-  }
-
-  #failed(_error: LogError): void {
-    this.stop('KAFKA_STORAGE_ERROR')
   }
 
   #wakeWatchers(): void {

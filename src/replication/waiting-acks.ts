@@ -75,7 +75,11 @@ export class WaitingAcks {
     this.#take((waiter) => waiter.endOffset > startOffset, failure)
   }
 
+  /** Fails all, and leaves no timer behind. */
   failAll(failure: AckFailure): void {
+    this.#timer?.()
+    this.#timer = null
+    this.#timerDeadlineMs = Infinity
     this.#take(() => true, failure)
   }
 

@@ -34,6 +34,7 @@ const reportOf = (result: CaseResult, environment: Partial<Report['environment']
     node: '20.19.0',
     packageVersion: '0.1.0',
     commit: 'abcdef0',
+    loadAverage: 0.1,
     ...environment,
   },
 })

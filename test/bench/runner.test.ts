@@ -29,7 +29,15 @@ const workloadOf = (
     return Promise.resolve(cases)
   },
 })
-const options = { isToy: false, repetitions: 3, onProgress: () => undefined }
+const options = {
+  isToy: false,
+  repetitions: 3,
+  durability: 'disk' as const,
+  profileDirectory: null,
+  only: '',
+  signal: new AbortController().signal,
+  onProgress: () => undefined,
+}
 
 describe('runWorkload()', () => {
   it('runs cases in turn, there and back, after a round that does not count', async () => {
@@ -54,7 +62,7 @@ describe('runWorkload()', () => {
     const [result] = await runWorkload(workloadOf([timed]), { ...options, directory })
 
     expect(Histogram.fromData(result!.latency!).count).toBe(300)
-    expect(result!.metrics.map(({ name, median }) => [name, median])).toEqual([['p50', 0.05], ['p99', 0.099]]) // prettier-ignore
+    expect(result!.metrics.map(({ name, median }) => [name, median])).toEqual([['p50', 0.05], ['p95', 0.095], ['p99', 0.099]]) // prettier-ignore
   })
 
   it('gives equal work an equal hash and refuses repetitions that did different work', async () => {
@@ -86,6 +94,44 @@ describe('runWorkload()', () => {
     await expect(runWorkload(workload, { ...options, directory })).rejects.toThrow('broken')
 
     expect(closed).toEqual(['second', 'first'])
+    expect(readdirSync(directory)).toEqual([])
+  })
+
+  it('runs only the cases that are wanted, and none of them twice for a profile', async () => {
+    const order: string[] = []
+    const measure = (name: string) =>
+      caseOf(name, () => ({ metrics: [rate(order.push(name))], work: 'same' }))
+    const workload = workloadOf([measure('TCP, 1 KiB'), measure('TCP, 100 B')])
+
+    const results = await runWorkload(workload, {
+      ...options,
+      directory,
+      only: '100 B',
+      repetitions: 1,
+      profileDirectory: directory,
+    })
+
+    expect(order).toEqual(['TCP, 100 B'])
+    expect(results.map(({ name }) => name)).toEqual(['TCP, 100 B'])
+  })
+
+  it('stops in the middle of a case when interrupted, and closes what was opened', async () => {
+    const interruption = new AbortController()
+    const closed: string[] = []
+    const endless: Case = {
+      name: 'a',
+      conditions: NO_CONDITIONS,
+      run: () => {
+        interruption.abort(new Error('interrupted'))
+        return new Promise(() => undefined)
+      },
+    }
+    const workload = workloadOf([endless], (onClose) => onClose(() => void closed.push('closed')))
+
+    const running = runWorkload(workload, { ...options, directory, signal: interruption.signal })
+
+    await expect(running).rejects.toThrow('interrupted')
+    expect(closed).toEqual(['closed'])
     expect(readdirSync(directory)).toEqual([])
   })
 })

@@ -86,6 +86,29 @@ describe('Consumer', () => {
     expect(await take(1)).toEqual(['c'])
   })
 
+  it('drops the answer to a fetch from before a seek', async () => {
+    const one = log('a').append(['b']).append(['c'])
+    const base = logRules([one], () => undefined)
+    let answerLate = (): void => undefined
+    const { broker, consumer, take } = await start(
+      [one],
+      { topics: ['t'], from: 2 },
+      {
+        Fetch: (request, call) => {
+          if (call.index > 0) return base.Fetch!(request, call)
+          const answer = base.Fetch!(request, call)
+          answerLate = () => call.answer(answer as never)
+          return 'silence'
+        },
+      },
+    )
+    await broker.settled(consumer.ready())
+    await broker.pass(10)
+    consumer.seek({ topic: 't', partition: 0 }, 0)
+    answerLate()
+    expect(await take(3)).toEqual(['a', 'b', 'c'])
+  })
+
   it('pause holds records back without losing any', async () => {
     const { broker, consumer, take } = await start([log('a', 'b'), log('c', 'd')], { from: 'beginning' })
     consumer.assign([

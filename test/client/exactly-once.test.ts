@@ -118,7 +118,7 @@ async function run(seed: string, { faultShare, forgets = false, hasOutages = fal
     sends.push(
       producer.send({ topic: 't', partition, value }).then(
         (delivery) => void outcomes.set(value, delivery),
-        (error: Error) => void outcomes.set(value, error),
+        (error: unknown) => void outcomes.set(value, error as Error),
       ),
     )
     if (prng.below(4) === 0) await broker.pass(prng.below(40))

@@ -195,6 +195,42 @@ describe('Producer', () => {
     })
   })
 
+  it('asks once about a batch whose answer was lost behind one that failed for good', async () => {
+    const { broker, producer } = await start(
+      {
+        Produce: (request, { index }) => {
+          if (index < 2) return 'silence' // both batches, and the connection with them
+          const { producerEpoch, baseSequence } = batchesOf(request)[0]!
+          if (producerEpoch === 1) return produced(request)
+          return produced(request, baseSequence === 0 ? 'INVALID_RECORD' : 'OUT_OF_ORDER_SEQUENCE_NUMBER')
+        },
+      },
+      { batchBytesMax: 100 },
+    )
+    const sends = ['a', 'b', 'c'].map((value) => send(producer, value.repeat(80)))
+    const outcomes = await broker.settled(Promise.allSettled(sends))
+    expect(outcomes).toMatchObject([
+      { reason: { code: 'INVALID_RECORD' } },
+      { reason: { code: 'CLIENT_DELIVERY_UNKNOWN' } },
+      { status: 'fulfilled' },
+    ])
+    expect(broker.requestsOf('Produce')).toHaveLength(5)
+  })
+
+  it('waits for a cluster that went away to look up a new topic', async () => {
+    let isDown = false
+    const { broker, producer } = await start({
+      Produce: (request) => produced(request),
+      Metadata: (request) => (isDown ? 'close' : metadata(request, 1)),
+    })
+    await broker.settled(send(producer, 'a'))
+    isDown = true
+    const late = producer.send({ topic: 'another', value: 'b' })
+    await broker.pass(5_000)
+    isDown = false
+    await broker.settled(late)
+  })
+
   it('writes a refused first attempt again under a new epoch, since it is certainly not in the log', async () => {
     const { broker, producer } = await start({ Produce: script('UNKNOWN_PRODUCER_ID') })
     await broker.settled(send(producer, 'a'))

@@ -101,8 +101,11 @@ export class ScriptedBroker {
       this.requests.push({ api: name, body: body as never, version: header.apiVersion })
       const index = this.#counts.get(name) ?? 0
       this.#counts.set(name, index + 1)
-      const answer = (response: never): void =>
-        connection.send(encodeResponse(name, header.apiVersion, header.correlationId, response))
+      const answer = (response: never): void => {
+        const isRefusal = name === 'ApiVersions' && (response as { errorCode: number }).errorCode === 35
+        const version = isRefusal ? 0 : header.apiVersion // KIP-511
+        connection.send(encodeResponse(name, version, header.correlationId, response))
+      }
       const rule = (this.rules[name] ?? DEFAULTS[name]) as ((body: never, call: Call) => unknown) | undefined
       const call = { connection, version: header.apiVersion, index, answer, broker: this }
       const reaction = rule?.(body as never, call) ?? 'close'

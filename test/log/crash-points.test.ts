@@ -271,11 +271,11 @@ describe('A log whose process dies before any one disk operation', () => {
         node.disk.onOperation = (number) => {
           if (number - first === step) node.powerCut()
         }
-        let isOpen = false
-        void openManager(env).then(() => (isOpen = true))
-        await world.simulation.runUntil(() => isOpen || !node.isUp)
+        const opened: LogManager[] = []
+        void openManager(env).then((manager) => opened.push(manager))
+        await world.simulation.runUntil(() => opened.length > 0 || !node.isUp)
         node.disk.onOperation = () => undefined
-        if (isOpen) break
+        if (opened.length > 0) break
       }
       node.powerCut()
       await checkRecovery(world)

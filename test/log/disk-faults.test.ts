@@ -373,6 +373,32 @@ describe('Caches', () => {
     }
   })
 
+  it('D5 ST-4: an index entry that rots between sound ones is found out when it is used', async () => {
+    for (const name of ['index', 'timeindex']) {
+      const { simulation, env } = simulate(`entry ${name}`)
+      let log = await simulation.runUntil(openLog(env, { tailCacheBytes: 0 }))
+      for (let index = 0; index < 60; index++) append(log, { timestampMs: index * 10 })
+      await simulation.runUntil(whenDurable(log, 60))
+      await simulation.runUntil(log.close())
+      const path = `${DIRECTORY}/00000000000000000000.${name}`
+      const entryBytes = name === 'index' ? 8 : 12
+      for (let entry = 20; entry < 40; entry++) {
+        const position = entry * entryBytes + entryBytes - 1
+        simulation.node('a').disk.flipBit(path, position, 1)
+        log = await simulation.runUntil(
+          openLog(env, { tailCacheBytes: 0 }, { recoveryPoint: 60, wasClosedCleanly: true }),
+        )
+        for (const offset of [entry + 2, entry + 1, entry, entry - 1]) {
+          expect(await simulation.runUntil(Promise.resolve(log.read(offset, 60, 1, true)))).toMatchObject({
+            startOffset: offset,
+          })
+          expect(await simulation.runUntil(log.offsetForTimestamp(offset * 10, 60))).toMatchObject({ offset })
+        }
+        await simulation.runUntil(log.close())
+      }
+    }
+  })
+
   it('RP-16: an epoch in which nothing was written is still known after a restart', async () => {
     const { simulation, env } = simulate('epochs')
     let log = await simulation.runUntil(openLog(env))

@@ -88,7 +88,10 @@ export function simulate(seed: number | string): { simulation: Simulation; env: 
 /** Resolves once all below `endOffset` is durable. */
 export function whenDurable(log: PartitionLog, endOffset: number): Promise<void> {
   return new Promise((resolve) => {
-    if (log.durableEndOffset >= endOffset) return resolve()
+    if (log.durableEndOffset >= endOffset) {
+      resolve()
+      return
+    }
     const before = log.onDurable
     log.onDurable = (durableEndOffset) => {
       before(durableEndOffset)

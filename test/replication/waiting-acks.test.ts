@@ -72,6 +72,16 @@ describe('WaitingAcks', () => {
     expect(told.at(-1)).toBe('5 ok')
   })
 
+  it('leaves no timer behind when it ends', () => {
+    const { clock, waiting, told, add } = setUp()
+    add(1)
+    waiting.reached(1)
+    expect(clock.tasks).toHaveLength(1)
+    waiting.failAll('NOT_LEADER_OR_FOLLOWER')
+    expect(told).toEqual(['1 ok'])
+    expect(clock.tasks).toHaveLength(0)
+  })
+
   it('times each waiter out at its own deadline with one timer armed', () => {
     const { clock, waiting, told, add } = setUp()
     add(1, 300)

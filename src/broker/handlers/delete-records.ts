@@ -39,7 +39,7 @@ async function deleteBefore(
     await partition.log.deleteRecordsBefore(offset)
     return reply(wanted.partitionIndex, 'NONE', partition.log.logStartOffset)
   } catch (error) {
-    return reply(wanted.partitionIndex, storageErrorOf(error))
+    return reply(wanted.partitionIndex, storageErrorOf(services.logger, error))
   }
 }
 

@@ -8,7 +8,7 @@ import type {
 } from '../../protocol/messages/describe-topic-partitions.ts'
 import { ZERO_UUID } from '../../bytes/uuid.ts'
 import type { ClusterImage, TopicImage } from '../../metadata/cluster-image.ts'
-import { isInternalTopic } from '../../metadata/topic-name.ts'
+import { findTopicNameProblem, isInternalTopic } from '../../metadata/topic-name.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { BrokerServices } from '../services.ts'
 import { offlineReplicas } from './metadata.ts'
@@ -54,7 +54,8 @@ export function handleDescribeTopicPartitions(
 }
 
 function missing(name: string): TopicResponse {
-  return { errorCode: errorCode('UNKNOWN_TOPIC_OR_PARTITION'), name, topicId: ZERO_UUID, partitions: [] }
+  const error = findTopicNameProblem(name) === null ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'INVALID_TOPIC_EXCEPTION'
+  return { errorCode: errorCode(error), name, topicId: ZERO_UUID, partitions: [] }
 }
 
 function describe(

@@ -17,6 +17,7 @@ import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { Partition } from '../../replication/partition.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
+import { knownError, readableSlice } from './old-readers.ts'
 import { storageErrorOf } from './storage-error.ts'
 
 type Request = RequestOf<'Fetch'>
@@ -48,8 +49,8 @@ export async function handleFetch(
   request: Request,
   context: RequestContext,
 ): Promise<Response> {
-  if (request.sessionId !== NO_SESSION && !FULL_FETCH_EPOCHS.includes(request.sessionEpoch)) {
-    return answer([], [], 'FETCH_SESSION_ID_NOT_FOUND')
+  if (!FULL_FETCH_EPOCHS.includes(request.sessionEpoch)) {
+    return answer([], [], 'FETCH_SESSION_ID_NOT_FOUND', context.apiVersion)
   }
   const deadlineMs = services.clock.monotonicMs() + Math.max(0, request.maxWaitMs)
   const bytesMax = Math.min(Math.max(0, request.maxBytes), services.config.fetchBytesMax)
@@ -58,13 +59,13 @@ export async function handleFetch(
   for (;;) {
     // Targets are resolved anew each round: a partition may have been deleted or have moved while we waited.
     const targets = resolve(services, request, context)
-    const reading = readAll(targets, bytesMax)
+    const reading = readAll(services, targets, bytesMax, context.apiVersion)
     const results = reading instanceof Promise ? await reading : reading
     const isFinal =
       results.bytes >= minBytes || results.hasError || services.clock.monotonicMs() >= deadlineMs
     if (isFinal || context.connection.isEnding) {
       services.counters.fetchedBytes += results.bytes
-      return answer(targets, results.slices, null)
+      return answer(targets, results.slices, null, context.apiVersion)
     }
     await progress(services, targets, deadlineMs, context)
   }
@@ -112,10 +113,9 @@ function responseBudgetAvailable(services: BrokerServices, deadlineMs: number): 
 }
 
 function resolve(services: BrokerServices, request: Request, context: RequestContext): Target[] {
-  const image = services.image()
+  const byId = context.apiVersion >= TOPIC_IDS_SINCE_VERSION
   return request.topics.flatMap((topic) => {
-    const byId = context.apiVersion >= TOPIC_IDS_SINCE_VERSION
-    const name = byId ? image.topicsById.get(topic.topicId)?.name : topic.topic
+    const name = byId ? services.partitions.findTopicName(topic.topicId) : topic.topic
     return topic.partitions.map((partitionRequest): Target => {
       const target = {
         topic,
@@ -166,13 +166,20 @@ interface ReadResults {
 }
 
 /** Reads the targets in order; synchronous as long as the tail cache has what is asked for. */
-function readAll(targets: readonly Target[], bytesMax: number): ReadResults | Promise<ReadResults> {
+function readAll(
+  services: BrokerServices,
+  targets: readonly Target[],
+  bytesMax: number,
+  apiVersion: number,
+): ReadResults | Promise<ReadResults> {
   const slices: (LogSlice | ErrorName | null)[] = []
   let bytes = 0
   let hasError = false
-  const take = (slice: LogSlice): void => {
+  const take = (found: LogSlice): void => {
+    const slice = readableSlice(found, apiVersion)
     slices.push(slice)
-    bytes += slice.bytes
+    if (typeof slice === 'string') hasError = true
+    else bytes += slice.bytes
   }
   const start = (target: Target): LogSlice | Promise<LogSlice> | null => {
     if (target.error !== null || target.divergingEpoch !== null) hasError = true
@@ -182,7 +189,7 @@ function readAll(targets: readonly Target[], bytesMax: number): ReadResults | Pr
     return target.partition.readCommitted(target.request.fetchOffset, wanted, bytes === 0)
   }
   const fault = (error: unknown): void => {
-    slices.push(storageErrorOf(error))
+    slices.push(storageErrorOf(services.logger, error))
     hasError = true
   }
   const restOf = async (first: Promise<LogSlice>, nextIndex: number): Promise<ReadResults> => {
@@ -219,6 +226,7 @@ function answer(
   targets: readonly Target[],
   slices: ReadResults['slices'],
   error: ErrorName | null,
+  apiVersion: number,
 ): Response {
   const responses: (TopicResponse & { partitions: PartitionResponse[] })[] = []
   let topic: Target['topic'] | null = null
@@ -227,7 +235,9 @@ function answer(
       topic = target.topic
       responses.push({ topic: topic.topic, topicId: topic.topicId, partitions: [] })
     }
-    responses[responses.length - 1]!.partitions.push(partitionAnswer(target, slices[index] ?? null))
+    responses[responses.length - 1]!.partitions.push(
+      partitionAnswer(target, slices[index] ?? null, apiVersion),
+    )
   }
   return {
     throttleTimeMs: 0,
@@ -238,13 +248,17 @@ function answer(
   }
 }
 
-function partitionAnswer(target: Target, slice: LogSlice | ErrorName | null): PartitionResponse {
+function partitionAnswer(
+  target: Target,
+  slice: LogSlice | ErrorName | null,
+  apiVersion: number,
+): PartitionResponse {
   const error = typeof slice === 'string' ? slice : target.error
   const { partition } = target
   const hasOffsets = partition !== null && (error === null || error === 'OFFSET_OUT_OF_RANGE')
   return {
     partitionIndex: target.request.partition,
-    errorCode: errorCode(error ?? 'NONE'),
+    errorCode: errorCode(knownError(error ?? 'NONE', apiVersion)),
     highWatermark: hasOffsets ? partition.highWatermark : NONE,
     lastStableOffset: hasOffsets ? partition.lastStableOffset : NONE,
     logStartOffset: hasOffsets ? partition.log.logStartOffset : NONE,

@@ -26,20 +26,28 @@ const LATEST = -1
 const EARLIEST = -2
 const MAX_TIMESTAMP = -3
 const EARLIEST_LOCAL = -4
-/** Places that only tiered storage has: latest tiered, earliest pending upload. */
-const TIERED_PLACES: readonly number[] = [-5, -6]
+const LATEST_TIERED = -5
+const EARLIEST_PENDING_UPLOAD = -6
+/** Version from which each place can be asked for. */
+const PLACES: ReadonlyMap<number, number> = new Map([
+  [LATEST, 1],
+  [EARLIEST, 1],
+  [MAX_TIMESTAMP, 7],
+  [EARLIEST_LOCAL, 8],
+  [LATEST_TIERED, 9],
+  [EARLIEST_PENDING_UPLOAD, 11],
+])
 
 export async function handleListOffsets(
   services: BrokerServices,
   request: Request,
   context: RequestContext,
 ): Promise<Response> {
-  const carriesEpoch = context.apiVersion >= EPOCH_SINCE_VERSION
   const topics = request.topics.map(async (topic) => ({
     name: topic.name,
     partitions: await Promise.all(
       topic.partitions.map((wanted) =>
-        answer(services, topic.name, wanted, { isolationLevel: request.isolationLevel, carriesEpoch }),
+        answer(services, topic.name, wanted, request.isolationLevel, context.apiVersion),
       ),
     ),
   }))
@@ -56,29 +64,29 @@ async function answer(
   services: BrokerServices,
   topic: string,
   wanted: PartitionRequest,
-  { isolationLevel, carriesEpoch }: { readonly isolationLevel: number; readonly carriesEpoch: boolean },
+  isolationLevel: number,
+  apiVersion: number,
 ): Promise<PartitionResponse> {
-  const { partitionIndex } = wanted
+  const { partitionIndex, timestamp: asked } = wanted
+  if (asked < 0 && (PLACES.get(asked) ?? Infinity) > apiVersion)
+    return refused(partitionIndex, 'UNSUPPORTED_VERSION')
   const partition = services.partitions.lookup(topic, partitionIndex)
   if (typeof partition === 'string') return refused(partitionIndex, partition)
   const fault = partition.checkEpoch(wanted.currentLeaderEpoch)
   if (fault !== null) return refused(partitionIndex, fault)
   const endOffset = isolationLevel === READ_COMMITTED ? partition.lastStableOffset : partition.highWatermark
   try {
-    const found = await find(partition, wanted.timestamp, endOffset)
-    if (found === 'INVALID_REQUEST') return refused(partitionIndex, found)
+    const found = await find(partition, asked, endOffset)
     const { offset, timestamp, leaderEpoch } = found ?? { offset: NONE, timestamp: NONE, leaderEpoch: NONE }
+    const carriesEpoch = apiVersion >= EPOCH_SINCE_VERSION
     return { partitionIndex, errorCode: 0, timestamp, offset, leaderEpoch: carriesEpoch ? leaderEpoch : NONE }
   } catch (error) {
-    return refused(partitionIndex, storageErrorOf(error))
+    return refused(partitionIndex, storageErrorOf(services.logger, error))
   }
 }
 
-async function find(
-  partition: Partition,
-  timestamp: number,
-  endOffset: number,
-): Promise<Found | null | 'INVALID_REQUEST'> {
+/** Null: there is none; what only tiered storage has is never there. */
+async function find(partition: Partition, timestamp: number, endOffset: number): Promise<Found | null> {
   const { log } = partition
   if (timestamp >= 0) return log.offsetForTimestamp(timestamp, endOffset)
   if (timestamp === LATEST) return { offset: endOffset, timestamp: NONE, leaderEpoch: partition.leaderEpoch }
@@ -87,15 +95,13 @@ async function find(
     const leaderEpoch = oldest !== undefined && oldest.startOffset <= log.logStartOffset ? oldest.epoch : NONE
     return { offset: log.logStartOffset, timestamp: NONE, leaderEpoch }
   }
-  if (timestamp === MAX_TIMESTAMP) return log.offsetOfMaxTimestamp()
-  return TIERED_PLACES.includes(timestamp) ? null : 'INVALID_REQUEST'
+  return timestamp === MAX_TIMESTAMP ? log.offsetOfMaxTimestamp(endOffset) : null
 }
 
 function refused(partitionIndex: number, error: ErrorName): PartitionResponse {
   return {
     partitionIndex,
     errorCode: errorCode(error),
-
     timestamp: NONE,
     offset: NONE,
     leaderEpoch: NONE,

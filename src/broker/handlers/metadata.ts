@@ -17,7 +17,10 @@ import type { BrokerServices, RequestContext } from '../services.ts'
 type Request = RequestOf<'Metadata'>
 type Response = ResponseInputOf<'Metadata'>
 type TopicResponse = Response['topics'][number]
+type WantedTopic = NonNullable<Request['topics']>[number]
 
+/** Version from which a topic may be asked for by its id alone (KIP-516). */
+const TOPIC_IDS_SINCE_VERSION = 12
 /** Version from which a client says whether a missing topic may be created; older ones always want it. */
 const CREATION_FLAG_SINCE_VERSION = 4
 const NO_LEADER = -1
@@ -33,7 +36,7 @@ export async function handleMetadata(
   const image = services.image()
   const topics = asksForAll
     ? [...image.topicsByName.values()].map((topic) => describe(image, topic))
-    : wanted.map(({ name, topicId }) => describeWanted(image, name, topicId, failures))
+    : wanted.map((topic) => describeWanted(image, topic, failures, context.apiVersion))
   const brokers = liveBrokers(image).flatMap((broker) => {
     const listener = broker.listeners.find((each) => each.name === context.listenerName)
     if (listener === undefined) return []
@@ -52,7 +55,7 @@ export async function handleMetadata(
 /** Creates the topics that are missing and may be created; returns the error code of each attempt. */
 async function createMissing(
   services: BrokerServices,
-  wanted: readonly { readonly name: string | null }[],
+  wanted: readonly WantedTopic[],
   request: Request,
   context: RequestContext,
 ): Promise<ReadonlyMap<string, number>> {
@@ -60,7 +63,9 @@ async function createMissing(
     services.config.autoCreateTopicsEnable &&
     (context.apiVersion < CREATION_FLAG_SINCE_VERSION || request.allowAutoTopicCreation)
   const image = services.image()
-  const names = wanted.flatMap(({ name }) => (name === null || image.topicsByName.has(name) ? [] : [name]))
+  const names = wanted.flatMap(({ name, topicId }) =>
+    name === null || topicId !== ZERO_UUID || image.topicsByName.has(name) ? [] : [name],
+  )
   const creatable = names.filter((name) => findTopicNameProblem(name) === null)
   if (!isWelcome || creatable.length === 0) return new Map()
   const { topics } = await services.controller.autoCreateTopics(creatable)
@@ -70,23 +75,25 @@ async function createMissing(
 
 function describeWanted(
   image: ClusterImage,
-  name: string | null,
-  topicId: string,
+  { name, topicId }: WantedTopic,
   failures: ReadonlyMap<string, number>,
+  apiVersion: number,
 ): TopicResponse {
   const isById = topicId !== ZERO_UUID
+  if (apiVersion < TOPIC_IDS_SINCE_VERSION && (isById || name === null)) {
+    // Versions 10 and 11 have room for an id and cannot ask by it; nor can their answer leave the name out.
+    return missing(name ?? '', topicId, errorCode('INVALID_REQUEST'))
+  }
   const topic = isById ? image.topicsById.get(topicId) : image.topicsByName.get(name ?? '')
   if (topic !== undefined) return describe(image, topic)
   const isBadName = !isById && findTopicNameProblem(name ?? '') !== null
-  const missing = isById ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION'
-  const code = failures.get(name ?? '') ?? errorCode(isBadName ? 'INVALID_TOPIC_EXCEPTION' : missing)
-  return {
-    errorCode: code,
-    name,
-    topicId,
-    isInternal: false,
-    partitions: [],
-  }
+  const unknown = isById ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION'
+  const code = failures.get(name ?? '') ?? errorCode(isBadName ? 'INVALID_TOPIC_EXCEPTION' : unknown)
+  return missing(name, topicId, code)
+}
+
+function missing(name: string | null, topicId: string, code: number): TopicResponse {
+  return { errorCode: code, name, topicId, isInternal: false, partitions: [] }
 }
 
 function describe(image: ClusterImage, topic: TopicImage): TopicResponse {

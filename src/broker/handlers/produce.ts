@@ -14,8 +14,7 @@ import { assert } from '../../base/assert.ts'
 import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
-import { ZERO_UUID } from '../../bytes/uuid.ts'
-import { isTransactional } from '../../records/batch-header.ts'
+import { isTransactional, readBatchHeader } from '../../records/batch-header.ts'
 import { validateProduced } from '../../records/batch-validator.ts'
 import type { ProduceLimits } from '../../records/batch-validator.ts'
 import type { TopicConfig } from '../../metadata/topic-config.ts'
@@ -28,6 +27,8 @@ type Response = ResponseOf<'Produce'>
 type PartitionData = Request['topicData'][number]['partitionData'][number]
 type PartitionResponse = Response['responses'][number]['partitionResponses'][number]
 
+/** Version from which topics are named by id (KIP-516). */
+const TOPIC_IDS_SINCE_VERSION = 13
 /** Version from which batches may be compressed with zstd (KIP-110). */
 const ZSTD_SINCE_VERSION = 7
 /** "The producer's timestamps stand", and "no such offset". */
@@ -47,7 +48,9 @@ export function handleProduce(
 
   const responses = request.topicData.map((topic) => {
     const topicName =
-      topic.topicId === ZERO_UUID ? topic.name : services.image().topicsById.get(topic.topicId)?.name
+      context.apiVersion >= TOPIC_IDS_SINCE_VERSION
+        ? services.partitions.findTopicName(topic.topicId)
+        : topic.name
     const partitionResponses = topic.partitionData.map((data) => {
       if (refusal !== null) return failed(data.index, refusal.error, refusal.message)
       if (topicName === undefined) return failed(data.index, 'UNKNOWN_TOPIC_ID')
@@ -121,7 +124,8 @@ function append(
   }
   const stampsAppendTime = config.messageTimestampType === 'LogAppendTime'
   if (stampsAppendTime) stampLogAppendTime(batch, 0, nowMs)
-  const result = partition.appendAsLeader(batch, checked.header)
+  const header = stampsAppendTime ? readBatchHeader(batch, 0) : checked.header
+  const result = partition.appendAsLeader(batch, header)
   if (result.kind === 'rejected') return refused(result.error, result.message)
   services.counters.producedBytes += batch.length
   return {

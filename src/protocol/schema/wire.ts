@@ -189,6 +189,7 @@ export function writeInt64Bound(writer: ByteWriter, bound: number | null): void 
 }
 
 function checkCount(reader: ByteReader, count: number, itemBytesMin: number): void {
+  if (count > 0 && (reader.itemsLeft -= count) < 0) reader.fail('an array', 'the message has too many items')
   if (count * itemBytesMin > reader.remaining) {
     reader.fail(
       'an array',
