@@ -39,7 +39,9 @@ export class FoldingListener implements QuorumListener {
   endOffset = 0
   epoch = 0
   failure: Error | null = null
-  /** A snapshot came after the first records: from a leader. */
+  /** Has been given what was there at the start. */
+  isSubscribed = false
+  /** A snapshot came later than that: from a leader. */
   onInstalled: () => void = () => undefined
   readonly #who: string
   readonly #oracle: Oracle
@@ -51,7 +53,7 @@ export class FoldingListener implements QuorumListener {
 
   onSnapshot(snapshot: QuorumSnapshot): void {
     expect(snapshot.endOffset).toBeGreaterThanOrEqual(this.endOffset)
-    if (this.endOffset > 0) this.onInstalled()
+    if (this.isSubscribed) this.onInstalled()
     this.values = [...snapshot.records].map((record) => decoder.decode(record))
     this.endOffset = snapshot.endOffset
     this.epoch = snapshot.epoch
@@ -134,6 +136,8 @@ export class RaftCluster {
     leadersLeft: 0,
     fencedRequests: 0,
   }
+  /** Nodes whose disk is made to fail. */
+  readonly mayFail = new Set<number>()
   readonly #options: ClusterOptions
   #valueCount = 0
   #problem: Error | null = null
@@ -212,6 +216,7 @@ export class RaftCluster {
         this.#guard(() => this.oracle.onLeader(who, epoch, quorum.logEndOffset))
       }
       await quorum.subscribe(listener)
+      listener.isSubscribed = true
     } catch (error) {
       this.#problem ??= error as Error
     }
@@ -343,6 +348,7 @@ export class RaftCluster {
     for (const member of this.members) {
       const { quorum, listener } = member
       if (quorum === null || !member.node.isUp) continue
+      if (listener?.failure != null && this.mayFail.has(member.id)) continue
       if (listener?.failure != null)
         throw new Error(`n${member.id} stopped`, { cause: listener.failure.cause })
       const { highWatermark, durableEndOffset } = quorum.describe()
