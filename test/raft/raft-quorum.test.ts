@@ -25,6 +25,7 @@ function drawFaults(random: Prng) {
     restarts: random.chance(0.3),
     everyMs: random.between(60, 500),
     drift: random.chance(0.3),
+    voterChanges: random.chance(0.4),
   }
 }
 
@@ -43,8 +44,24 @@ async function live(seed: number, keepsTrace = false): Promise<RaftCluster> {
     for (const member of members) if (member.isLeader || random.chance(0.02)) void cluster.append(member)
     simulation.schedule(random.between(1, 40), 'append', work)
   }
+  /** MQ-7: the last node, an observer or a voter, becomes a voter or ceases to be one, whoever leads. */
+  const changeVoters = (): void => {
+    const quorum = cluster.leader?.quorum
+    const last = members.at(-1)!
+    if (quorum == null) return
+    const rest = quorum.describe().voters.filter(({ id }) => id !== last.id)
+    const isVoter = rest.length < quorum.describe().voters.length
+    const next = isVoter ? rest : [...rest, { id: last.id, directoryId: last.directoryId }]
+    void quorum.changeVoters(next).then(
+      (refusal) => {
+        if (refusal === null) cluster.marks.voterChanges++
+      },
+      () => undefined, // it leads no more: whether the change was made, the log will tell
+    )
+  }
   const strike = (): void => {
     if (isOver) return
+    if (faults.voterChanges && random.chance(0.2)) changeVoters()
     simulation.schedule(random.between(1, faults.everyMs), 'nemesis', strike)
     const member = random.chance(0.4) ? (cluster.leader ?? pick()) : pick()
     const kind = random.below(8)

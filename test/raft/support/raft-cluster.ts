@@ -135,6 +135,7 @@ export class RaftCluster {
     votesRefused: 0,
     leadersLeft: 0,
     fencedRequests: 0,
+    voterChanges: 0,
   }
   /** Nodes whose disk is made to fail. */
   readonly mayFail = new Set<number>()
@@ -225,6 +226,11 @@ export class RaftCluster {
   /** Ends a life, if there is one. */
   kill(member: Member, how: 'crash' | 'powerCut'): void {
     this.network.leave(member.id)
+    // It may die in the very event in which its disk was done and it said so.
+    if (member.quorum !== null) {
+      member.durableEndOffset = member.quorum.describe().durableEndOffset
+      this.#guard(() => this.#observeCommit(member))
+    }
     if (member.node.isUp) member.node[how]()
     member.quorum = null
   }
@@ -357,15 +363,20 @@ export class RaftCluster {
       member.highWatermark = highWatermark
       member.durableEndOffset = durableEndOffset
     }
-    for (const { quorum, node, id } of this.members) {
-      if (quorum === null || !node.isUp) continue
-      const { highWatermark, voters } = quorum.describe()
-      if (highWatermark <= this.oracle.trueHighWatermark) continue
-      this.oracle.trueHighWatermark = highWatermark
-      const ends = voters.map((voter) => this.member(voter.id).durableEndOffset).sort((a, b) => b - a)
-      const majorityEnd = ends[Math.floor(voters.length / 2)]!
-      if (highWatermark > majorityEnd)
-        throw new Error(`M5: n${id} committed to ${highWatermark}, a majority has ${majorityEnd}`)
-    }
+    for (const member of this.members) if (member.node.isUp) this.#observeCommit(member)
+  }
+
+  /** M5: what the first node to know of a commit knows, which is its leader: a majority of its voters has it on disk. */
+  #observeCommit({ id, quorum }: Member): void {
+    if (quorum === null) return
+    const { highWatermark, voters } = quorum.describe()
+    if (highWatermark <= this.oracle.trueHighWatermark) return
+    this.oracle.trueHighWatermark = highWatermark
+    const ends = voters.map((voter) => this.member(voter.id).durableEndOffset).sort((a, b) => b - a)
+    const majorityEnd = ends[Math.floor(voters.length / 2)]!
+    if (highWatermark > majorityEnd)
+      throw new Error(
+        `M5: n${id} committed to ${highWatermark}, voters have ${ends.join()}: ${this.toString()}`,
+      )
   }
 }
