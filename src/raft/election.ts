@@ -75,8 +75,14 @@ export class Prospective extends IdleRole {
 
   onTick(): void {
     const state = this.#state
-    if (!state.isVoter) return this.#to.toUnattached(null)
-    if (this.#poll.isWon) return this.#to.toCandidate()
+    if (!state.isVoter) {
+      this.#to.toUnattached(null)
+      return
+    }
+    if (this.#poll.isWon) {
+      this.#to.toCandidate()
+      return
+    }
     if (state.nowMs >= this.#pollEndMs) {
       this.#poll = this.#ask()
       this.#pollEndMs = state.drawDeadline(state.settings.electionTimeoutMs)

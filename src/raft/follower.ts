@@ -50,7 +50,11 @@ export class Follower extends IdleRole {
     const state = this.#state
     if (state.nowMs >= this.#giveUpMs) {
       // While the log is cut there is nothing to stand for election with.
-      if (!state.isCutting) return state.isVoter ? this.#to.toProspective() : this.#to.toUnattached(null)
+      if (!state.isCutting) {
+        if (state.isVoter) this.#to.toProspective()
+        else this.#to.toUnattached(null)
+        return
+      }
       this.#giveUpMs = this.#drawGiveUp()
     }
     if (this.#request !== null && state.nowMs >= this.#request.retryMs) this.#request = null
@@ -62,14 +66,21 @@ export class Follower extends IdleRole {
     this.#request = null
     if (answer.errorCode !== RAFT_ERRORS.NONE) {
       // It resigned, and its word that it did was lost.
-      if (answer.errorCode === RAFT_ERRORS.NOT_LEADER) return this.#to.toUnattached(null)
-      return this.#pause()
+      if (answer.errorCode === RAFT_ERRORS.NOT_LEADER) {
+        this.#to.toUnattached(null)
+        return
+      }
+      this.#pause()
+      return
     }
     this.#giveUpMs = this.#drawGiveUp()
     if (answer.snapshotEpoch >= 0) {
       const id = { endOffset: answer.snapshotEndOffset, epoch: answer.snapshotEpoch }
       // A leader has all that is committed, so its snapshot goes further than what is committed here.
-      if (id.endOffset <= this.#state.highWatermark) return this.#pause()
+      if (id.endOffset <= this.#state.highWatermark) {
+        this.#pause()
+        return
+      }
       this.#snapshot = new SnapshotFetch(id)
     } else if (answer.divergingEpoch >= 0) {
       this.#truncate(answer.divergingEpoch, answer.divergingEndOffset)
@@ -87,7 +98,10 @@ export class Follower extends IdleRole {
   override onFetchSnapshotResponse(answer: FetchSnapshotResponse): void {
     if (!this.#isAwaited(answer) || this.#snapshot === null) return
     this.#request = null
-    if (answer.errorCode === RAFT_ERRORS.NOT_LEADER) return this.#to.toUnattached(null)
+    if (answer.errorCode === RAFT_ERRORS.NOT_LEADER) {
+      this.#to.toUnattached(null)
+      return
+    }
     this.#giveUpMs = this.#drawGiveUp()
     // A leader that has let go of the snapshot has a newer one: a fetch of records names it.
     if (!this.#snapshot.onChunk(this.#state, answer)) this.#snapshot = null
@@ -102,13 +116,19 @@ export class Follower extends IdleRole {
       case 'appendRefused':
       case 'rolledBack':
         this.#isAppending = false
-        return this.#pause()
+        {
+          this.#pause()
+          return
+        }
       case 'snapshotInstalled':
         this.#snapshot = null
         break
       case 'snapshotRefused':
         this.#snapshot = null
-        return this.#pause()
+        {
+          this.#pause()
+          return
+        }
       case 'chunkWritten':
         this.#snapshot?.onChunkWritten(this.#state)
         break

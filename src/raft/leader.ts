@@ -58,15 +58,20 @@ export class Leader extends IdleRole {
 
   onTick(): void {
     const state = this.#state
-    if (state.nowMs >= this.#resignMs()) return this.resign()
+    if (state.nowMs >= this.#resignMs()) {
+      this.resign()
+      return
+    }
     if (state.nowMs >= this.#reminderMs && state.peers.length > 0) this.#remind()
     this.#answerWaiting()
   }
 
   override onDisk(event: DiskEvent): void {
     const state = this.#state
-    if (event.kind === 'rolledBack' && event.fromOffset <= (this.#epochStartOffset ?? -1))
-      return this.resign()
+    if (event.kind === 'rolledBack' && event.fromOffset <= (this.#epochStartOffset ?? -1)) {
+      this.resign()
+      return
+    }
     if (event.kind === 'rolledBack' || event.kind === 'appended') this.#isChangingVoters = false
     if (event.kind === 'appended') this.#epochStartOffset ??= state.log.endOffset - 1
     this.#news()
@@ -140,7 +145,10 @@ export class Leader extends IdleRole {
   #news(): void {
     this.#raiseHighWatermark()
     this.#answerWaiting()
-    if (this.#hasLeftQuorum()) return this.resign()
+    if (this.#hasLeftQuorum()) {
+      this.resign()
+      return
+    }
     this.#bindDirectories()
   }
 

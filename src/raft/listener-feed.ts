@@ -9,7 +9,7 @@
 import { assert } from '../base/assert.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { committedBatches } from './log-reader.ts'
-import { QuorumError } from './metadata-quorum.ts'
+import type { QuorumError } from './metadata-quorum.ts'
 import type { QuorumListener, QuorumSnapshot } from './metadata-quorum.ts'
 
 /** Bytes of log handed to a listener between two looks at the event loop; at least one batch. */
@@ -155,10 +155,11 @@ export class ListenerFeed {
 
   async #deliverBatches(): Promise<void> {
     const listener = this.#listener
+    if (listener === null) return
     // All is read again after each wait: more may have been committed, or the quorum have failed.
-    while (listener !== null && this.#nextOffset < this.#highWatermark && !this.#isStopped && !this.#isHeld) {
+    while (this.#nextOffset < this.#highWatermark && !this.#hasStopped() && !this.#isHeld) {
       const slice = await this.#log.read(this.#nextOffset, this.#highWatermark, DELIVERY_BYTES, true)
-      if (this.#isStopped) return
+      if (this.#hasStopped()) return
       let count = 0
       let timestampMs = 0
       for (const batch of committedBatches(slice, this.#nextOffset)) {
@@ -171,6 +172,10 @@ export class ListenerFeed {
       this.#answer()
     }
     this.#answer()
+  }
+
+  #hasStopped(): boolean {
+    return this.#isStopped
   }
 
   /** Resolves the appends that are committed and that the listener, if there is one, has seen. */

@@ -77,8 +77,14 @@ export class RaftCore {
   /** @throws {AssertionError} An invariant is broken: the node must stop. */
   step(event: RaftEvent, nowMs: number): void {
     this.state.nowMs = Math.max(this.state.nowMs, nowMs)
-    if (event.kind === 'message') return this.#onMessage(event.message)
-    if (event.kind === 'tick') return this.#role.onTick()
+    if (event.kind === 'message') {
+      this.#onMessage(event.message)
+      return
+    }
+    if (event.kind === 'tick') {
+      this.#role.onTick()
+      return
+    }
     if (event.kind === 'resign') return this.leader?.resign()
     this.#onDisk(event)
   }
@@ -135,8 +141,10 @@ export class RaftCore {
       `An epoch has one leader: ${message.fromId} names ${names} in ${state.epoch}, known is ${state.leaderId}`,
     )
     switch (message.kind) {
-      case 'VoteRequest':
-        return this.#onVote(message, isCurrent)
+      case 'VoteRequest': {
+        this.#onVote(message, isCurrent)
+        return
+      }
       case 'FetchRequest':
         if (!isCurrent || !this.#role.onFetch(message)) this.#refuseFetch(message)
         return
@@ -201,8 +209,10 @@ export class RaftCore {
     state.leaderId = null
     const place = preferredSuccessors.indexOf(state.self.id)
     // The leader itself said that it leaves, so there is nobody to disturb: no need to ask before standing.
-    if (place === 0 && state.isVoter && !state.isCutting && fromId !== state.self.id)
-      return this.#toCandidate()
+    if (place === 0 && state.isVoter && !state.isCutting && fromId !== state.self.id) {
+      this.#toCandidate()
+      return
+    }
     const { electionTimeoutMs, retryMs } = state.settings
     const waitMs = place < 0 ? electionTimeoutMs : Math.min(place * retryMs, electionTimeoutMs)
     this.#toUnattached(null, state.drawDeadline(waitMs))

@@ -12,21 +12,18 @@
  * - The core's state changes in `#step` only, in one turn; what takes time comes back as an event.
  * - A failed disk, or a broken invariant, stops the node's part in the quorum for this process's life (D4).
  */
-import { assert, assertNever } from '../base/assert.ts'
-import { SerialQueue } from '../base/serial-queue.ts'
+import { assert } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
-import type { Cancel, Random } from '../env/index.ts'
+import type { Cancel } from '../env/index.ts'
 import { isLackOfRoom } from '../log/atomic-file.ts'
-import { LogError } from '../log/log-error.ts'
-import type { LogPorts } from '../log/log-config.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { readBatchHeader } from '../records/batch-header.ts'
-import { dataBatch, joinBytes, leaderChangeBatch, votersBatch } from './batches.ts'
+import { dataBatch } from './batches.ts'
 import { CoreState } from './core-state.ts'
-import type { RaftEffect, RaftSettings, RoleKind } from './core-state.ts'
+import type { RaftEffect, RoleKind } from './core-state.ts'
 import type { VoterChangeRefusal } from './leader.ts'
 import { ListenerFeed } from './listener-feed.ts'
-import { readVotersRecords, scanVotersRecords } from './log-reader.ts'
+import { scanVotersRecords } from './log-reader.ts'
 import { METADATA_BATCH_BYTES_MAX, PENDING_APPENDS_MAX, QuorumError } from './metadata-quorum.ts'
 import type { MetadataQuorum, QuorumListener } from './metadata-quorum.ts'
 import { MetadataLogView } from './metadata-log-view.ts'
@@ -36,79 +33,28 @@ import { writeQuorumState } from './quorum-state.ts'
 import type { QuorumState } from './quorum-state.ts'
 import { RaftCore } from './raft-core.ts'
 import type { RaftEvent } from './raft-core.ts'
-import { decodeRaftMessage, encodeRaftMessage, RAFT_ERRORS } from './raft-messages.ts'
-import type { RaftMessage } from './raft-messages.ts'
-import type { RaftTransport } from './raft-transport.ts'
+import { decodeRaftMessage } from './raft-messages.ts'
+import { RaftEffects } from './raft-effects.ts'
+import { RAFT_SETTINGS } from './raft-options.ts'
+import type { QuorumDescription, RaftPorts, RaftQuorumOptions } from './raft-options.ts'
 import { RecoveryPoint } from './recovery-point.ts'
-import { readSnapshotChunk, SnapshotReceiver } from './snapshot-install.ts'
 import { SnapshotTaker } from './snapshot-taker.ts'
-import type { SnapshotLimits } from './snapshot-taker.ts'
 import { VoterHistory, VoterSet } from './voter-set.ts'
 import type { Voter } from './voter-set.ts'
 
-export interface RaftQuorumOptions extends SnapshotLimits {
-  /** The data directory, locked by the caller. */
-  readonly directory: string
-  readonly nodeId: number
-  /** Id of that directory (KIP-853); default: not known, which is enough for a quorum of one. */
-  readonly directoryId?: string
-  /** Who votes in a new cluster; later the log says it. Default: this node alone. */
-  readonly voters?: readonly Voter[]
-  /** Default: nobody can be reached. */
-  readonly transport?: RaftTransport
-  readonly settings?: Partial<RaftSettings>
-  /** Segment size of the metadata log in bytes. */
-  readonly segmentBytes?: number
-}
-
-/** For brokers on one site: a leader that died is replaced in two to three seconds, one that leaves at once. */
-export const RAFT_SETTINGS: RaftSettings = {
-  electionTimeoutMs: 300,
-  fetchTimeoutMs: 2000,
-  checkQuorumMs: 3000,
-  fetchWaitMs: 500,
-  retryMs: 100,
-  fetchBytesMax: 1024 * 1024,
-}
-
 /** How long the epoch's file waits for room on a full disk before the next try, in ms. */
 const NO_ROOM_PAUSE_MS = 250
-
-/** Operations of a follower on its log and of a leader for its followers: each node has one under way. */
-const DISK_WORK_MAX = 10_000
-
-export type RaftPorts = LogPorts & { readonly random: Random }
-
-/** What `DescribeQuorum` tells (KIP-595, KIP-836). Times in monotonic ms. */
-export interface QuorumDescription {
-  readonly leaderId: number | null
-  readonly leaderEpoch: number
-  readonly highWatermark: number
-  /** End of what is durable on this node. */
-  readonly durableEndOffset: number
-  readonly voters: readonly Voter[]
-  /** Who fetches from this leader, voters and observers; empty elsewhere. */
-  readonly replicas: readonly {
-    readonly id: number
-    readonly directoryId: string
-    readonly logEndOffset: number
-    readonly lastFetchMs: number
-    readonly lastCaughtUpMs: number
-  }[]
-}
 
 export class RaftQuorum implements MetadataQuorum {
   readonly nodeId: number
   readonly #ports: RaftPorts
   readonly #log: PartitionLog
   readonly #directory: string
-  readonly #transport: RaftTransport | null
   readonly #core: RaftCore
   readonly #feed: ListenerFeed
   readonly #snapshots: SnapshotTaker
-  readonly #receiver: SnapshotReceiver
+  readonly #effects: RaftEffects
   readonly #recoveryPoint: RecoveryPoint
-  readonly #diskWork = new SerialQueue(DISK_WORK_MAX)
   #failure: QuorumError | null = null
   #isClosing = false
   #isStopped = false
@@ -130,9 +76,7 @@ export class RaftQuorum implements MetadataQuorum {
     this.#ports = ports
     this.#log = log
     this.#directory = directory
-    this.#transport = options.transport ?? null
     this.#recoveryPoint = new RecoveryPoint(ports, directory)
-    this.#receiver = new SnapshotReceiver(ports.files, directory)
     const failed = (problem: string, cause: unknown): void => this.#fail(problem, cause)
     this.#snapshots = new SnapshotTaker(ports, {
       ...{ log, directory, voters, failed },
@@ -157,10 +101,32 @@ export class RaftQuorum implements MetadataQuorum {
         nowMs: ports.clock.monotonicMs(),
       }),
     )
+    this.#effects = new RaftEffects(
+      ports,
+      {
+        ...{ log, directory, nodeId: options.nodeId, transport: options.transport ?? null },
+        ...{ feed: this.#feed, snapshots: this.#snapshots, recoveryPoint: this.#recoveryPoint },
+      },
+      {
+        isStopped: () => this.#isStopped,
+        leads: (epoch) => this.#core.leader !== null && this.#core.state.epoch === epoch,
+        step: (event) => {
+          this.#step(event)
+        },
+        changedRole: (effect) => {
+          this.#changeRole(effect)
+        },
+        failed,
+      },
+    )
     log.onDurable = () => this.#step({ kind: 'durable' })
     log.onRolledBack = (fromOffset) => this.#rolledBack(fromOffset)
     log.onFailed = (error) => this.#fail('its log failed', error)
-    if (this.#transport !== null) this.#transport.onMessage = (fromId, frame) => this.#receive(fromId, frame)
+    if (options.transport !== undefined) {
+      options.transport.onMessage = (fromId, frame) => {
+        this.#receive(fromId, frame)
+      }
+    }
   }
 
   /**
@@ -288,8 +254,7 @@ export class RaftQuorum implements MetadataQuorum {
     this.#isStopped = true
     this.#timer?.cancel()
     await this.#persisting
-    await this.#diskWork.idle()
-    await this.#receiver.close()
+    await this.#effects.close()
     await this.#snapshots.idle()
     try {
       await this.#log.close()
@@ -352,7 +317,7 @@ export class RaftQuorum implements MetadataQuorum {
       while (this.#persisting === null && !this.#isStopped) {
         const ready = this.#core.takeReady()
         if (ready === null) break
-        if (ready.persist === null) for (const effect of ready.effects) this.#carryOut(effect)
+        if (ready.persist === null) for (const effect of ready.effects) this.#effects.carryOut(effect)
         else this.#persisting = this.#persist(ready.persist, ready.effects)
       }
     } catch (error) {
@@ -371,7 +336,7 @@ export class RaftQuorum implements MetadataQuorum {
     this.#isPumping = true
     try {
       this.#core.step({ kind: 'persisted', state }, this.#ports.clock.monotonicMs())
-      for (const effect of effects) this.#carryOut(effect)
+      for (const effect of effects) this.#effects.carryOut(effect)
     } catch (error) {
       this.#fail('what it decided could not be done', error)
     } finally {
@@ -401,116 +366,6 @@ export class RaftQuorum implements MetadataQuorum {
     }
   }
 
-  #carryOut(effect: RaftEffect): void {
-    switch (effect.kind) {
-      case 'send':
-        return this.#send(effect.to, effect.message)
-      case 'sendRecords':
-        return this.#later('records could not be read for a follower', () => this.#sendRecords(effect))
-      case 'sendSnapshotChunk':
-        return this.#later('a snapshot could not be read for a follower', () =>
-          this.#sendSnapshotChunk(effect),
-        )
-      case 'appendLeaderChange':
-        return this.#appendControl(
-          effect.epoch,
-          leaderChangeBatch(this.nodeId, effect.voters, effect.granting, this.#ports.clock.wallTimeMs()),
-        )
-      case 'appendVoters':
-        return this.#appendControl(effect.epoch, votersBatch(effect.voters, this.#ports.clock.wallTimeMs()))
-      case 'appendRecords':
-        return this.#appendRecords(effect.records)
-      case 'truncate':
-        return this.#later('its log could not be cut', async () => {
-          await this.#log.truncateTo(effect.offset)
-          this.#step({ kind: 'truncated' })
-        })
-      case 'writeSnapshotChunk':
-        return this.#later('a snapshot could not be received', () => this.#writeChunk(effect))
-      case 'installSnapshot':
-        return this.#later('a snapshot could not be installed', () => this.#install(effect))
-      case 'commit':
-        this.#recoveryPoint.advance(effect.highWatermark)
-        return this.#feed.commit(effect.highWatermark)
-      case 'role':
-        return this.#changeRole(effect)
-      default:
-        assertNever(effect)
-    }
-  }
-
-  #send(toId: number, message: RaftMessage, pieces: readonly Uint8Array[] | null = null): void {
-    this.#transport?.send(toId, encodeRaftMessage(message, pieces))
-  }
-
-  async #sendRecords(effect: Extract<RaftEffect, { kind: 'sendRecords' }>): Promise<void> {
-    const { to, message, startOffset, endOffset, maxBytes } = effect
-    // The log's start may have moved past it: the follower asks again, and is told of the snapshot.
-    if (startOffset < this.#log.logStartOffset) return
-    const slice = await this.#log.read(startOffset, endOffset, maxBytes, true)
-    // Read again: another leader may have had this log cut meanwhile.
-    const isLeader = this.#core.leader !== null && this.#core.state.epoch === message.epoch
-    if (isLeader && !this.#isStopped) this.#send(to, message, slice.chunks)
-  }
-
-  async #sendSnapshotChunk(effect: Extract<RaftEffect, { kind: 'sendSnapshotChunk' }>): Promise<void> {
-    const { to, message, maxBytes } = effect
-    const { snapshotEndOffset: endOffset, snapshotEpoch: epoch, position } = message
-    const { files } = this.#ports
-    const found = await readSnapshotChunk(files, this.#directory, { endOffset, epoch }, position, maxBytes)
-    if (this.#isStopped) return
-    this.#send(
-      to,
-      found === null ? { ...message, errorCode: RAFT_ERRORS.SNAPSHOT_NOT_FOUND } : { ...message, ...found },
-    )
-  }
-
-  /** A record of the leader's own. If the log takes none, another node has to lead. */
-  #appendControl(epoch: number, batch: Uint8Array): void {
-    const result = this.#log.appendAsLeader(batch, readBatchHeader(batch), epoch)
-    if (result.kind !== 'appended') return this.#step({ kind: 'resign' })
-    const voters = readVotersRecords([batch])
-    this.#step({ kind: 'appended', voters })
-  }
-
-  #appendRecords(records: Uint8Array): void {
-    let voters
-    try {
-      voters = readVotersRecords([records])
-      this.#log.appendAsFollower(records)
-    } catch (error) {
-      const isRefused =
-        !(error instanceof LogError) || error.code === 'LOG_BAD_BATCH' || error.code === 'LOG_BUSY'
-      this.#ports.logger.warn('Metadata records were not appended', { error: error as Error })
-      if (!isRefused) return this.#fail('its log failed', error)
-      return this.#step({ kind: 'appendRefused' })
-    }
-    this.#step({ kind: 'appended', voters })
-  }
-
-  async #writeChunk(effect: Extract<RaftEffect, { kind: 'writeSnapshotChunk' }>): Promise<void> {
-    try {
-      await this.#receiver.write(effect.id, effect.position, effect.chunk)
-    } catch (error) {
-      if (!isLackOfRoom(error)) throw error
-      await this.#receiver.close()
-      return this.#step({ kind: 'snapshotRefused' })
-    }
-    this.#step({ kind: 'chunkWritten' })
-  }
-
-  async #install({ id }: Extract<RaftEffect, { kind: 'installSnapshot' }>): Promise<void> {
-    await this.#snapshots.idle()
-    await this.#feed.replaceLog(async () => {
-      const snapshot = await this.#receiver.install(id, this.#log)
-      await this.#snapshots.refresh()
-      this.#snapshots.restartCount()
-      if (snapshot === null) this.#step({ kind: 'snapshotRefused' })
-      else this.#step({ kind: 'snapshotInstalled', id, voters: snapshot.voters })
-      return snapshot
-    })
-  }
-
   #changeRole({ role, epoch, leaderId }: Extract<RaftEffect, { kind: 'role' }>): void {
     const hasLost = this.#roleCarriedOut === 'leader' && role !== 'leader'
     this.#roleCarriedOut = role
@@ -537,14 +392,6 @@ export class RaftQuorum implements MetadataQuorum {
     const message = 'Cannot commit metadata: the disk had no room, the change was undone'
     this.#feed.rolledBack(fromOffset, new QuorumError('QUORUM_ROLLED_BACK', message))
     this.#step({ kind: 'rolledBack', fromOffset })
-  }
-
-  /** Work on files, one piece at a time. */
-  #later(problem: string, work: () => Promise<void>): void {
-    const run = async (): Promise<void> => {
-      if (!this.#isStopped) await work()
-    }
-    this.#diskWork.run(run).catch((error: unknown) => this.#fail(problem, error))
   }
 
   #setTimer(): void {

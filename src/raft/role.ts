@@ -64,14 +64,28 @@ export abstract class IdleRole implements Role {
   abstract readonly kind: RoleKind
   abstract readonly deadlineMs: number
   abstract onTick(): void
-  onDisk(_event: DiskEvent): void {}
-  onVoteResponse(_answer: VoteResponse): void {}
-  onFetchResponse(_answer: FetchResponse): void {}
-  onFetchSnapshotResponse(_answer: FetchSnapshotResponse): void {}
-  onFetch(_request: FetchRequest): boolean {
+  onDisk(event: DiskEvent): void
+  onDisk(): void {
+    return
+  }
+  onVoteResponse(answer: VoteResponse): void
+  onVoteResponse(): void {
+    return
+  }
+  onFetchResponse(answer: FetchResponse): void
+  onFetchResponse(): void {
+    return
+  }
+  onFetchSnapshotResponse(answer: FetchSnapshotResponse): void
+  onFetchSnapshotResponse(): void {
+    return
+  }
+  onFetch(request: FetchRequest): boolean
+  onFetch(): boolean {
     return false
   }
-  onFetchSnapshot(_request: FetchSnapshotRequest): boolean {
+  onFetchSnapshot(request: FetchSnapshotRequest): boolean
+  onFetchSnapshot(): boolean {
     return false
   }
 }

@@ -30,7 +30,10 @@ export class Unattached extends IdleRole {
   onTick(): void {
     const state = this.#state
     if (state.nowMs >= this.#electionMs) {
-      if (state.isVoter && !state.isCutting) return this.#to.toProspective()
+      if (state.isVoter && !state.isCutting) {
+        this.#to.toProspective()
+        return
+      }
       this.#electionMs = state.drawDeadline(state.settings.electionTimeoutMs)
     }
     this.#search.onTick()

@@ -46,9 +46,9 @@ async function live(seed: number, keepsTrace = false): Promise<RaftCluster> {
   }
   /** MQ-7: the last node, an observer or a voter, becomes a voter or ceases to be one, whoever leads. */
   const changeVoters = (): void => {
-    const quorum = cluster.leader?.quorum
+    const quorum = cluster.leader?.quorum ?? null
     const last = members.at(-1)!
-    if (quorum == null) return
+    if (quorum === null) return
     const rest = quorum.describe().voters.filter(({ id }) => id !== last.id)
     const isVoter = rest.length < quorum.describe().voters.length
     const next = isVoter ? rest : [...rest, { id: last.id, directoryId: last.directoryId }]

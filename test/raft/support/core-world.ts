@@ -116,7 +116,7 @@ export class WorldNode {
   /** The epoch's file is written. */
   persist(): void {
     const { blocked } = this
-    if (blocked?.persist == null) return
+    if (blocked === null || blocked.persist === null) return
     this.blocked = null
     this.durableState = blocked.persist
     const { leaderEpoch, votedId } = blocked.persist
@@ -133,7 +133,7 @@ export class WorldNode {
 
   append(value: string): void {
     const { leader, state } = this.core
-    if (leader?.epochStartOffset == null) throw new Error(`n${this.id} cannot append`)
+    if ((leader?.epochStartOffset ?? null) === null) throw new Error(`n${this.id} cannot append`)
     this.log.entries.push({ epoch: state.epoch, value })
   }
 
@@ -156,13 +156,16 @@ export class WorldNode {
   #carryOut(effect: RaftEffect): void {
     const { log } = this
     switch (effect.kind) {
-      case 'send':
-        return this.#world.send(this.id, effect.to, effect.message)
+      case 'send': {
+        this.#world.send(this.id, effect.to, effect.message)
+        return
+      }
       case 'sendRecords': {
         const from = effect.startOffset - log.startOffset
         const entries = log.entries.slice(from, effect.endOffset - log.startOffset)
         const records = new TextEncoder().encode(JSON.stringify(entries))
-        return this.#world.send(this.id, effect.to, { ...effect.message, records })
+        this.#world.send(this.id, effect.to, { ...effect.message, records })
+        return
       }
       case 'sendSnapshotChunk': {
         const { snapshotEndOffset: endOffset, snapshotEpoch: epoch, position } = effect.message
@@ -170,34 +173,52 @@ export class WorldNode {
         const errorCode = isThere ? 0 : 98
         // Two pieces of one byte.
         const message = { ...effect.message, errorCode, size: 2, chunk: new Uint8Array(position < 2 ? 1 : 0) }
-        return this.#world.send(this.id, effect.to, message)
+        this.#world.send(this.id, effect.to, message)
+        return
       }
-      case 'appendLeaderChange':
-        return this.#appendAll([{ epoch: effect.epoch, value: `leader${this.id}` }])
+      case 'appendLeaderChange': {
+        this.#appendAll([{ epoch: effect.epoch, value: `leader${this.id}` }])
+        return
+      }
       case 'appendVoters': {
         const value = `voters${effect.voters.map(({ id }) => id).join('')}`
-        return this.#appendAll([{ epoch: effect.epoch, value, voters: effect.voters }])
+        this.#appendAll([{ epoch: effect.epoch, value, voters: effect.voters }])
+        return
       }
-      case 'appendRecords':
-        return this.#appendAll(JSON.parse(new TextDecoder().decode(effect.records)) as Entry[])
+      case 'appendRecords': {
+        this.#appendAll(JSON.parse(new TextDecoder().decode(effect.records)) as Entry[])
+        return
+      }
       case 'truncate':
         this.#world.say(`${this.id} cuts its log at ${effect.offset}`)
         log.entries.length = effect.offset - log.startOffset
         log.durableEndOffset = Math.min(log.durableEndOffset, effect.offset)
-        return this.step({ kind: 'truncated' })
-      case 'writeSnapshotChunk':
-        return this.step({ kind: 'chunkWritten' })
+        {
+          this.step({ kind: 'truncated' })
+          return
+        }
+      case 'writeSnapshotChunk': {
+        this.step({ kind: 'chunkWritten' })
+        return
+      }
       case 'installSnapshot':
         this.#world.say(`${this.id} installs snapshot ${effect.id.endOffset}@${effect.id.epoch}`)
         log.entries = []
         log.startOffset = effect.id.endOffset
         log.durableEndOffset = effect.id.endOffset
         log.snapshots = [effect.id]
-        return this.step({ kind: 'snapshotInstalled', id: effect.id, voters: null })
-      case 'commit':
-        return this.#world.say(`${this.id} high watermark ${effect.highWatermark}`)
-      case 'role':
-        return this.#world.say(`${this.id} is ${effect.role} in epoch ${effect.epoch}`)
+        {
+          this.step({ kind: 'snapshotInstalled', id: effect.id, voters: null })
+          return
+        }
+      case 'commit': {
+        this.#world.say(`${this.id} high watermark ${effect.highWatermark}`)
+        return
+      }
+      case 'role': {
+        this.#world.say(`${this.id} is ${effect.role} in epoch ${effect.epoch}`)
+        return
+      }
     }
   }
 

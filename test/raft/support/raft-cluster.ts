@@ -354,9 +354,9 @@ export class RaftCluster {
     for (const member of this.members) {
       const { quorum, listener } = member
       if (quorum === null || !member.node.isUp) continue
-      if (listener?.failure != null && this.mayFail.has(member.id)) continue
-      if (listener?.failure != null)
-        throw new Error(`n${member.id} stopped`, { cause: listener.failure.cause })
+      const failure = listener?.failure ?? null
+      if (failure !== null && this.mayFail.has(member.id)) continue
+      if (failure !== null) throw new Error(`n${member.id} stopped`, { cause: failure.cause })
       const { highWatermark, durableEndOffset } = quorum.describe()
       if (highWatermark < member.highWatermark) throw new Error(`M5: high watermark of n${member.id} fell`)
       if (highWatermark > quorum.logEndOffset) throw new Error(`M5: n${member.id} lacks committed records`)
