@@ -14,7 +14,7 @@
 import { Controller } from '../controller/controller.ts'
 import type { Cancel, Env, FileSystem } from '../env/index.ts'
 import { LogManager } from '../log/log-manager.ts'
-import { SingleVoterQuorum } from '../raft/single-voter-quorum.ts'
+import { RaftQuorum } from '../raft/raft-quorum.ts'
 import { BrokerError } from './broker-error.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { answerHttp } from './http-endpoint.ts'
@@ -48,7 +48,7 @@ export class Broker {
   readonly #env: Env
   readonly #config: BrokerConfig
   readonly #logs: LogManager
-  readonly #quorum: SingleVoterQuorum
+  readonly #quorum: RaftQuorum
   readonly #controller: Controller
   readonly #partitions: PartitionRegistry
   readonly #follower: MetadataFollower
@@ -88,10 +88,13 @@ export class Broker {
         checkpointMs: config.checkpointMs,
       },
     )
-    let quorum: SingleVoterQuorum | null = null
+    let quorum: RaftQuorum | null = null
     let listeners: Listeners | null = null
     try {
-      quorum = await SingleVoterQuorum.open({ clock, files, logger }, { directory, nodeId: config.nodeId })
+      quorum = await RaftQuorum.open(
+        { clock, files, logger, random: env.random },
+        { directory, nodeId: config.nodeId },
+      )
       const counters = new BrokerCounters()
       let broker: Broker | null = null
       listeners = await Listeners.open(env, {
@@ -119,7 +122,7 @@ export class Broker {
     config: BrokerConfig,
     parts: {
       readonly logs: LogManager
-      readonly quorum: SingleVoterQuorum
+      readonly quorum: RaftQuorum
       readonly listeners: Listeners
       readonly counters: BrokerCounters
     },

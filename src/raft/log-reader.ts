@@ -1,18 +1,22 @@
 /**
- * Turns a slice of the metadata log into committed batches for listeners.
+ * Turns slices of the metadata log into committed batches for listeners, and finds the changes of the voters in them.
  */
-import type { LogSlice } from '../log/partition-log.ts'
+import type { LogSlice, PartitionLog } from '../log/partition-log.ts'
 import {
+  attributesAt,
+  BATCH_HEADER_BYTES,
   batchSizeAt,
   baseOffsetAt,
+  isControl,
   lastOffsetAt,
   leaderEpochAt,
   maxTimestampAt,
 } from '../records/batch-header.ts'
 import { findBatchFault } from '../records/batch-validator.ts'
-import { joinBytes, readBatch } from './batches.ts'
+import { findVoters, joinBytes, readBatch } from './batches.ts'
 import { QuorumError } from './metadata-quorum.ts'
 import type { CommittedBatch } from './metadata-quorum.ts'
+import type { VotersRecord } from './voter-set.ts'
 
 const noRecords: readonly Uint8Array[] = []
 
@@ -61,4 +65,40 @@ function corrupt(offset: number, problem: string, cause?: unknown): QuorumError 
     `Cannot read the metadata log at offset ${offset}: ${problem}`,
     { cause },
   )
+}
+
+/** Bytes of log looked through at a time for changes of the voters. */
+const SCAN_BYTES = 1024 * 1024
+
+/**
+ * The sets of voters that batches name, by offset.
+ *
+ * @param pieces - Whole batches, cut anywhere, with their headers' structure intact.
+ * @throws {RecordError | DecodeError} if such a record breaks the format.
+ */
+export function readVotersRecords(pieces: readonly Uint8Array[]): VotersRecord[] {
+  const bytes = joinBytes(pieces)
+  const found: VotersRecord[] = []
+  for (let position = 0; position + BATCH_HEADER_BYTES <= bytes.length;) {
+    const size = batchSizeAt(bytes, position)
+    if (size < BATCH_HEADER_BYTES || position + size > bytes.length) break // appending refuses it
+    if (isControl(attributesAt(bytes, position))) {
+      const set = findVoters(bytes.subarray(position, position + size))
+      if (set !== null) found.push({ offset: baseOffsetAt(bytes, position), set })
+    }
+    position += size
+  }
+  return found
+}
+
+/** All changes of the voters from `startOffset` to the log's end, committed or not. */
+export async function scanVotersRecords(log: PartitionLog, startOffset: number): Promise<VotersRecord[]> {
+  const found: VotersRecord[] = []
+  for (let offset = startOffset; offset < log.logEndOffset;) {
+    const slice = await log.read(offset, log.logEndOffset, SCAN_BYTES, true)
+    if (slice.endOffset === offset) break
+    for (const record of readVotersRecords(slice.chunks)) found.push(record)
+    offset = slice.endOffset
+  }
+  return found
 }

@@ -8,12 +8,12 @@ import { DEFAULT_LOG_CONFIG } from '../log/log-config.ts'
 import type { LogConfig, LogPorts } from '../log/log-config.ts'
 import { PartitionLog } from '../log/partition-log.ts'
 import { QuorumError } from './metadata-quorum.ts'
-import type { QuorumSnapshot } from './metadata-quorum.ts'
 import { METADATA_TOPIC, readRecoveryPoint } from './recovery-point.ts'
-import { readQuorumState, writeQuorumState } from './quorum-state.ts'
-import { ZERO_UUID } from '../bytes/uuid.ts'
+import { NO_STATE, readQuorumState } from './quorum-state.ts'
+import type { QuorumState } from './quorum-state.ts'
 import { listSnapshots, readSnapshot, snapshotFileName } from './snapshot-file.ts'
-import type { SnapshotId } from './snapshot-file.ts'
+import type { ReadSnapshot, SnapshotId } from './snapshot-file.ts'
+import { findInstall, finishInstall } from './snapshot-install.ts'
 
 /** Kafka's id and directory of the metadata log. */
 export const METADATA_TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAQ'
@@ -25,31 +25,36 @@ const SEGMENT_BYTES = 16 * 1024 * 1024
 export interface OpenedMetadataLog {
   readonly log: PartitionLog
   readonly directory: string
-  /** The epoch to lead in: new, and durable. */
-  readonly epoch: number
+  /** Epoch and vote of the last run; the epoch is at least that of any record here. */
+  readonly state: QuorumState
   /** Where replay begins; null: at offset 0. */
-  readonly snapshot: QuorumSnapshot | null
+  readonly snapshot: ReadSnapshot | null
+  /** Newest first. */
+  readonly snapshots: readonly SnapshotId[]
 }
 
 /** @throws {QuorumError} `QUORUM_STATE_CORRUPT`, `QUORUM_SNAPSHOT_CORRUPT`. @throws {LogError} `LOG_CORRUPT`. */
 export async function openMetadataLog(
   ports: LogPorts,
-  options: { readonly directory: string; readonly nodeId: number; readonly segmentBytes?: number },
+  options: { readonly directory: string; readonly segmentBytes?: number },
 ): Promise<OpenedMetadataLog> {
   const { files, logger } = ports
   const directory = `${options.directory}/${METADATA_DIRECTORY}`
   await files.makeDirectory(directory)
   await files.syncDirectory(options.directory)
   const state = await readQuorumState(files, directory)
+  const installing = await findInstall(files, directory)
   const snapshots = await listSnapshots(files, directory)
+  const flushedOffset = Math.max(await readRecoveryPoint(files, directory), snapshots[0]?.endOffset ?? 0)
   const log = await PartitionLog.open(ports, {
     directory,
     topic: METADATA_TOPIC,
     partition: 0,
     topicId: METADATA_TOPIC_ID,
     config: logConfig(options.segmentBytes ?? SEGMENT_BYTES),
-    // A snapshot holds committed records only: a log that ends before one has lost some, and is refused.
-    recoveryPoint: Math.max(await readRecoveryPoint(files, directory), snapshots[0]?.endOffset ?? 0),
+    // A snapshot holds committed records only: a log that ends before one has lost some, and is refused. Unless the
+    // snapshot was about to take the log's place.
+    recoveryPoint: installing === null ? flushedOffset : 0,
     // The log begins where its files begin: no snapshot's name, which may be wrong, decides what is removed.
     logStartOffset: 0,
     wasClosedCleanly: false,
@@ -59,17 +64,18 @@ export async function openMetadataLog(
       const message = `Cannot start from ${directory}: there is metadata but no quorum-state, so its epochs are unknown`
       throw new QuorumError('QUORUM_STATE_CORRUPT', message)
     }
+    if (installing !== null) await finishInstall(files, directory, installing, log)
     const snapshot = await newestUsable(ports, directory, log.logStartOffset, snapshots)
-    const epoch = Math.max(state?.leaderEpoch ?? 0, log.latestEpoch, snapshots[0]?.epoch ?? 0) + 1
-    await writeQuorumState(files, directory, {
-      leaderId: options.nodeId,
-      leaderEpoch: epoch,
-      votedId: options.nodeId,
-      votedDirectoryId: ZERO_UUID,
-    })
-    log.startEpoch(epoch, log.logEndOffset)
+    const epoch = Math.max(state?.leaderEpoch ?? 0, log.latestEpoch, snapshots[0]?.epoch ?? 0)
     logger.info('Metadata log is open', { directory, epoch, logEndOffset: log.logEndOffset })
-    return { log, directory, epoch, snapshot }
+    const isKnown = state !== null && state.leaderEpoch === epoch
+    return {
+      log,
+      directory,
+      snapshot,
+      snapshots,
+      state: isKnown ? state : { ...NO_STATE, leaderEpoch: epoch },
+    }
   } catch (error) {
     await log.close()
     throw error
@@ -85,7 +91,7 @@ async function newestUsable(
   directory: string,
   logStartOffset: number,
   ids: readonly SnapshotId[],
-): Promise<QuorumSnapshot | null> {
+): Promise<ReadSnapshot | null> {
   let damage: unknown = null
   for (const id of ids) {
     if (id.endOffset < logStartOffset) break

@@ -1,6 +1,6 @@
 /**
- * The port to the quorum that orders the metadata log. The controller and the brokers know this interface only; today
- * `SingleVoterQuorum` is behind it, and a Raft quorum of several voters takes its place without their noticing.
+ * The port to the quorum that orders the metadata log. The controller and the brokers know this interface only; behind it
+ * is `RaftQuorum`, with one voter or with several.
  *
  * To the quorum a record is bytes. What it promises (docs/faults.md M1-M11):
  * - One leader per epoch; the epoch of a new leader is above all before it and durable before it is used.
@@ -35,7 +35,8 @@ export interface MetadataQuorum {
    * @returns The offset of the last record, once it is committed and was handed to the listener.
    * @throws {QuorumError} `QUORUM_NOT_LEADER` (nothing was appended); `QUORUM_BUSY` over `PENDING_APPENDS_MAX`,
    *   `QUORUM_BATCH_TOO_LARGE` (nothing was appended); `QUORUM_ROLLED_BACK` (the disk was full: the batch is gone, the
-   *   quorum goes on); `QUORUM_FAILED` (the outcome is unknown, the quorum has stopped).
+   *   quorum goes on); `QUORUM_LEADERSHIP_LOST` (the outcome is unknown, another node decides);
+   *   `QUORUM_FAILED` (the outcome is unknown, the quorum has stopped).
    */
   append(leaderEpoch: number, records: readonly Uint8Array[]): Promise<number>
 
@@ -59,7 +60,10 @@ export interface QuorumListener {
   onCommit(batch: CommittedBatch): void
   /** What a snapshot at the offset after the last batch must hold; null for none. Asked after `onCommit`. */
   takeSnapshot(): QuorumSnapshot | null
-  /** Batches from `fromOffset` on, never committed, are gone: decisions that built on them must be made anew. */
+  /**
+   * Batches from `fromOffset` on are not to be built on any more, and decisions that did must be made anew: they are gone,
+   * or this node leads no more and another decides what becomes of them. Those that are committed come by `onCommit`.
+   */
   onRolledBack(fromOffset: number): void
   /** The quorum has stopped for good on this node; appends under way are rejected after this. */
   onFailed(error: QuorumError): void
@@ -90,6 +94,7 @@ export type QuorumErrorCode =
   | 'QUORUM_BUSY'
   | 'QUORUM_BATCH_TOO_LARGE'
   | 'QUORUM_ROLLED_BACK'
+  | 'QUORUM_LEADERSHIP_LOST'
   | 'QUORUM_FAILED'
   | 'QUORUM_CLOSED'
   | 'QUORUM_STATE_CORRUPT'

@@ -22,6 +22,14 @@ export interface QuorumState {
   readonly votedDirectoryId: string
 }
 
+/** Of a node that has never heard of an epoch. */
+export const NO_STATE: QuorumState = {
+  leaderId: -1,
+  leaderEpoch: 0,
+  votedId: -1,
+  votedDirectoryId: ZERO_UUID,
+}
+
 export const QUORUM_STATE_FILE = 'quorum-state'
 
 const DATA_VERSION = 1

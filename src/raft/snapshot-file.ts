@@ -3,7 +3,7 @@
  *
  *   <end offset, 20 digits>-<epoch, 10 digits>.checkpoint      the name Kafka gives it (KIP-630)
  *
- *   file := header: control batch (type 3) | data batch … | footer: control batch (type 4)
+ *   file := header: control batch (type 3) | [voters: control batch (type 6)] | data batch … | footer: control batch (type 4)
  *
  * Batches are v2 batches as in the log (batches.ts), with offsets that count from 0 and the snapshot's epoch. Each
  * batch's CRC covers its records; offsets and epochs, which it leaves out, must be dense and equal. The footer says
@@ -24,9 +24,17 @@ import {
 } from '../records/batch-header.ts'
 import { findBatchFault } from '../records/batch-validator.ts'
 import { CONTROL_TYPES } from '../records/control-batch.ts'
-import { dataBatch, readBatch, snapshotFooterBatch, snapshotHeaderBatch } from './batches.ts'
+import {
+  dataBatch,
+  findVoters,
+  readBatch,
+  snapshotFooterBatch,
+  snapshotHeaderBatch,
+  votersBatch,
+} from './batches.ts'
 import { QuorumError } from './metadata-quorum.ts'
 import type { QuorumSnapshot } from './metadata-quorum.ts'
+import type { VoterSet } from './voter-set.ts'
 
 export interface SnapshotId {
   readonly endOffset: number
@@ -57,6 +65,7 @@ export async function listSnapshots(files: FileSystem, directory: string): Promi
  * other work in between.
  *
  * @param timestampMs - Wall clock at which the last record in it was appended.
+ * @param voters - As the log names them at the snapshot's end; null when no record does.
  * @throws {FileError} No snapshot of this name is there then, or it is whole.
  */
 export async function writeSnapshot(
@@ -64,13 +73,14 @@ export async function writeSnapshot(
   directory: string,
   snapshot: QuorumSnapshot,
   timestampMs: number,
+  voters: VoterSet | null,
 ): Promise<void> {
   const path = `${directory}/${snapshotFileName(snapshot)}`
   const temporaryPath = path + TEMPORARY_SUFFIX
   await files.remove(temporaryPath)
   const file = await files.open(temporaryPath, 'create')
   try {
-    for (const batch of snapshotBatches(snapshot, timestampMs)) await file.append([batch])
+    for (const batch of snapshotBatches(snapshot, timestampMs, voters)) await file.append([batch])
     await file.sync()
   } finally {
     await file.close()
@@ -83,6 +93,7 @@ export async function writeSnapshot(
 export function* snapshotBatches(
   snapshot: QuorumSnapshot,
   timestampMs: number,
+  voters: VoterSet | null = null,
 ): IterableIterator<Uint8Array> {
   let offset = 0
   const placed = (batch: Uint8Array): Uint8Array => {
@@ -91,6 +102,7 @@ export function* snapshotBatches(
     return batch
   }
   yield placed(snapshotHeaderBatch(timestampMs))
+  if (voters !== null) yield placed(votersBatch(voters.voters, timestampMs))
   let waiting: Uint8Array[] = []
   let waitingBytes = 0
   for (const record of snapshot.records) {
@@ -114,16 +126,27 @@ export async function readSnapshot(
   files: FileSystem,
   directory: string,
   id: SnapshotId,
-): Promise<QuorumSnapshot> {
-  const path = `${directory}/${snapshotFileName(id)}`
+  fileName = snapshotFileName(id),
+): Promise<ReadSnapshot> {
+  const path = `${directory}/${fileName}`
   const bytes = await readWhole(files, path)
   if (bytes === null) throw corrupt(path, 0, 'the file is missing')
-  return { ...id, records: parseSnapshot(bytes, id.epoch, path) }
+  return { ...id, ...parseSnapshot(bytes, id.epoch, path) }
+}
+
+export interface ReadSnapshot extends QuorumSnapshot {
+  /** Null when the snapshot names none. */
+  readonly voters: VoterSet | null
 }
 
 /** The records of a snapshot's file, as views of `bytes`. @throws {QuorumError} `QUORUM_SNAPSHOT_CORRUPT`. */
-export function parseSnapshot(bytes: Uint8Array, epoch: number, path: string): Uint8Array[] {
+export function parseSnapshot(
+  bytes: Uint8Array,
+  epoch: number,
+  path: string,
+): Pick<ReadSnapshot, 'records' | 'voters'> {
   const records: Uint8Array[] = []
+  let voters: VoterSet | null = null
   let position = 0
   let offset = 0
   let isWhole = false
@@ -140,6 +163,9 @@ export function parseSnapshot(bytes: Uint8Array, epoch: number, path: string): U
     if (content.kind === 'data') {
       if (position === 0) throw corrupt(path, 0, 'it does not begin with a snapshot header')
       for (const record of content.records) records.push(record)
+    } else if (content.type === CONTROL_TYPES.KRAFT_VOTERS) {
+      if (position === 0) throw corrupt(path, 0, 'it does not begin with a snapshot header')
+      voters = findVoters(bytes.subarray(position, position + size))
     } else {
       const expected = position === 0 ? CONTROL_TYPES.SNAPSHOT_HEADER : CONTROL_TYPES.SNAPSHOT_FOOTER
       if (content.type !== expected)
@@ -150,7 +176,7 @@ export function parseSnapshot(bytes: Uint8Array, epoch: number, path: string): U
     position += size
   }
   if (!isWhole) throw corrupt(path, position, 'the file ends without a footer')
-  return records
+  return { records, voters }
 }
 
 function contentAt(

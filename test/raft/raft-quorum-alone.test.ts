@@ -7,7 +7,7 @@ import type { Env } from '../../src/env/index.ts'
 import { clusterConfigShape } from '../../src/metadata/broker-config.ts'
 import { resolveConfigs } from '../../src/metadata/config-resolution.ts'
 import { imageHash } from '../../src/metadata/snapshot.ts'
-import { SingleVoterQuorum } from '../../src/raft/single-voter-quorum.ts'
+import { RaftQuorum } from '../../src/raft/raft-quorum.ts'
 
 const seed = Number(process.env['SEED'] ?? 1)
 const DIRECTORY = '/data'
@@ -15,7 +15,7 @@ const LOG = '/data/__cluster_metadata-0'
 const LIMIT_MS = 60_000
 
 interface Started {
-  readonly quorum: SingleVoterQuorum
+  readonly quorum: RaftQuorum
   readonly controller: Controller
 }
 
@@ -23,7 +23,7 @@ interface Started {
 async function start(env: Env): Promise<Started> {
   await env.files.makeDirectory(DIRECTORY)
   await env.files.syncDirectory('/')
-  const quorum = await SingleVoterQuorum.open(env, {
+  const quorum = await RaftQuorum.open(env, {
     directory: DIRECTORY,
     nodeId: 1,
     snapshotRecordCount: 8,
@@ -73,7 +73,7 @@ function newNode(name: string | number = seed): { simulation: Simulation; node: 
 const checkpoints = async (env: Env) =>
   (await env.files.list(LOG)).filter((name) => name.endsWith('.checkpoint'))
 
-describe(`SingleVoterQuorum (seed ${seed})`, () => {
+describe(`RaftQuorum (seed ${seed})`, () => {
   it('M1: leads in a new epoch at each start, and replays to the same image (M6)', async () => {
     const { simulation, node } = newNode()
     await simulation.runUntil(
@@ -105,7 +105,7 @@ describe(`SingleVoterQuorum (seed ${seed})`, () => {
         const segments = (await node.env.files.list(LOG)).filter((name) => name.endsWith('.log'))
         expect(Number.parseInt(segments[0]!, 10)).toBeGreaterThan(0)
 
-        const quorum = await SingleVoterQuorum.open(node.env, {
+        const quorum = await RaftQuorum.open(node.env, {
           directory: DIRECTORY,
           nodeId: 1,
           segmentBytes: 1024,
