@@ -145,7 +145,8 @@ export class ListenerFeed {
   async #deliverAll(): Promise<void> {
     this.#isDelivering = true
     try {
-      await this.#deliverBatches()
+      if (this.#listener !== null) await this.#deliverBatches(this.#listener)
+      this.#answer()
     } catch (error) {
       this.#host.failed('a committed batch could not be taken', error)
     } finally {
@@ -153,9 +154,7 @@ export class ListenerFeed {
     }
   }
 
-  async #deliverBatches(): Promise<void> {
-    const listener = this.#listener
-    if (listener === null) return
+  async #deliverBatches(listener: QuorumListener): Promise<void> {
     // All is read again after each wait: more may have been committed, or the quorum have failed.
     while (this.#nextOffset < this.#highWatermark && !this.#hasStopped() && !this.#isHeld) {
       const slice = await this.#log.read(this.#nextOffset, this.#highWatermark, DELIVERY_BYTES, true)
@@ -171,7 +170,6 @@ export class ListenerFeed {
       this.#host.delivered(listener, count, slice.bytes, timestampMs)
       this.#answer()
     }
-    this.#answer()
   }
 
   #hasStopped(): boolean {
