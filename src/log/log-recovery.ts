@@ -24,15 +24,16 @@ import {
   lastOffsetAt,
   leaderEpochAt,
 } from '../records/batch-header.ts'
-import { readWhole } from './atomic-file.ts'
+import { isLackOfRoom, readWhole, writeAtomically } from './atomic-file.ts'
 import { parseEpochCheckpoint, type EpochEntry } from './checkpoint-file.ts'
-import { EPOCH_CHECKPOINT } from './file-names.ts'
+import { EPOCH_CHECKPOINT, offsetFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
 import { LeaderEpochCache, NO_EPOCH } from './leader-epoch-cache.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogError } from './log-error.ts'
 import { createSegmentFile, listLogFiles, openSegments, removeLogFiles } from './log-files.ts'
 import type { LogSurroundings } from './log-options.ts'
-import { replayEpochs, replayProducers, segmentIndexOf } from './log-replay.ts'
+import { loadSnapshot, replayEpochs, replayProducers, segmentIndexOf } from './log-replay.ts'
+import { encodeProducerSnapshot } from './producer-snapshot.ts'
 import type { ProducerState } from './producer-state.ts'
 import { Segment } from './segment.ts'
 
@@ -101,12 +102,14 @@ export async function recoverLog(ports: LogSurroundings, options: RecoveryOption
     }
   }
   // Everything above only read. From here on files change.
-  // A snapshot is trusted if the batches it stands for were synced: below the recovery point, or deleted since.
-  const trustedOffset = Math.max(recoveryPoint, segments[0]?.baseOffset ?? 0)
+  // A snapshot is trusted if the batches it stands for were synced, or committed and deleted since.
+  const keptOffset = segments[countBelow(segments, logStartOffset)]?.baseOffset ?? 0
+  const trustedOffset = Math.max(recoveryPoint, keptOffset)
   const untrusted = isClean ? [] : found.snapshots.filter((offset) => offset > trustedOffset)
   await removeLogFiles(ports, [], untrusted, found.leftovers)
   const cut = end === null ? null : await cutAt(ports, segments, end)
-  await removeSegmentsBelow(ports, segments, logStartOffset)
+  const snapshots = found.snapshots.filter((offset) => !untrusted.includes(offset))
+  await removeSegmentsBelow(ports, segments, snapshots, logStartOffset, config)
   if (segments.length === 0) {
     const segment = Segment.fresh(ports, logStartOffset, config, ports.clock.monotonicMs())
     await createSegmentFile(ports, segment)
@@ -114,7 +117,6 @@ export async function recoverLog(ports: LogSurroundings, options: RecoveryOption
   }
   if (!isClean) await makeDurable(ports, segments, recoveryPoint)
   const logEndOffset = segments.at(-1)!.endOffset
-  const snapshots = found.snapshots.filter((offset) => !untrusted.includes(offset))
   const producers = await replayProducers(ports, segments, snapshots, logEndOffset, config.producerCountMax)
   const epochs = await recoverEpochs(
     ports,
@@ -153,7 +155,9 @@ async function findSoundEnd(
   savedEpochs: readonly EpochEntry[] | null,
   options: RecoveryOptions,
 ): Promise<SoundEnd> {
-  const startOffset = Math.max(options.recoveryPoint, segments[0]!.baseOffset)
+  // Of segments below the log start a power cut may have brought back some and not others: their deletion was under way.
+  const keptOffset = segments[countBelow(segments, options.logStartOffset)]!.baseOffset
+  const startOffset = Math.max(options.recoveryPoint, keptOffset)
   const firstIndex = segmentIndexOf(segments, startOffset)
   await checkSeams(ports, segments, firstIndex, options)
   const first = segments[firstIndex]!
@@ -323,16 +327,67 @@ async function cutAt(
   return cut
 }
 
+/** Segments, from the first, whose records are all below the log start; the last one never counts. */
+function countBelow(segments: readonly Segment[], logStartOffset: number): number {
+  let count = 0
+  while (count + 1 < segments.length && segments[count + 1]!.baseOffset <= logStartOffset) count++
+  return count
+}
+
 /** Segments whose records are all below the log start: their deletion was under way, or comes now. */
 async function removeSegmentsBelow(
   ports: LogSurroundings,
   segments: Segment[],
+  snapshots: number[],
   logStartOffset: number,
+  config: LogConfig,
 ): Promise<void> {
-  let count = 0
-  while (count + 1 < segments.length && segments[count + 1]!.baseOffset <= logStartOffset) count++
-  if (count === segments.length - 1 && (await isBelow(segments[count]!, logStartOffset))) count++
-  await removeLogFiles(ports, segments.splice(0, count), [])
+  const count = countBelow(segments, logStartOffset)
+  if (count === segments.length - 1 && (await isBelow(segments[count]!, logStartOffset))) {
+    await removeLogFiles(ports, segments.splice(0), [])
+    return
+  }
+  if (count === 0) return
+  const forgettableCount = await rememberProducers(ports, segments, count, snapshots, config.producerCountMax)
+  await removeLogFiles(ports, segments.splice(0, forgettableCount), [])
+}
+
+/**
+ * The stop may have come before what the batches of the first `count` segments say of their producers was saved. It is
+ * saved now, or a producer's last batch, sent again, would be appended a second time (docs/faults.md TX-5).
+ *
+ * @returns How many of the segments may go: without room for a snapshot, those that an older one stands for.
+ */
+async function rememberProducers(
+  ports: LogSurroundings,
+  segments: readonly Segment[],
+  count: number,
+  snapshots: number[],
+  producerCountMax: number,
+): Promise<number> {
+  const keptOffset = segments[count]!.baseOffset
+  const newest = await loadSnapshot(ports, snapshots, Infinity, producerCountMax)
+  if (newest !== null && newest.offset >= keptOffset) return count
+  try {
+    const state = await replayProducers(ports, segments, snapshots, keptOffset, producerCountMax)
+    if (state.count > 0) {
+      const { topicId, partition } = ports
+      const bytes = encodeProducerSnapshot(state, { topicId, partition, offset: keptOffset })
+      const name = offsetFileName(keptOffset, SNAPSHOT_SUFFIX)
+      await writeAtomically(ports.files, ports.directory, name, bytes)
+      snapshots.push(keptOffset)
+    }
+    return count
+  } catch (error) {
+    const fields = { directory: ports.directory, offset: keptOffset, error: error as Error }
+    if (error instanceof LogError) {
+      ports.logger.warn('Read deleted segments: they are damaged, their producers are forgotten', fields)
+      return count
+    }
+    if (!isLackOfRoom(error)) throw error
+    ports.logger.warn('Removed deleted segments: there is no room to save what they say of producers', fields)
+    return countBelow(segments.slice(0, count + 1), newest?.offset ?? 0)
+  }
 }
 
 /** The last segment may end below the log start when the log was emptied to start anew above its end. */

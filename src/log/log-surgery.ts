@@ -9,7 +9,8 @@
  *   (docs/faults.md D2, D6).
  * - Every change that takes away bytes a reader may be reading raises `generation` (RP-20).
  */
-import { FileError } from '../env/index.ts'
+import type { FileError } from '../env/index.ts'
+import { isLackOfRoom } from './atomic-file.ts'
 import { CUTTING, type LogCore, OPEN } from './log-core.ts'
 import { LogError } from './log-error.ts'
 import { createSegmentFile, removeLogFiles } from './log-files.ts'
@@ -130,6 +131,9 @@ export class LogSurgery {
         offset,
       )
       await this.#core.checkpoints.saveRecoveryPoint()
+      // Before the log start moves: recovery believes snapshots below it, and these may tell of batches that were cut.
+      const snapshots = this.#core.snapshots.take(() => true)
+      await removeLogFiles(this.#core.ports, [], snapshots)
       this.#core.logStartOffset = offset
       this.#core.logEndOffset = offset
       this.#core.durableEndOffset = offset
@@ -140,11 +144,7 @@ export class LogSurgery {
       await this.#core.checkpoints.saveLogStart()
       const removed = this.#core.segments.splice(0)
       this.#core.writer.cut(offset, () => false)
-      await removeLogFiles(
-        this.#core.ports,
-        removed.reverse(),
-        this.#core.snapshots.take(() => true),
-      )
+      await removeLogFiles(this.#core.ports, removed.reverse(), [])
       const segment = Segment.fresh(
         this.#core.ports,
         offset,
@@ -172,7 +172,7 @@ export class LogSurgery {
     const { ports, segments, config, checkpoints, state } = this.#core
     if (state.kind !== 'open') return 0
     const count = await countExpiredSegments(ports.files, segments, config, nowMs, highWatermark)
-    if (count === 0) return 0
+    if (count === 0) return this.deleteSegmentsBelowStart() // What a full disk kept back.
     if (count === segments.length && !(await this.beginSegment(highWatermark))) return 0
     if (!this.raiseLogStart(segments[count]!.baseOffset)) return 0
     await checkpoints.saveLogStart()
@@ -200,10 +200,10 @@ export class LogSurgery {
       if (this.#core.segments[count]!.appendFile !== null) break
       count++
     }
-    if (count === 0) return 0
-    await this.#rememberProducers()
+    while (count > 0 && !(await this.#remembersProducersBelow(this.#core.segments[count]!.baseOffset)))
+      count--
     // Re-read: meanwhile the log may have failed. Segments come and go on this queue alone, but for new ones at the end.
-    if (!this.#isOpen()) return 0
+    if (count === 0 || !this.#isOpen()) return 0
     this.#core.generation++
     const removed = this.#core.segments.splice(0, count)
     const firstOffset = this.#core.segments[0]!.baseOffset
@@ -218,7 +218,10 @@ export class LogSurgery {
   async checkpoint(): Promise<void> {
     const offset = this.#core.logEndOffset
     const generation = this.#core.generation
-    if (this.#core.state.kind !== 'open' || offset === this.#core.recoveryPoint) return
+    const isDone =
+      offset === this.#core.recoveryPoint &&
+      (this.#core.producers.count === 0 || this.#core.snapshots.has(offset))
+    if (this.#core.state.kind !== 'open' || isDone) return
     const snapshot = this.#core.snapshotAt(offset)
     const active = this.#core.segments.at(-1)!
     await this.#core.writer.flushTo(offset)
@@ -249,19 +252,23 @@ export class LogSurgery {
   }
 
   /**
-   * What the batches of a producer said of it goes with them: a snapshot must know it first, or the producer's last batch
-   * would be appended a second time after a crash (docs/faults.md TX-5). A full disk is no reason to keep what is to go.
+   * Whether a snapshot that recovery will believe stands for all batches below `offset`; if not, one is tried for. Without
+   * it segments must stay: what their batches say of producers would go with them, and a producer's last batch, sent
+   * again after a crash, would be appended a second time (docs/faults.md TX-5). A disk without room for a snapshot still
+   * gets back the segments below an older one: each segment began with one.
    */
-  async #rememberProducers(): Promise<void> {
+  async #remembersProducersBelow(offset: number): Promise<boolean> {
+    const { producers, snapshots, checkpoints, ports } = this.#core
+    if (producers.count === 0 || snapshots.has(offset)) return true
     try {
       await this.checkpoint()
       // Recovery believes no snapshot above the recovery point that is written down.
-      await this.#core.checkpoints.saveRecoveryPoint()
+      await checkpoints.saveRecoveryPoint()
     } catch (error) {
-      if (!(error instanceof FileError)) throw error
-      this.#core.ports.logger.warn('Saved the producer state before segments are deleted: it failed', {
-        error,
-      })
+      if (!isLackOfRoom(error)) throw error
+      ports.logger.warn('Saved the producer state before segments are deleted: no room', { error })
+      return false
     }
+    return this.#core.recoveryPoint >= offset && snapshots.has(this.#core.recoveryPoint)
   }
 }

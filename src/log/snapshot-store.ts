@@ -31,6 +31,10 @@ export class SnapshotStore {
     return [...this.#offsets]
   }
 
+  has(offset: number): boolean {
+    return this.#offsets.has(offset)
+  }
+
   /**
    * @returns False when there was no room for it, which is logged and costs the next recovery time only.
    * @throws {FileError} For any other failure: a failed sync of the directory puts new segments' names in doubt (D4).

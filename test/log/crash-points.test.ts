@@ -145,6 +145,11 @@ async function live(env: Env, model: Model): Promise<void> {
   await model.deleteBefore(log, 11)
   for (let index = 0; index < 3; index++) model.append(log, 3, 1)
   await whenDurable(log, log.logEndOffset)
+  // TX-5: all that this producer sent is deleted, and none of it was in a checkpoint.
+  model.append(log, 3, 5)
+  for (let index = 0; index < 3; index++) model.append(log, 3, 1)
+  await whenDurable(log, log.logEndOffset)
+  await model.deleteBefore(log, log.logEndOffset - 3)
   await manager.close()
   manager = await openManager(env)
   log = manager.get('orders', 0)!
@@ -243,7 +248,7 @@ async function enumerate(name: string, crash: Crash): Promise<number> {
 }
 
 describe('A log whose process dies before any one disk operation', () => {
-  it('D1 D2 D6 D7 P2: is what was promised after kill -9', async () => {
+  it('D1 D2 D6 D7 P2 TX-5: is what was promised after kill -9', async () => {
     expect(await enumerate('kill', kill)).toBeGreaterThan(100)
   })
 

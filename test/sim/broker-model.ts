@@ -245,18 +245,17 @@ export class BrokerModel {
   }
 
   /**
-   * Sends the last batch of every idempotent producer again: what is there gets its old offset, what is not, a new one. Of
-   * records that were deleted the log may forget the producer in a crash, and then takes them for new ones (TX-5).
+   * Sends the last batch of every idempotent producer again: what is there, or was deleted (TX-5), gets its old offset,
+   * what is not, a new one.
    */
   async retryIdempotent(call: Call): Promise<void> {
     for (const [topic] of this.names.values()) {
       if (!(topic instanceof TopicModel)) continue
-      for (const [index, { batches, startMin }] of topic.partitions.entries()) {
+      for (const [index, { batches }] of topic.partitions.entries()) {
         const last = new Map<number, SentBatch>()
         for (const batch of batches) if (batch.producer !== null) last.set(batch.producer.id, batch)
         for (const batch of last.values()) {
-          if (batch.isRefused || (batch.offset ?? Infinity) < startMin) continue
-          await this.send(call, topic, index, batch)
+          if (!batch.isRefused) await this.send(call, topic, index, batch)
         }
       }
     }
