@@ -13,6 +13,8 @@ export interface BrokerProcessOptions {
   readonly directory: string
   /** Broker settings by key. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Default 'warn': then what it logs is complaints. */
+  readonly logLevel?: 'info' | 'warn'
 }
 
 interface Place {
@@ -71,7 +73,7 @@ export class BrokerProcess {
     return this.#process.pid
   }
 
-  /** Warnings and errors of all its processes so far. */
+  /** All that its processes have logged so far, which is warnings and errors unless asked for more. */
   get complaints(): readonly string[] {
     return [...this.#earlierLog, ...this.#process.errLines].filter((line) => !/^Stopped cleanly/.test(line))
   }
@@ -98,13 +100,22 @@ export class BrokerProcess {
     await this.#ready()
   }
 
+  /** Starts it again and kills it with SIGKILL when it has logged so many lines, however far it has come then. */
+  async killWhileStarting(lineCount: number): Promise<void> {
+    await this.#process.exited
+    this.#earlierLog.push(...this.#process.errLines)
+    this.#process = this.#spawn(this.port)
+    for (let line = 0; line < lineCount; line++) await this.#process.errLine()
+    await this.kill()
+  }
+
   #spawn(port: number): LineProcess {
-    const { directory, settings = {} } = this.#options
+    const { directory, settings = {}, logLevel = 'warn' } = this.#options
     const set = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
     const where = ['--port', String(port), '--data-dir', directory]
     return new LineProcess(process.execPath, [
       MAIN,
-      ...['start', '--output', 'json', '--log-level', 'warn', ...where, ...set],
+      ...['start', '--output', 'json', '--log-level', logLevel, ...where, ...set],
     ])
   }
 

@@ -198,7 +198,10 @@ class ShownRecords {
 
   of(log: string): Map<number, { readonly id: string; readonly reader: string }> {
     let shown = this.#logs.get(log)
-    if (shown === undefined) this.#logs.set(log, (shown = new Map()))
+    if (shown === undefined) {
+      shown = new Map()
+      this.#logs.set(log, shown)
+    }
     return shown
   }
 }
@@ -276,7 +279,8 @@ function checkPresence(
     if (outcome === 'acknowledged') want(log, id, offset)
   for (const { log } of reads) {
     for (const [offset, { id }] of shown.of(log)) {
-      if (wanted.get(log)?.get(id) == null && history.find(id)?.log === log) want(log, id, offset)
+      const known = wanted.get(log)?.get(id) ?? null
+      if (known === null && history.find(id)?.log === log) want(log, id, offset)
     }
   }
 
