@@ -10,6 +10,7 @@ import type { BrokerOptions } from './broker-settings.ts'
 import type { Context } from './context.ts'
 import { CommandError, describeError, printError } from './errors.ts'
 import { EXIT } from './exit-codes.ts'
+import { relaxHeapGrowth } from './heap-growth.ts'
 import { onInterrupt } from './interrupts.ts'
 import { packageVersion } from './version.ts'
 
@@ -61,6 +62,7 @@ async function start(context: Context, options: StartOptions): Promise<void> {
     )
   }
   context.onBrokenPipe = () => undefined // Nobody reads the addresses any more; the broker serves on.
+  relaxHeapGrowth()
   const sources = await brokerSources(options, context.environment)
   const { startBroker } = await import('../src/index.ts')
   const startOptions: StartBrokerOptions = {
