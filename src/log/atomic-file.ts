@@ -57,3 +57,11 @@ export async function readWhole(files: FileSystem, path: string): Promise<Uint8A
 export function isLackOfRoom(error: unknown): error is FileError {
   return error instanceof FileError && (error.code === 'FILE_NO_SPACE' || error.code === 'FILE_TOO_MANY_OPEN')
 }
+
+/**
+ * Errors after which nobody knows what the disk did with what it was given: a failed write or sync, a name that could not
+ * be changed. Final for the whole data directory (docs/faults.md D4).
+ */
+export function isDeviceFailure(error: unknown): error is FileError {
+  return error instanceof FileError && !isLackOfRoom(error)
+}

@@ -90,3 +90,10 @@ export function strayDirectoryName(topic: string, partition: number, unique: str
 export function isDeletedDirectoryName(name: string): boolean {
   return DELETED_DIRECTORY_NAME.test(name)
 }
+
+/** 32 hex digits, as Kafka has them in the names of directories on their way out. */
+export function uniqueDigits(random: { below(limit: number): number }): string {
+  let text = ''
+  while (text.length < 32) text += random.below(0x10000).toString(16).padStart(4, '0')
+  return text
+}

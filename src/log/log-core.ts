@@ -12,7 +12,7 @@
 import { SerialQueue } from '../base/serial-queue.ts'
 import type { FileError } from '../env/index.ts'
 import type { BatchHeader } from '../records/batch-header.ts'
-import { isLackOfRoom } from './atomic-file.ts'
+import { isDeviceFailure, isLackOfRoom } from './atomic-file.ts'
 import { EpochStore } from './epoch-store.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogError } from './log-error.ts'
@@ -213,15 +213,33 @@ export class LogCore {
     this.maintenance.run(task).catch((error: unknown) => this.fail(what, error))
   }
 
+  /** Runs work on the log's files, after all that was queued before. Anything but lack of room ends the log (D4). */
+  maintain<T>(what: string, task: () => Promise<T>): Promise<T> {
+    return this.maintenance.run(async () => {
+      try {
+        return await task()
+      } catch (error) {
+        throw isDeviceFailure(error) ? this.fail(what, error) : error
+      }
+    })
+  }
+
   fail(what: string, cause: unknown): LogError {
     if (this.state.kind === 'failed') return this.state.error
     const error = new LogError('LOG_FAILED', `${what} ${this.directory}: ${String(cause)}`, { cause })
     if (this.state.kind === 'closed') return error
+    this.ports.logger.error('A log has failed: it takes no appends until the next start', { error })
+    this.end(error)
+    if (isDeviceFailure(cause)) this.checkpoints.deviceFailed(cause)
+    return error
+  }
+
+  /** Nothing is appended any more, and nothing that was not durable will be acknowledged. */
+  end(error: LogError): void {
+    if (this.state.kind === 'failed' || this.state.kind === 'closed') return
     this.state = { kind: 'failed', error }
     this.writer.stop()
-    this.ports.logger.error('A log has failed: it takes no appends until the next start', { error })
     this.#events.onFailed(error)
-    return error
   }
 
   assertUsable(): void {

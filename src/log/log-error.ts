@@ -7,6 +7,8 @@
  * - `LOG_BAD_BATCH`: a follower was handed bytes that do not continue its log. Nothing was appended.
  * - `LOG_NO_SPACE`: the disk was full (or no file could be opened); what was appended and not yet written is undone.
  * - `LOG_FAILED`: a write or sync failed or its result is unknown. Final for this process's life (D4).
+ * - `LOG_DIRECTORY_FAILED`: that, for every log of the data directory.
+ * - `LOG_NOT_CLOSED_CLEANLY`: something could not be saved when the data directory was closed.
  * - `LOG_BUSY`: an append while the log is being truncated. - `LOG_CLOSED`: the log was closed or deleted.
  * - `LOG_WRONG_TOPIC`: the directory belongs to another incarnation of the topic.
  * - `LOG_DIRECTORY_MISMATCH`: the data directory belongs to another cluster or node.
@@ -17,6 +19,8 @@ export type LogErrorCode =
   | 'LOG_BAD_BATCH'
   | 'LOG_NO_SPACE'
   | 'LOG_FAILED'
+  | 'LOG_DIRECTORY_FAILED'
+  | 'LOG_NOT_CLOSED_CLEANLY'
   | 'LOG_BUSY'
   | 'LOG_CLOSED'
   | 'LOG_WRONG_TOPIC'

@@ -7,13 +7,17 @@
  *   cuts, and raises it after what it stands for is synced. Writes of one checkpoint file run one at a time; a
  *   write takes the values of the moment it begins, so those who wait for one share it.
  * - A log that is corrupt does not keep the others from opening. It is set down in `quarantined`, untouched (D3).
+ * - A failed write or sync anywhere in the directory, but for lack of room, ends all its logs in the same turn: what the
+ *   disk did with the one may be what it did with the others (D4). From then on nothing is written here, nor a clean mark.
  * - The clean mark is written only if every log closed well, after the checkpoints.
  *
  * Topics of durability `memory` live on a file system in memory, and go with the process. Control plane.
  */
 import { SerialQueue } from '../base/serial-queue.ts'
-import type { Cancel, FileSystem, Random } from '../env/index.ts'
+import type { FileError, FileSystem } from '../env/index.ts'
+import { isDeviceFailure } from './atomic-file.ts'
 import { type OffsetCheckpoint, partitionKey } from './checkpoint-file.ts'
+import { CheckpointSaver } from './checkpoint-saver.ts'
 import {
   deletedDirectoryName,
   HIGH_WATERMARK_CHECKPOINT,
@@ -24,53 +28,31 @@ import {
   RECOVERY_POINT_CHECKPOINT,
   strayDirectoryName,
   TEMPORARY_SUFFIX,
+  uniqueDigits,
 } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
-import { DEFAULT_LOG_CONFIG, type LogConfig, type LogPorts } from './log-config.ts'
+import { DEFAULT_LOG_CONFIG, type LogConfig } from './log-config.ts'
 import { type CheckpointName, LogDirectory } from './log-directory.ts'
 import { LogError } from './log-error.ts'
 import type { LogShared } from './log-options.ts'
+import { forEachInParallel } from './parallel.ts'
+import { DEFAULTS, type LogManagerOptions, type LogManagerPorts } from './log-manager-options.ts'
 import { PartitionLog } from './partition-log.ts'
 import { readTopicId } from './partition-metadata.ts'
+import { PeriodicWork } from './periodic-work.ts'
 import { removeTree } from './remove-tree.ts'
 import { RetentionClock } from './retention-clock.ts'
 import { TailCacheBudget } from './tail-cache.ts'
 
-export interface LogManagerPorts extends LogPorts {
-  readonly random: Random
-}
-
-export interface LogManagerOptions {
-  /** Absolute path of the data directory. */
-  readonly directory: string
-  readonly nodeId: number
-  /** Null or absent: the directory's own, and a new one for a new directory. */
-  readonly clusterId?: string | null
-  /** Where logs of durability `memory` live. */
-  readonly memoryFiles: FileSystem
-  /** Configuration of a log that is there when the directory is opened, until `updateConfig`. */
-  readonly configFor?: (topic: string) => LogConfig
-  /** Offset below which a log is committed: retention stops there. Default: its durable end. */
-  readonly highWatermarkOf?: (log: PartitionLog) => number
-  /** Bytes of written batches that all logs together keep in memory. */
-  readonly tailCacheBytes?: number
-  readonly retentionCheckMs?: number
-  readonly checkpointMs?: number
-}
-
-/** Logs opened or closed at a time: enough to keep a disk busy, few enough for its queue. */
-const PARALLEL_MAX = 16
-
 /** Handles of cold segments and indexes kept open. */
 const OPEN_FILES_MAX = 512
 
-const TAIL_CACHE_BYTES = 128 * 2 ** 20
-const RETENTION_CHECK_MS = 300_000
-const CHECKPOINT_MS = 60_000
 const PRODUCER_EXPIRY_MS = 600_000
 
 /** Creations, deletions and checkpoint writes that may wait for one another. */
 const QUEUE_WAITING_MAX = 100_000
+
+const CHECKPOINTS = [RECOVERY_POINT_CHECKPOINT, LOG_START_CHECKPOINT, HIGH_WATERMARK_CHECKPOINT] as const
 
 /** Owned by the metadata quorum, which opens it itself. */
 const METADATA_TOPIC = '__cluster_metadata'
@@ -86,15 +68,22 @@ export class LogManager {
   readonly #retentionClock: RetentionClock
   /** Creations and deletions, so that a name is never both at once. */
   readonly #changes = new SerialQueue(QUEUE_WAITING_MAX)
-  readonly #saves = new Map<CheckpointName, { running: Promise<void> | null; next: Promise<void> | null }>()
+  readonly #checkpoints: CheckpointSaver
   readonly #highWatermarks: OffsetCheckpoint
   /**
    * The checkpoints on disk may hold marks of logs that are gone: those of a life that ended before it wrote them anew, or of
    * a full disk. A new log of such a name would be taken for a damaged old one, so none is created before they are dropped.
    */
   #hasStaleMarks = true
-  readonly #timers = new Set<Cancel>()
+  readonly #periodic: PeriodicWork
+  #failure: LogError | null = null
   #isClosed = false
+
+  /**
+   * Called once, in the turn in which the directory failed, after all its logs were told. Who serves them must stop to
+   * lead them; nothing in the directory can be written until the next start.
+   */
+  onDirectoryFailed: (error: LogError) => void = () => undefined
 
   private constructor(
     ports: LogManagerPorts,
@@ -105,11 +94,13 @@ export class LogManager {
     this.#ports = ports
     this.#options = options
     this.#home = home
+    this.#checkpoints = new CheckpointSaver(home, (name) => this.#entries(name))
     this.#highWatermarks = highWatermarks
-    const cacheBudget = new TailCacheBudget(options.tailCacheBytes ?? TAIL_CACHE_BYTES)
+    const cacheBudget = new TailCacheBudget(options.tailCacheBytes ?? DEFAULTS.tailCacheBytes)
     this.#shared = { pool: new FilePool(ports.files, OPEN_FILES_MAX), cacheBudget }
     this.#memoryShared = { pool: new FilePool(options.memoryFiles, OPEN_FILES_MAX), cacheBudget }
     this.#retentionClock = new RetentionClock(ports.clock)
+    this.#periodic = new PeriodicWork(ports)
   }
 
   /**
@@ -153,6 +144,11 @@ export class LogManager {
     return this.#home.wasClosedCleanly
   }
 
+  /** `LOG_DIRECTORY_FAILED` once the directory is out of service; null while it is sound. */
+  get failure(): LogError | null {
+    return this.#failure
+  }
+
   /** Logs that could not be opened, by the names of their directories. Their files are as they were found. */
   get quarantined(): ReadonlyMap<string, LogError> {
     return this.#quarantined
@@ -180,12 +176,12 @@ export class LogManager {
   /**
    * Creates a log, or gives the one that is there.
    *
-   * @throws {LogError} `LOG_WRONG_TOPIC` if one of another topic id is there, `LOG_CORRUPT` if it is quarantined.
-   * @throws {FileError}
+   * @throws {LogError} `LOG_WRONG_TOPIC` if one of another topic id is there, `LOG_CORRUPT` if it is quarantined,
+   *   `LOG_DIRECTORY_FAILED`. @throws {FileError} For lack of room.
    */
   create(topic: string, partition: number, topicId: string, config: LogConfig): Promise<PartitionLog> {
-    return this.#changes.run(async () => {
-      this.#assertOpen()
+    return this.#change(async () => {
+      if (this.#isClosed) throw new LogError('LOG_CLOSED', `Used ${this.directory}: it is closed`)
       const key = partitionKey(topic, partition)
       const existing = this.#logs.get(key)
       if (existing?.topicId === topicId) return existing
@@ -210,24 +206,30 @@ export class LogManager {
   /**
    * Deletes a log: its name is free when this resolves, its files go after `fileDeleteDelayMs`. A missing one is no
    * error.
+   *
+   * @throws {LogError} `LOG_DIRECTORY_FAILED`. @throws {FileError} For lack of room.
    */
   remove(topic: string, partition: number): Promise<void> {
-    return this.#changes.run(async () => {
+    return this.#change(async () => {
       const log = this.get(topic, partition)
-      const name = deletedDirectoryName(topic, partition, this.#unique())
+      const name = deletedDirectoryName(topic, partition, uniqueDigits(this.#ports.random))
       const directory = await this.#moveAway(topic, partition, name)
       if (directory === null) return
       const files = log === undefined ? this.#ports.files : this.#filesFor(log.config)
       const delayMs = (log?.config ?? DEFAULT_LOG_CONFIG).fileDeleteDelayMs
-      this.#schedule(delayMs, () => this.#removeTree(files, directory))
+      this.#periodic.once(delayMs, () => this.#removeTree(files, directory))
       await this.#dropMarks()
     })
   }
 
   /** Takes a log out of service and keeps its files under another name, for an operator to look at. */
   setAside(topic: string, partition: number): Promise<void> {
-    return this.#changes.run(async () => {
-      await this.#moveAway(topic, partition, strayDirectoryName(topic, partition, this.#unique()))
+    return this.#change(async () => {
+      await this.#moveAway(
+        topic,
+        partition,
+        strayDirectoryName(topic, partition, uniqueDigits(this.#ports.random)),
+      )
       await this.#dropMarks()
     })
   }
@@ -235,9 +237,9 @@ export class LogManager {
   /** Begins the periodic work: retention, checkpoints, expiry of producers. Once. */
   startMaintenance(): void {
     const { retentionCheckMs, checkpointMs } = this.#options
-    this.#every(retentionCheckMs ?? RETENTION_CHECK_MS, () => this.applyRetention())
-    this.#every(checkpointMs ?? CHECKPOINT_MS, () => this.checkpoint())
-    this.#every(PRODUCER_EXPIRY_MS, async () => {
+    this.#periodic.every(retentionCheckMs ?? DEFAULTS.retentionCheckMs, () => this.applyRetention())
+    this.#periodic.every(checkpointMs ?? DEFAULTS.checkpointMs, () => this.checkpoint())
+    this.#periodic.every(PRODUCER_EXPIRY_MS, async () => {
       for (const log of this.logs()) log.expireProducers()
     })
   }
@@ -259,22 +261,55 @@ export class LogManager {
     await this.#save(HIGH_WATERMARK_CHECKPOINT)
   }
 
-  /** Closes all logs, writes the checkpoints and, if all went well, the clean mark; gives the directory back. */
+  /**
+   * Closes all logs, writes the checkpoints and, if all went well, the clean mark; gives the directory back in any case.
+   *
+   * @throws {LogError} `LOG_NOT_CLOSED_CLEANLY` if something could not be saved. Nothing acknowledged is lost by that: the
+   *   next start checks the logs.
+   */
   async close(): Promise<void> {
     if (this.#isClosed) return
-    this.#isClosed = true
-    for (const cancel of this.#timers) cancel()
-    this.#timers.clear()
-    await this.#changes.idle()
+    await this.#endWork()
+    const faults: unknown[] = []
+    const attempt = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work()
+      } catch (error) {
+        faults.push(error)
+      }
+    }
     try {
-      const haveAllClosed = await this.#forEach(this.logs(), (log) => log.close())
-      await this.#save(RECOVERY_POINT_CHECKPOINT)
-      await this.#save(LOG_START_CHECKPOINT)
-      await this.#save(HIGH_WATERMARK_CHECKPOINT)
-      if (haveAllClosed) await this.#home.markClean()
+      await forEachInParallel(this.logs(), (log) => attempt(() => log.close()))
+      for (const name of CHECKPOINTS) await attempt(() => this.#save(name))
+      if (faults.length === 0) await attempt(() => this.#home.markClean())
     } finally {
       await this.#home.release()
     }
+    if (faults.length === 0) return
+    const [cause] = faults
+    const found = cause instanceof Error ? cause.message : String(cause)
+    throw new LogError(
+      'LOG_NOT_CLOSED_CLEANLY',
+      `Closed the data directory ${this.directory}: the clean mark is missing, so the next start checks the logs: ${found}`,
+      { cause },
+    )
+  }
+
+  /** Lets go of all logs and of the directory, and saves nothing: for a stop after a failure. */
+  async abandon(): Promise<void> {
+    if (this.#isClosed) return
+    await this.#endWork()
+    try {
+      await this.#forEach(this.logs(), (log) => log.abandon())
+    } finally {
+      await this.#home.release()
+    }
+  }
+
+  async #endWork(): Promise<void> {
+    this.#isClosed = true
+    this.#periodic.stop()
+    await this.#changes.idle()
   }
 
   async #openAll(): Promise<void> {
@@ -342,6 +377,9 @@ export class LogManager {
       checkpoints: {
         saveRecoveryPoint: () => this.#save(RECOVERY_POINT_CHECKPOINT),
         saveLogStart: () => this.#save(LOG_START_CHECKPOINT),
+        deviceFailed: (cause) => {
+          if (config.durability !== 'memory') this.#fail(cause)
+        },
       },
     })
     this.#logs.set(partitionKey(topic, partition), log)
@@ -372,17 +410,37 @@ export class LogManager {
     this.#hasStaleMarks = false
   }
 
-  /** Writes a checkpoint with the values of now or later; callers that come while one is written share the next. */
-  async #save(name: CheckpointName): Promise<void> {
-    const save = this.#saves.get(name) ?? { running: null, next: null }
-    this.#saves.set(name, save)
-    save.next ??= (async () => {
-      await save.running?.catch(() => undefined) // told to who waited for that one
-      save.running = save.next
-      save.next = null
-      await this.#home.writeCheckpoint(name, this.#entries(name))
-    })()
-    await save.next
+  /** Runs a creation or deletion after those before it. */
+  #change<T>(task: () => Promise<T>): Promise<T> {
+    return this.#changes.run(() => this.#guarded(task))
+  }
+
+  #save(name: CheckpointName): Promise<void> {
+    return this.#guarded(() => this.#checkpoints.save(name))
+  }
+
+  /** Work on the directory itself: none once it has failed, and what fails here fails it. */
+  async #guarded<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#failure !== null) throw this.#failure
+    try {
+      return await task()
+    } catch (error) {
+      throw isDeviceFailure(error) ? this.#fail(error) : error
+    }
+  }
+
+  #fail(cause: FileError): LogError {
+    if (this.#failure !== null) return this.#failure
+    const message = `The data directory ${this.directory} has failed: ${cause.message}`
+    const error = new LogError('LOG_DIRECTORY_FAILED', message, { cause })
+    this.#failure = error
+    this.#ports.logger.error(
+      'The data directory is out of service, since nobody knows what the disk did: see to the disk, then start again',
+      { directory: this.directory, error },
+    )
+    for (const log of this.#logs.values()) if (log.config.durability !== 'memory') log.fail(error)
+    this.onDirectoryFailed(error)
+    return error
   }
 
   *#entries(name: CheckpointName): Iterable<{ topic: string; partition: number; offset: number }> {
@@ -413,17 +471,10 @@ export class LogManager {
     return config.durability === 'memory' ? this.#options.memoryFiles : this.#ports.files
   }
 
-  /** 32 hex digits, as Kafka has them in the names of directories on their way out. */
-  #unique(): string {
-    let text = ''
-    while (text.length < 32) text += this.#ports.random.below(0x10000).toString(16).padStart(4, '0')
-    return text
-  }
-
   async #removeTree(files: FileSystem, directory: string): Promise<void> {
     try {
       await removeTree(files, directory)
-      await files.syncDirectory(this.#home.path)
+      await this.#guarded(() => files.syncDirectory(this.#home.path))
     } catch (error) {
       this.#ports.logger.warn('Removed a deleted log: the next start tries again', {
         directory,
@@ -432,56 +483,17 @@ export class LogManager {
     }
   }
 
-  /** @returns Whether all went well; failures are logged, and concern one log each. */
+  /** Failures are logged, and concern one log each. */
   async #forEach(
     logs: readonly PartitionLog[],
     work: (log: PartitionLog) => Promise<unknown>,
-  ): Promise<boolean> {
-    let isWell = true
+  ): Promise<void> {
     await forEachInParallel(logs, async (log) => {
       try {
         await work(log)
       } catch (error) {
-        isWell = false
         this.#ports.logger.warn('Worked on a log', { directory: log.directory, error: error as Error })
       }
     })
-    return isWell
   }
-
-  /** Runs `work` again and again, `intervalMs` after the last run ended. */
-  #every(intervalMs: number, work: () => Promise<unknown>): void {
-    this.#schedule(intervalMs, async () => {
-      try {
-        await work()
-      } catch (error) {
-        this.#ports.logger.error('Did the periodic work on the logs: it is tried again', {
-          error: error as Error,
-        })
-      }
-      this.#every(intervalMs, work)
-    })
-  }
-
-  #schedule(delayMs: number, task: () => Promise<void>): void {
-    if (this.#isClosed) return
-    const cancel = this.#ports.clock.after(delayMs, () => {
-      this.#timers.delete(cancel)
-      void task()
-    })
-    this.#timers.add(cancel)
-  }
-
-  #assertOpen(): void {
-    if (this.#isClosed)
-      throw new LogError('LOG_CLOSED', `Used the data directory ${this.directory}: it is closed`)
-  }
-}
-
-async function forEachInParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0
-  const worker = async () => {
-    while (next < items.length) await work(items[next++]!)
-  }
-  await Promise.all(Array.from({ length: PARALLEL_MAX }, worker))
 }

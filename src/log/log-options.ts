@@ -1,22 +1,27 @@
 /** What a log is opened with, and what it asks of the data directory it is in. */
+import type { FileError } from '../env/index.ts'
 import type { FilePool } from './file-pool.ts'
 import type { LogConfig, LogPorts } from './log-config.ts'
 import type { TailCacheBudget } from './tail-cache.ts'
 
 /**
- * Marks that lie outside the log's own directory. Each call resolves once the log's present value survives a power cut.
+ * What a log asks of the data directory it is in. The two saves write marks that lie outside the log's own directory;
+ * each resolves once the log's present value survives a power cut.
  */
 export interface LogCheckpoints {
   /** The log is about to be cut: `recoveryPoint` has been lowered, and must be on disk before the bytes go (D6). */
   saveRecoveryPoint(): Promise<void>
   /** `logStartOffset` has moved, and must be on disk before the segments below it go. */
   saveLogStart(): Promise<void>
+  /** A write, a sync or a change of names failed, and no lack of room: the whole directory is in doubt (D4). */
+  deviceFailed(cause: FileError): void
 }
 
 /** For a log that stands alone: its opener keeps no marks. */
 export const NO_CHECKPOINTS: LogCheckpoints = {
   saveRecoveryPoint: () => Promise.resolve(),
   saveLogStart: () => Promise.resolve(),
+  deviceFailed: () => undefined,
 }
 
 /** What the logs of one process share. */

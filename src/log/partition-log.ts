@@ -14,7 +14,8 @@
  * Failures:
  * - Disk full, or no file handle left: what was appended and not yet written is undone, on disk for good, and then
  *   `onRolledBack` tells from which offset. Everything at or above that offset failed; nothing below did. See `LogSurgery.undo`.
- * - Any other failed write, or a failed sync: `onFailed`, once. Nothing is ever appended again (D4).
+ * - Any other failed write, or a failed sync: `onFailed`, once. Nothing is ever appended again, here and in all logs of
+ *   the directory (D4).
  *
  * Data plane: one object per batch.
  *
@@ -364,7 +365,7 @@ export class PartitionLog implements LogEvents {
     this.#surgery.raiseLogStart(offset)
     // Also when it was raised before: who did may still wait for this, or may have waited in vain on a full disk.
     await this.#core.checkpoints.saveLogStart()
-    await this.#core.maintenance.run(() => this.#surgery.deleteSegmentsBelowStart())
+    await this.#core.maintain('Deleted records of', () => this.#surgery.deleteSegmentsBelowStart())
   }
 
   /**
@@ -373,7 +374,7 @@ export class PartitionLog implements LogEvents {
    * @param nowMs - Wall clock, as trusted by the caller (S8). @returns Segments deleted.
    */
   async applyRetention(nowMs: number, highWatermark: number): Promise<number> {
-    return this.#core.maintenance.run(() => this.#surgery.expire(nowMs, highWatermark))
+    return this.#core.maintain('Deleted what expired of', () => this.#surgery.expire(nowMs, highWatermark))
   }
 
   /** Forgets producers that have been silent for the configured time. @returns How many. */
@@ -395,17 +396,22 @@ export class PartitionLog implements LogEvents {
 
   /**
    * Syncs all that was appended before the call and saves the producer state beside it, so that a recovery may begin
-   * there: `recoveryPoint` rises. Does nothing if that cannot be had now.
+   * there: `recoveryPoint` rises. Does nothing if that cannot be had now, also for lack of room.
    *
-   * @throws {FileError} If the snapshot cannot be written; the log is none the worse.
+   * @throws {LogError} `LOG_FAILED`.
    */
   async checkpoint(): Promise<void> {
-    await this.#core.maintenance.run(() => this.#surgery.checkpoint())
+    await this.#core.maintain('Saved the producer state of', () => this.#surgery.checkpoint())
+  }
+
+  /** Takes the log out of service, since the directory it is in has failed (D4). What is durable can still be read. */
+  fail(error: LogError): void {
+    this.#core.end(error)
   }
 
   /** Writes and syncs everything, and lets go of all files. @throws {LogError} `LOG_FAILED` if that did not work. */
   async close(): Promise<void> {
-    await this.#core.maintenance.run(async () => {
+    await this.#core.maintain('Closed', async () => {
       if (this.#core.state.kind === 'closed') return
       try {
         if (this.#core.state.kind === 'open') {

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Env } from '../../src/env/index.ts'
 import { MemoryFileSystem } from '../../src/env/memory/memory-file-system.ts'
-import { LogManager, type LogManagerOptions } from '../../src/log/log-manager.ts'
+import { LogManager } from '../../src/log/log-manager.ts'
+import type { LogManagerOptions } from '../../src/log/log-manager-options.ts'
 import { append, logConfig, readAll, simulate, TOPIC_ID, whenDurable } from './support.ts'
 
 const HOME = '/data/log'
@@ -95,6 +96,79 @@ describe('A data directory', () => {
       await expect(manager.create('bad', 0, TOPIC_ID, logConfig())).rejects.toMatchObject({
         code: 'LOG_CORRUPT',
       })
+    })
+  })
+
+  it.each([
+    ['a sync of one log', { kind: 'sync' as const, path: (path: string) => path.includes('/a-0/') }],
+    ['a write of one log', { kind: 'append' as const, path: (path: string) => path.includes('/a-0/') }],
+    ['a checkpoint', { kind: 'sync' as const, path: (path: string) => path.includes('checkpoint.tmp') }],
+  ])('D4 ST-7: ends all its logs in the turn in which %s fails, and for good', async (_, fault) => {
+    await inSimulation(`failed ${_}`, async (env, { simulation }) => {
+      const manager = await open(env)
+      const a = await manager.create('a', 0, TOPIC_ID, logConfig())
+      const b = await manager.create('b', 0, TOPIC_ID, logConfig())
+      const inMemory = await manager.create('c', 0, TOPIC_ID, logConfig({ durability: 'memory' }))
+      append(a)
+      append(b)
+      await Promise.all([whenDurable(a, 1), whenDurable(b, 1)])
+      const told: string[] = []
+      a.onFailed = () => told.push('a')
+      b.onFailed = () => told.push('b')
+      simulation.node('a').disk.fail(fault)
+      const failed = new Promise<void>((resolve) => {
+        manager.onDirectoryFailed = ({ code }) => {
+          told.push(code)
+          resolve()
+        }
+      })
+      append(a)
+      const begun = manager.checkpoint().catch(() => undefined)
+      await failed
+      await begun
+      expect(told.sort()).toEqual(['LOG_DIRECTORY_FAILED', 'a', 'b'])
+      expect(manager.failure).toMatchObject({ code: 'LOG_DIRECTORY_FAILED' })
+      const refused = { kind: 'rejected', error: 'KAFKA_STORAGE_ERROR' }
+      expect([append(a), append(b)]).toMatchObject([refused, refused])
+      expect(append(inMemory)).toMatchObject({ kind: 'appended' })
+      expect(b.read(0, 1, 1_000, true)).toMatchObject({ endOffset: 1 })
+      const { operationCount } = simulation.node('a').disk
+      for (const work of [
+        () => manager.create('d', 0, TOPIC_ID, logConfig()),
+        () => manager.remove('b', 0),
+        () => a.deleteRecordsBefore(1),
+      ])
+        await expect(work()).rejects.toMatchObject({ code: 'LOG_DIRECTORY_FAILED' })
+      await manager.checkpoint().catch(() => undefined)
+      expect(simulation.node('a').disk.operationCount).toBe(operationCount)
+      await expect(manager.close()).rejects.toMatchObject({ code: 'LOG_NOT_CLOSED_CLEANLY' })
+      const again = await open(env)
+      expect(again.wasClosedCleanly).toBe(false)
+      expect(again.get('b', 0)?.logEndOffset).toBe(1)
+      await again.close()
+    })
+  })
+
+  it('ST-8: saves what a full disk lets it save, says so, and is given back when it is closed', async () => {
+    await inSimulation('full at close', async (env, { simulation }) => {
+      const manager = await open(env)
+      for (const topic of ['a', 'b']) {
+        const log = await manager.create(topic, 0, TOPIC_ID, logConfig())
+        append(log, { producerId: 1 })
+        await whenDurable(log, 1)
+      }
+      const { disk } = simulation.node('a')
+      const volume = disk.freeBytes
+      disk.freeBytes = 0
+      await expect(manager.close()).rejects.toMatchObject({
+        code: 'LOG_NOT_CLOSED_CLEANLY',
+        message: expect.stringContaining('the next start checks the logs') as string,
+      })
+      disk.freeBytes = volume
+      const again = await open(env)
+      expect(again.wasClosedCleanly).toBe(false)
+      expect(again.logs().map(({ logEndOffset }) => logEndOffset)).toEqual([1, 1])
+      await again.close()
     })
   })
 

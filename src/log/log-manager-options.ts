@@ -1,0 +1,29 @@
+/** What a `LogManager` stands on, and what it is told. */
+import type { FileSystem, Random } from '../env/index.ts'
+import type { LogConfig, LogPorts } from './log-config.ts'
+import type { PartitionLog } from './partition-log.ts'
+
+export interface LogManagerPorts extends LogPorts {
+  readonly random: Random
+}
+
+export interface LogManagerOptions {
+  /** Absolute path of the data directory. */
+  readonly directory: string
+  readonly nodeId: number
+  /** Null or absent: the directory's own, and a new one for a new directory. */
+  readonly clusterId?: string | null
+  /** Where logs of durability `memory` live. */
+  readonly memoryFiles: FileSystem
+  /** Configuration of a log that is there when the directory is opened, until `updateConfig`. */
+  readonly configFor?: (topic: string) => LogConfig
+  /** Offset below which a log is committed: retention stops there. Default: its durable end. */
+  readonly highWatermarkOf?: (log: PartitionLog) => number
+  /** Bytes of written batches that all logs together keep in memory. */
+  readonly tailCacheBytes?: number
+  readonly retentionCheckMs?: number
+  readonly checkpointMs?: number
+}
+
+/** Where the options say nothing. */
+export const DEFAULTS = { tailCacheBytes: 128 * 2 ** 20, retentionCheckMs: 300_000, checkpointMs: 60_000 }
