@@ -24,6 +24,7 @@ export type { LogFields, Logger } from './logger.ts'
 export { NetworkError } from './network.ts'
 export type {
   Connection,
+  ConnectionBounds,
   ConnectOptions,
   HttpRequest,
   HttpResponse,
@@ -33,6 +34,7 @@ export type {
   Network,
   NetworkErrorCode,
   PortProtocol,
+  Subprotocol,
   Transport,
 } from './network.ts'
 export type { Random } from './random.ts'

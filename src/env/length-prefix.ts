@@ -25,7 +25,8 @@ const GROWTH = 4
 const EMPTY = new Uint8Array(0)
 
 export class LengthPrefixDecoder {
-  readonly #messageBytesMax: number
+  /** Bound on the messages that are announced from now on. */
+  messageBytesMax: number
   readonly #onMessage: (message: Uint8Array) => void
   /** Bytes of the length seen so far, and their value. */
   #prefixCount = 0
@@ -41,7 +42,7 @@ export class LengthPrefixDecoder {
       messageBytesMax < MESSAGE_BYTES_LIMIT,
       `A message bound is below 2^30 bytes: got ${messageBytesMax}`,
     )
-    this.#messageBytesMax = messageBytesMax
+    this.messageBytesMax = messageBytesMax
     this.#onMessage = onMessage
   }
 
@@ -73,8 +74,8 @@ export class LengthPrefixDecoder {
         this.#prefix = (this.#prefix << 8) | chunk[position++]!
         this.#prefixCount++
         if (this.#prefixCount < LENGTH_PREFIX_BYTES) continue
-        if (this.#prefix <= 0 || this.#prefix > this.#messageBytesMax) {
-          return `announced a message of ${this.#prefix} bytes: from 1 to ${this.#messageBytesMax} are allowed`
+        if (this.#prefix <= 0 || this.#prefix > this.messageBytesMax) {
+          return `announced a message of ${this.#prefix} bytes: from 1 to ${this.messageBytesMax} are allowed`
         }
         this.#wanted = this.#prefix
         continue

@@ -15,6 +15,13 @@ export interface Connection {
   /** Unique within the process, for logs. */
   readonly id: number
   readonly transport: Transport
+  /** What both ends agreed to speak when it opened. */
+  readonly subprotocol: Subprotocol
+  /**
+   * Both ends are on this machine, by the addresses of the connection itself, and no proxy says that it passed on an
+   * upgrade for somebody else. Always so in-process.
+   */
+  readonly isLoopback: boolean
   /** The peer as `host:port`, or a name in-process. For logs and quotas, never for trust. */
   readonly remote: string
 
@@ -32,6 +39,9 @@ export interface Connection {
   pause(): void
   resume(): void
 
+  /** Replaces bounds that the connection was opened with, from the next message on. */
+  setBounds(bounds: ConnectionBounds): void
+
   /** Closes after what was sent has left, or at once when `reason` names a fault of the peer. */
   close(reason?: string): void
 
@@ -45,6 +55,20 @@ export interface Connection {
 
 export type Transport = 'tcp' | 'websocket' | 'in-process'
 
+/**
+ * What a connection carries: requests of clients, or what nodes of a cluster say to each other (`rpc/peers.ts`). TCP
+ * carries `kafka` alone.
+ */
+export type Subprotocol = 'kafka' | 'millrace-peer'
+
+/** Bounds that an owner knows better than the listener does, or the dialler. What is left out stays as it is. */
+export interface ConnectionBounds {
+  /** Largest message in bytes that the peer may send; the bound the connection was opened with holds as well. */
+  readonly messageBytesMax?: number
+  /** As `ListenLimits.idleMs`; a dialled connection waits for ever unless this is set. In-process nobody is silent. */
+  readonly idleMs?: number
+}
+
 export interface Network {
   /**
    * Starts to accept connections.
@@ -57,7 +81,7 @@ export interface Network {
    * Opens a connection to `tcp://host:port`, `ws://host:port/path`, `wss://…` or `in-process://name`.
    *
    * @throws {NetworkError} `NETWORK_UNREACHABLE`, `NETWORK_TIMED_OUT`, `NETWORK_REFUSED_BY_PEER` (a WebSocket
-   *   handshake that was answered otherwise), `NETWORK_ABORTED` (the signal), `NETWORK_BAD_ADDRESS`.
+   *   handshake that was answered otherwise, a listener that takes no peers), `NETWORK_ABORTED` (the signal), `NETWORK_BAD_ADDRESS`.
    */
   connect(url: string, options: ConnectOptions): Promise<Connection>
 }
@@ -80,6 +104,11 @@ export interface ListenOptions {
    * request without `Origin` does not come from a page.
    */
   readonly origins: readonly string[]
+  /**
+   * Whether an upgrade may ask for `millrace-peer`; default: no. One with an `Origin` comes from a page and never may,
+   * whatever `origins` says.
+   */
+  readonly takesPeers?: boolean
 }
 
 export type PortProtocol = 'kafka' | 'websocket' | 'http'
@@ -106,6 +135,8 @@ export interface ConnectOptions {
   readonly timeoutMs: number
   readonly messageBytesMax: number
   readonly sendHighWaterBytes: number
+  /** Default: `kafka`. `millrace-peer` needs `ws:`, `wss:` or `in-process:`, and a listener that takes peers. */
+  readonly subprotocol?: Subprotocol
   readonly signal?: AbortSignal
 }
 

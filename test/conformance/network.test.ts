@@ -10,6 +10,7 @@ import type {
   Listener,
   ListenOptions,
   Network,
+  Subprotocol,
 } from '../../src/env/index.ts'
 import { NetworkError, silentLogger } from '../../src/env/index.ts'
 import { browserEnv } from '../../src/env/browser/browser-env.ts'
@@ -24,6 +25,9 @@ interface Subject {
   readonly client: Network
   readonly host: string
   readonly url: (listener: Listener) => string
+  /** What its connections speak, and whether it can speak the other. */
+  readonly speaks: Subprotocol
+  readonly knowsPeers: boolean
   /** Runs the story, driving what it waits for. */
   readonly drive: (story: Promise<void>) => Promise<void>
   /** Lets turns of the event loop pass. */
@@ -37,6 +41,8 @@ const realTurns = async (count: number) => {
 
 const subjects: Record<string, () => Subject> = {
   'node tcp': () => ({
+    speaks: 'kafka',
+    knowsPeers: false,
     server: nodeNetwork(),
     client: nodeNetwork(),
     host: '127.0.0.1',
@@ -44,7 +50,19 @@ const subjects: Record<string, () => Subject> = {
     drive: (story) => story,
     turns: realTurns,
   }),
+  'node websocket of peers': () => ({
+    speaks: 'millrace-peer',
+    knowsPeers: true,
+    server: nodeNetwork(),
+    client: nodeNetwork(),
+    host: '127.0.0.1',
+    url: (listener) => `ws://127.0.0.1:${listener.port}/`,
+    drive: (story) => story,
+    turns: realTurns,
+  }),
   'node websocket': () => ({
+    speaks: 'kafka',
+    knowsPeers: true,
     server: nodeNetwork(),
     client: nodeNetwork(),
     host: '127.0.0.1',
@@ -53,6 +71,8 @@ const subjects: Record<string, () => Subject> = {
     turns: realTurns,
   }),
   'browser to node': () => ({
+    speaks: 'kafka',
+    knowsPeers: false,
     server: nodeNetwork(),
     client: browserEnv({ WebSocket: WebSocket as unknown as WebSocketConstructor }).network,
     host: '127.0.0.1',
@@ -63,6 +83,8 @@ const subjects: Record<string, () => Subject> = {
   'in-process': () => {
     const network = new InProcessNetwork({ clock: new NodeClock() })
     return {
+      speaks: 'kafka',
+      knowsPeers: true,
       server: network,
       client: network,
       host: 'broker',
@@ -71,18 +93,24 @@ const subjects: Record<string, () => Subject> = {
       turns: realTurns,
     }
   },
-  sim: () => {
-    const simulation = new Simulation({ seed: process.env['SEED'] ?? 3 })
-    const { clock } = simulation.env('client')
-    return {
-      server: simulation.env('server').network,
-      client: simulation.env('client').network,
-      host: 'server',
-      url: (listener) => `tcp://server:${listener.port}`,
-      drive: (story) => simulation.runUntil(story),
-      turns: (count) => new Promise((resolve) => void clock.after(count, resolve)),
-    }
-  },
+  'sim tcp': () => simulated('tcp', 'kafka'),
+  'sim websocket': () => simulated('ws', 'kafka'),
+  'sim websocket of peers': () => simulated('ws', 'millrace-peer'),
+}
+
+function simulated(scheme: 'tcp' | 'ws', speaks: Subprotocol): Subject {
+  const simulation = new Simulation({ seed: process.env['SEED'] ?? 3 })
+  const { clock } = simulation.env('client')
+  return {
+    speaks,
+    knowsPeers: scheme === 'ws',
+    server: simulation.env('server').network,
+    client: simulation.env('client').network,
+    host: 'server',
+    url: (listener) => `${scheme}://server:${listener.port}`,
+    drive: (story) => simulation.runUntil(story),
+    turns: (count) => new Promise((resolve) => void clock.after(count, resolve)),
+  }
 }
 
 const LIMITS: ListenLimits = {
@@ -162,6 +190,7 @@ for (const [name, make] of Object.entries(subjects)) {
       protocols: ['kafka', 'websocket', 'http'],
       limits: { ...LIMITS, ...limits },
       origins: [],
+      takesPeers: subject.speaks === 'millrace-peer',
     })
 
     const pairTest = (
@@ -182,6 +211,7 @@ for (const [name, make] of Object.entries(subjects)) {
             )
             const client = await subject.client.connect(subject.url(listener), {
               ...CONNECT,
+              subprotocol: subject.speaks,
               ...options.connect,
             })
             const atClient = new Inbox(client)
@@ -343,6 +373,80 @@ for (const [name, make] of Object.entries(subjects)) {
       },
       { connect: { messageBytesMax: 1000 } },
     )
+
+    pairTest('both ends know what they speak', async ({ client, server, subject }) => {
+      expect(client.subprotocol).toBe(subject.speaks)
+      expect(server.subprotocol).toBe(subject.speaks)
+    })
+
+    pairTest(
+      'X1: setBounds() lowers the bound on messages, and raises it again as far as it was',
+      async (pair) => {
+        pair.server.setBounds({ messageBytesMax: 512 })
+        pair.client.send([patterned(512)])
+        await pair.atServer.count(1)
+        pair.server.setBounds({ messageBytesMax: 10_000_000 })
+        pair.client.send([patterned(1_000_000)])
+        await pair.atServer.count(2)
+        pair.server.setBounds({ messageBytesMax: 512 })
+        pair.client.send([patterned(513)])
+        expect(await pair.atServer.closed).not.toBe('closed by the peer')
+        await pair.atClient.closed
+        expect(pair.atServer.messages).toHaveLength(2)
+      },
+    )
+
+    pairTest('X12: setBounds() holds while a message that exceeds it is still arriving', async (pair) => {
+      pair.server.setBounds({ messageBytesMax: 512 })
+      pair.client.send([patterned(1_000_000)])
+      expect(await pair.atServer.closed).toMatch(/message of/)
+      await pair.atClient.closed
+      expect(pair.atServer.messages).toHaveLength(0)
+    })
+
+    test('X4: a listener that takes no peers refuses them, one that takes them takes clients too', async () => {
+      const subject = make()
+      if (!subject.knowsPeers) return
+      await subject.drive(
+        (async () => {
+          const peer = { ...CONNECT, subprotocol: 'millrace-peer' as const }
+          const closed = await subject.server.listen({ ...listenOptions(subject), takesPeers: false }, () =>
+            expect.unreachable(),
+          )
+          await refused(subject.client.connect(subject.url(closed), peer), 'NETWORK_REFUSED_BY_PEER')
+          await closed.close()
+          const accepted: Connection[] = []
+          const open = await subject.server.listen(
+            { ...listenOptions(subject), takesPeers: true },
+            (connection) => {
+              accepted.push(connection)
+              connection.onClose = () => undefined
+            },
+          )
+          for (const options of [peer, CONNECT]) {
+            const connection = await subject.client.connect(subject.url(open), options)
+            const inbox = new Inbox(connection)
+            connection.close()
+            await inbox.closed
+          }
+          expect(accepted.map(({ subprotocol }) => subprotocol)).toEqual(['millrace-peer', 'kafka'])
+          await open.close()
+        })(),
+      )
+    })
+
+    test('a subprotocol that the transport cannot carry is a bad address', async () => {
+      const subject = make()
+      if (subject.knowsPeers) return
+      await subject.drive(
+        (async () => {
+          const listener = await subject.server.listen(listenOptions(subject), () => undefined)
+          const options = { ...CONNECT, subprotocol: 'millrace-peer' as const }
+          await refused(subject.client.connect(subject.url(listener), options), 'NETWORK_BAD_ADDRESS')
+          await listener.close()
+        })(),
+      )
+    })
 
     pairTest('connectionCount counts what is open', async (pair) => {
       expect(pair.listener.connectionCount).toBe(1)

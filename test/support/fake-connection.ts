@@ -1,9 +1,11 @@
 /** A connection whose other end is the test: what was sent is kept, messages and drains are played by hand. */
-import type { Connection } from '../../src/env/index.ts'
+import type { Connection, Subprotocol } from '../../src/env/index.ts'
 
 export class FakeConnection implements Connection {
   readonly id = 1
   readonly transport = 'in-process'
+  readonly subprotocol: Subprotocol = 'kafka'
+  isLoopback = true
   readonly remote = 'test'
   bufferedBytes = 0
   isPaused = false
@@ -24,6 +26,8 @@ export class FakeConnection implements Connection {
   resume(): void {
     this.isPaused = false
   }
+
+  setBounds(): void {}
 
   close(reason = 'closed'): void {
     if (this.isClosed) return

@@ -8,7 +8,7 @@
 import { assert } from '../../base/assert.ts'
 import type { Cancel, Clock } from '../clock.ts'
 import { nextConnectionId } from '../connection-id.ts'
-import type { Connection, ConnectOptions, Listener, Network } from '../network.ts'
+import type { Connection, ConnectionBounds, ConnectOptions, Listener, Network } from '../network.ts'
 import { NetworkError } from '../network.ts'
 
 /** The part of `WebSocket` that is used. */
@@ -50,10 +50,10 @@ export class BrowserNetwork implements Network {
   connect(url: string, options: ConnectOptions): Promise<Connection> {
     const { signal, timeoutMs } = options
     return new Promise((resolve, reject) => {
-      if (!/^wss?:\/\/./.test(url)) {
+      if (!/^wss?:\/\/./.test(url) || (options.subprotocol ?? SUBPROTOCOL) !== SUBPROTOCOL) {
         throw new NetworkError(
           'NETWORK_BAD_ADDRESS',
-          `Connected to ${JSON.stringify(url)}: wanted ws:// or wss://`,
+          `Connected to ${JSON.stringify(url)}: wanted ws:// or wss://, and the subprotocol ${SUBPROTOCOL}`,
         )
       }
       if (signal?.aborted === true) {
@@ -107,6 +107,9 @@ export class BrowserNetwork implements Network {
 class BrowserConnection implements Connection {
   readonly id = nextConnectionId()
   readonly transport = 'websocket'
+  readonly subprotocol = SUBPROTOCOL
+  /** A page is not told. */
+  readonly isLoopback = false
   readonly remote: string
   onMessage: (message: Uint8Array) => void = () => undefined
   onDrain: () => void = () => undefined
@@ -115,6 +118,7 @@ class BrowserConnection implements Connection {
   readonly #socket: WebSocketLike
   readonly #clock: Clock
   readonly #options: ConnectOptions
+  #messageBytesMax: number
   #state: 'open' | 'closing' | 'closed' = 'open'
   #closeReason: string | null = null
   /** Until the turn in which the owner sets its callbacks has ended, and while paused, messages wait here. */
@@ -128,6 +132,7 @@ class BrowserConnection implements Connection {
     this.#socket = socket
     this.#clock = clock
     this.#options = options
+    this.#messageBytesMax = options.messageBytesMax
     this.remote = url.replace(/^wss?:\/\/([^/?#]*).*$/, '$1')
     socket.onmessage = (event) => this.#onData(event.data)
     socket.onclose = (event) => {
@@ -171,6 +176,11 @@ class BrowserConnection implements Connection {
     if (this.#held.length > 0) this.#clock.endOfTurn(() => this.#releaseHeld())
   }
 
+  setBounds({ messageBytesMax }: ConnectionBounds): void {
+    if (messageBytesMax === undefined) return
+    this.#messageBytesMax = Math.min(messageBytesMax, this.#options.messageBytesMax)
+  }
+
   close(reason?: string): void {
     if (this.#state !== 'open') return
     this.#state = 'closing'
@@ -202,7 +212,7 @@ class BrowserConnection implements Connection {
       this.close('sent a text message: Kafka messages are binary')
       return
     }
-    const { messageBytesMax } = this.#options
+    const messageBytesMax = this.#messageBytesMax
     if (data.byteLength === 0 || data.byteLength > messageBytesMax) {
       this.close(`sent a message of ${data.byteLength} bytes: from 1 to ${messageBytesMax} are allowed`)
       return
@@ -214,7 +224,8 @@ class BrowserConnection implements Connection {
     }
     this.#held.push(message)
     this.#heldBytes += message.length
-    if (this.#heldBytes > PAUSED_MESSAGES_MAX * messageBytesMax) this.close('sent more than was asked for')
+    if (this.#heldBytes > PAUSED_MESSAGES_MAX * this.#options.messageBytesMax)
+      this.close('sent more than was asked for')
   }
 
   #releaseHeld(): void {

@@ -11,7 +11,15 @@
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../clock.ts'
 import { nextConnectionId } from '../connection-id.ts'
-import type { Connection, ConnectOptions, Listener, ListenOptions, Network } from '../network.ts'
+import type {
+  Connection,
+  ConnectionBounds,
+  ConnectOptions,
+  Listener,
+  ListenOptions,
+  Network,
+  Subprotocol,
+} from '../network.ts'
 import { NetworkError } from '../network.ts'
 
 const SCHEME = 'in-process://'
@@ -71,8 +79,12 @@ export class InProcessNetwork implements Network {
         `Connected to ${url}: it has all the connections it allows`,
       )
     }
-    const client = new InProcessConnection(this.#clock, name, options)
-    const server = new InProcessConnection(this.#clock, 'in-process', limits)
+    const { subprotocol = 'kafka' } = options
+    if (subprotocol === 'millrace-peer' && listening.options.takesPeers !== true) {
+      throw new NetworkError('NETWORK_REFUSED_BY_PEER', `Connected to ${url}: it takes no peers`)
+    }
+    const client = new InProcessConnection(this.#clock, name, subprotocol, options)
+    const server = new InProcessConnection(this.#clock, 'in-process', subprotocol, limits)
     client.joinTo(server)
     server.joinTo(client)
     listening.open.add(server)
@@ -85,6 +97,8 @@ export class InProcessNetwork implements Network {
 class InProcessConnection implements Connection {
   readonly id = nextConnectionId()
   readonly transport = 'in-process'
+  readonly isLoopback = true
+  readonly subprotocol: Subprotocol
   readonly remote: string
   onMessage: (message: Uint8Array) => void = () => undefined
   onDrain: () => void = () => undefined
@@ -92,7 +106,8 @@ class InProcessConnection implements Connection {
   onGone: () => void = () => undefined
 
   readonly #clock: Pick<Clock, 'endOfTurn'>
-  readonly #messageBytesMax: number
+  readonly #openedBytesMax: number
+  #messageBytesMax: number
   readonly #highWaterBytes: number
   #peer!: InProcessConnection
   /** What the peer sent and this side has not taken. */
@@ -108,10 +123,13 @@ class InProcessConnection implements Connection {
   constructor(
     clock: Pick<Clock, 'endOfTurn'>,
     remote: string,
+    subprotocol: Subprotocol,
     limits: { readonly messageBytesMax: number; readonly sendHighWaterBytes: number },
   ) {
     this.#clock = clock
     this.remote = remote
+    this.subprotocol = subprotocol
+    this.#openedBytesMax = limits.messageBytesMax
     this.#messageBytesMax = limits.messageBytesMax
     this.#highWaterBytes = limits.sendHighWaterBytes
   }
@@ -148,6 +166,10 @@ class InProcessConnection implements Connection {
   resume(): void {
     this.#isPaused = false
     this.#deliverLater()
+  }
+
+  setBounds({ messageBytesMax }: ConnectionBounds): void {
+    if (messageBytesMax !== undefined) this.#messageBytesMax = Math.min(messageBytesMax, this.#openedBytesMax)
   }
 
   close(reason?: string): void {

@@ -6,15 +6,17 @@ import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import type { Clock } from '../clock.ts'
-import type { Connection, ConnectOptions } from '../network.ts'
+import type { Connection, ConnectOptions, Subprotocol } from '../network.ts'
 import { NetworkError } from '../network.ts'
 import type { Deadlines } from './deadlines.ts'
 import { errnoOf } from './file-errors.ts'
 import type { ConnectionLimits } from './socket-connection.ts'
 import { TcpConnection } from './tcp-connection.ts'
-import { receiverOptions, SUBPROTOCOL, WebSocketConnection } from './websocket-connection.ts'
+import { receiverOptions, WebSocketConnection } from './websocket-connection.ts'
+import type { WebSocketSide } from './websocket-connection.ts'
 
 const KEEP_ALIVE_MS = 60_000
+const DIALLER: WebSocketSide = { isClient: true, isProxied: false }
 
 /** One attempt: how it is begun, and how it is given up. */
 type Attempt = (
@@ -38,10 +40,17 @@ export function dial(
     firstMessageByMs: Infinity,
   }
   const target = parse(url)
+  const { subprotocol = 'kafka' } = options
+  if (target.protocol === 'tcp:' && subprotocol !== 'kafka') {
+    throw new NetworkError(
+      'NETWORK_BAD_ADDRESS',
+      `Connected to ${url}: ${subprotocol} is spoken over ws:// or wss:// only`,
+    )
+  }
   const attempt =
     target.protocol === 'tcp:'
       ? dialTcp(target, limits, clock, deadlines)
-      : dialWebSocket(target, limits, clock, deadlines)
+      : dialWebSocket(target, subprotocol, limits, clock, deadlines)
   return bounded(attempt, url, options, clock)
 }
 
@@ -101,10 +110,16 @@ function dialTcp(target: URL, limits: ConnectionLimits, clock: Clock, deadlines:
   }
 }
 
-function dialWebSocket(target: URL, limits: ConnectionLimits, clock: Clock, deadlines: Deadlines): Attempt {
+function dialWebSocket(
+  target: URL,
+  subprotocol: Subprotocol,
+  limits: ConnectionLimits,
+  clock: Clock,
+  deadlines: Deadlines,
+): Attempt {
   return (resolve, reject) => {
     let socket: Socket | null = null
-    const webSocket = new WebSocket(target, [SUBPROTOCOL], {
+    const webSocket = new WebSocket(target, [subprotocol], {
       ...receiverOptions(limits.messageBytesMax),
       followRedirects: false,
       generateMask: (mask) => mask.fill(0), // For the control frames, which `ws` sends; ours are in the connection.
@@ -123,7 +138,7 @@ function dialWebSocket(target: URL, limits: ConnectionLimits, clock: Clock, dead
     })
     webSocket.once('open', () => {
       if (socket === null) return // Cannot be: `upgrade` comes first.
-      const connection = new WebSocketConnection(webSocket, socket, true, clock, limits, deadlines)
+      const connection = new WebSocketConnection(webSocket, socket, DIALLER, clock, limits, deadlines)
       webSocket.removeListener('error', onError)
       resolve(connection)
     })

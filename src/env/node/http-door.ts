@@ -5,9 +5,9 @@
  * exchange is one request on one connection, which is closed after the answer; so the deadline for the first
  * message bounds all of it, and nothing can be smuggled behind it. Request bodies are not read.
  *
- * An upgrade is refused unless it asks for the subprotocol `kafka` and comes either from no page at all or from a
- * welcome `Origin` (faults.md X16). The page's own host is not welcome by itself: by DNS rebinding any
- * host name can be made to mean this machine.
+ * An upgrade is refused unless it asks for a subprotocol that is spoken here and comes either from no page at all or
+ * from a welcome `Origin` (faults.md X16). The page's own host is not welcome by itself: by DNS rebinding any host name
+ * can be made to mean this machine. Nodes of the cluster are not pages: one with an `Origin` is none.
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -17,12 +17,13 @@ import { WebSocketServer } from 'ws'
 import type { WebSocket } from 'ws'
 import { assert } from '../../base/assert.ts'
 import type { Logger } from '../logger.ts'
-import type { HttpRequest, HttpResponse, ListenOptions } from '../network.ts'
-import { receiverOptions, SUBPROTOCOL } from './websocket-connection.ts'
+import type { HttpRequest, HttpResponse, ListenOptions, Subprotocol } from '../network.ts'
+import { receiverOptions } from './websocket-connection.ts'
 
 /** Bounds for the head of a request (faults.md X15): browsers stay below 4 KiB and 30 headers. */
 const HEAD_BYTES_MAX = 16 * 1024
 const HEADERS_MAX = 100
+const FORWARDING_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip']
 const TOO_MANY_HEADERS = '431 Request Header Fields Too Large'
 
 export interface HttpDoor {
@@ -30,11 +31,11 @@ export interface HttpDoor {
   accept(socket: Socket): void
 }
 
-/** @param onWebSocket - Gets each upgraded connection. */
+/** @param onWebSocket - Gets each upgraded connection, and whether a proxy passed it on for somebody else. */
 export function openHttpDoor(
   options: ListenOptions,
   logger: Logger,
-  onWebSocket: (webSocket: WebSocket, socket: Socket) => void,
+  onWebSocket: (webSocket: WebSocket, socket: Socket, isProxied: boolean) => void,
 ): HttpDoor {
   const { messageBytesMax, handshakeMs } = options.limits
   const server = createServer(
@@ -55,7 +56,7 @@ export function openHttpDoor(
     ...receiverOptions(messageBytesMax),
     noServer: true,
     clientTracking: false,
-    handleProtocols: () => SUBPROTOCOL,
+    handleProtocols: (_offered, request) => chosenProtocol(request, options) ?? false,
   })
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     // Node types it for other servers too; ours is only ever given sockets.
@@ -67,7 +68,9 @@ export function openHttpDoor(
       socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
       return
     }
-    webSockets.handleUpgrade(request, socket, head, (webSocket) => onWebSocket(webSocket, socket))
+    webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+      onWebSocket(webSocket, socket, isProxied(request)),
+    )
   })
   return {
     accept: (socket) => {
@@ -83,8 +86,20 @@ function refusalOf(request: IncomingMessage, options: ListenOptions): string | n
   const { origin } = request.headers
   if (origin !== undefined && !options.origins.some((welcome) => isWelcome(origin, welcome)))
     return '403 Forbidden'
+  return chosenProtocol(request, options) === null ? '400 Subprotocol kafka Required' : null
+}
+
+/** Whoever offers `kafka` is a client, whatever else it offers. */
+function chosenProtocol(request: IncomingMessage, options: ListenOptions): Subprotocol | null {
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
-  return offered.includes(SUBPROTOCOL) ? null : '400 Subprotocol kafka Required'
+  if (offered.includes('kafka')) return 'kafka'
+  const mayBePeer = options.takesPeers === true && request.headers.origin === undefined
+  return mayBePeer && offered.includes('millrace-peer') ? 'millrace-peer' : null
+}
+
+/** Proxies on this machine make everybody look local; the usual ones tell. */
+function isProxied(request: IncomingMessage): boolean {
+  return FORWARDING_HEADERS.some((name) => request.headers[name] !== undefined)
 }
 
 /** Whether a page of `origin` is meant by one entry of `ListenOptions.origins`. */

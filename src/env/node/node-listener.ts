@@ -63,7 +63,9 @@ export class NodeListener implements Listener {
     const { handshakeMs, idleMs, messageMs, sendStallMs } = options.limits
     this.#deadlines = new Deadlines(clock, Math.min(handshakeMs, idleMs, messageMs, sendStallMs))
     this.#door = options.protocols.some((protocol) => protocol !== 'kafka')
-      ? openHttpDoor(options, logger, (webSocket, socket) => this.#onWebSocket(webSocket, socket))
+      ? openHttpDoor(options, logger, (webSocket, socket, isProxied) => {
+          this.#onWebSocket(webSocket, socket, isProxied)
+        })
       : null
     this.#server = createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
@@ -171,9 +173,10 @@ export class NodeListener implements Listener {
     })
   }
 
-  #onWebSocket(webSocket: WebSocket, socket: Socket): void {
+  #onWebSocket(webSocket: WebSocket, socket: Socket, isProxied: boolean): void {
     const limits = this.#limitsOf(socket)
-    this.#accept(new WebSocketConnection(webSocket, socket, false, this.#clock, limits, this.#deadlines))
+    const side = { isClient: false, isProxied }
+    this.#accept(new WebSocketConnection(webSocket, socket, side, this.#clock, limits, this.#deadlines))
   }
 
   /** The bounds of a new connection, whose own deadline takes over from the newcomer's. */

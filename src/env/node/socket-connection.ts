@@ -8,12 +8,12 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { nextConnectionId } from '../connection-id.ts'
-import type { Connection, Transport } from '../network.ts'
+import type { Connection, ConnectionBounds, Subprotocol, Transport } from '../network.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
 import type { WriteHeader } from './socket-writer.ts'
 import { SocketWriter } from './socket-writer.ts'
 
-/** The bounds in time of one connection; a dialled one is bounded by its user, but for the goodbye. */
+/** The bounds of one connection; a dialled one is bounded in time by its user, but for the goodbye. */
 export interface ConnectionLimits {
   readonly messageBytesMax: number
   readonly sendHighWaterBytes: number
@@ -32,6 +32,8 @@ const PONG_MS_MAX = 15_000
 export abstract class SocketConnection implements Connection, Watched {
   readonly id = nextConnectionId()
   abstract readonly transport: Transport
+  abstract readonly subprotocol: Subprotocol
+  abstract readonly isLoopback: boolean
   readonly remote: string
   onMessage: (message: Uint8Array) => void = () => undefined
   onDrain: () => void = () => undefined
@@ -39,9 +41,10 @@ export abstract class SocketConnection implements Connection, Watched {
 
   protected readonly socket: Socket
   protected readonly clock: Clock
-  protected readonly limits: ConnectionLimits
+  protected limits: ConnectionLimits
   protected readonly writer: SocketWriter
   protected state: 'open' | 'closing' | 'closed' = 'open'
+  readonly #openedBytesMax: number
   #closeReason: string | null = null
   /** The owner sets its callbacks in the turn it gets the connection; nothing is delivered before that ends. */
   #isStarted = false
@@ -62,6 +65,7 @@ export abstract class SocketConnection implements Connection, Watched {
     this.socket = socket
     this.clock = clock
     this.limits = limits
+    this.#openedBytesMax = limits.messageBytesMax
     this.remote = remoteOf(socket)
     this.#lastReceivedMs = clock.monotonicMs()
     const onDrain = () => {
@@ -101,6 +105,12 @@ export abstract class SocketConnection implements Connection, Watched {
     this.#lastReceivedMs = nowMs
     if (this.#messageBegunMs !== null) this.#messageBegunMs = nowMs
     if (this.state === 'open' && this.#isStarted) this.startReading()
+  }
+
+  setBounds({ messageBytesMax, idleMs }: ConnectionBounds): void {
+    const bytesMax = Math.min(messageBytesMax ?? this.limits.messageBytesMax, this.#openedBytesMax)
+    this.limits = { ...this.limits, messageBytesMax: bytesMax, idleMs: idleMs ?? this.limits.idleMs }
+    this.onBoundsSet()
   }
 
   close(reason?: string): void {
@@ -186,6 +196,8 @@ export abstract class SocketConnection implements Connection, Watched {
   protected abstract abort(reason: string): void
   /** Nothing may be delivered any more. */
   protected abstract onStopped(): void
+  /** `limits` have changed. */
+  protected abstract onBoundsSet(): void
 }
 
 /** `host:port`, IPv4 addresses in their own form also on a socket that serves both families. */
@@ -196,4 +208,12 @@ export function remoteOf(socket: Socket): string {
 
 export function addressOf(socket: Socket): string {
   return (socket.remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '')
+}
+
+const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1)$/
+
+/** Whether both ends of the socket have addresses that only this machine can have. */
+export function isLoopbackSocket(socket: Socket): boolean {
+  const local = (socket.localAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '')
+  return LOOPBACK.test(local) && LOOPBACK.test(addressOf(socket))
 }

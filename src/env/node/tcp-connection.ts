@@ -6,10 +6,11 @@ import type { Clock } from '../clock.ts'
 import { LengthPrefixDecoder, writeLengthPrefix } from '../length-prefix.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { ConnectionLimits } from './socket-connection.ts'
-import { SocketConnection } from './socket-connection.ts'
+import { isLoopbackSocket, SocketConnection } from './socket-connection.ts'
 
 export class TcpConnection extends SocketConnection {
   readonly transport = 'tcp'
+  readonly subprotocol = 'kafka'
   readonly #decoder: LengthPrefixDecoder
 
   /** @param received - Bytes that were read from the socket before; they are looked at after this turn. */
@@ -25,6 +26,10 @@ export class TcpConnection extends SocketConnection {
     this.start()
     if (received !== null) socket.unshift(received)
     socket.on('data', (chunk: Buffer) => this.#onChunk(chunk))
+  }
+
+  get isLoopback(): boolean {
+    return isLoopbackSocket(this.socket)
   }
 
   #onChunk(chunk: Uint8Array): void {
@@ -56,5 +61,9 @@ export class TcpConnection extends SocketConnection {
 
   protected onStopped(): void {
     this.#decoder.stop()
+  }
+
+  protected onBoundsSet(): void {
+    this.#decoder.messageBytesMax = this.limits.messageBytesMax
   }
 }

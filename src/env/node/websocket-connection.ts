@@ -20,11 +20,13 @@ import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../clock.ts'
+import type { Subprotocol } from '../network.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { ConnectionLimits } from './socket-connection.ts'
-import { SocketConnection } from './socket-connection.ts'
+import { isLoopbackSocket, SocketConnection } from './socket-connection.ts'
 
-export const SUBPROTOCOL = 'kafka'
+/** No chunk read from a socket is larger, by Node's own buffer. */
+const CHUNK_BYTES_MAX = 64 * 1024
 
 /** A message in more fragments than this is a flood (faults.md X15): browsers cut at 100 KiB and more. */
 const FRAGMENTS_MAX = 1024
@@ -60,8 +62,17 @@ export function receiverOptions(messageBytesMax: number) {
   }
 }
 
+/** Which end of a connection this is, and what its upgrade told. */
+export interface WebSocketSide {
+  readonly isClient: boolean
+  /** The upgrade was passed on for somebody else. */
+  readonly isProxied: boolean
+}
+
 export class WebSocketConnection extends SocketConnection {
   readonly transport = 'websocket'
+  readonly subprotocol: Subprotocol
+  readonly #isProxied: boolean
   readonly #webSocket: WebSocket
   /** Bytes received since the last whole message that no control frame accounts for. */
   #unexplainedBytes = 0
@@ -69,13 +80,15 @@ export class WebSocketConnection extends SocketConnection {
   constructor(
     webSocket: WebSocket,
     socket: Socket,
-    isClient: boolean,
+    side: WebSocketSide,
     clock: Clock,
     limits: ConnectionLimits,
     deadlines: Deadlines,
   ) {
-    super(socket, clock, limits, deadlines, isClient ? writeMaskedHeader : writePlainHeader)
+    super(socket, clock, limits, deadlines, side.isClient ? writeMaskedHeader : writePlainHeader)
     this.#webSocket = webSocket
+    this.#isProxied = side.isProxied
+    this.subprotocol = webSocket.protocol === 'millrace-peer' ? 'millrace-peer' : 'kafka'
     webSocket.on('error', (error) => {
       if (this.state === 'open') this.close(error.message)
     })
@@ -86,8 +99,20 @@ export class WebSocketConnection extends SocketConnection {
     socket.prependListener('data', (chunk: Buffer) => {
       this.#unexplainedBytes += chunk.length
     })
-    socket.on('data', () => this.onBytes(this.#unexplainedBytes > 0))
+    socket.on('data', () => this.#onChunk())
     this.start()
+  }
+
+  get isLoopback(): boolean {
+    return !this.#isProxied && isLoopbackSocket(this.socket)
+  }
+
+  /** `ws` knows the bound that the connection was opened with; a lower one shows at the latest a chunk later. */
+  #onChunk(): void {
+    this.onBytes(this.#unexplainedBytes > 0)
+    const { messageBytesMax } = this.limits
+    if (this.state === 'open' && this.#unexplainedBytes > messageBytesMax + CHUNK_BYTES_MAX)
+      this.close(tooLong(messageBytesMax))
   }
 
   #onData(data: Buffer, isBinary: boolean): void {
@@ -96,6 +121,7 @@ export class WebSocketConnection extends SocketConnection {
     if (this.state !== 'open') return
     if (!isBinary) this.#refuse(CLOSE_UNSUPPORTED_DATA, 'sent a text message: Kafka messages are binary')
     else if (data.length === 0) this.#refuse(CLOSE_POLICY_VIOLATION, 'sent an empty message')
+    else if (data.length > this.limits.messageBytesMax) this.close(tooLong(this.limits.messageBytesMax))
     else this.deliver(data)
   }
 
@@ -137,6 +163,14 @@ export class WebSocketConnection extends SocketConnection {
   protected onStopped(): void {
     this.#unexplainedBytes = 0
   }
+
+  protected onBoundsSet(): void {
+    // They are looked at when bytes come.
+  }
+}
+
+function tooLong(bytesMax: number): string {
+  return `sent a message of more than ${bytesMax} bytes`
 }
 
 function writePlainHeader(target: Uint8Array, position: number, payloadBytes: number): number {

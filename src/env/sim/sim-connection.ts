@@ -4,11 +4,12 @@
  * Messages become length-prefixed bytes by the code that production runs on TCP; the bytes are cut at seeded places, each
  * piece arrives after a seeded delay, in order. A direction has a window: what the receiver has not read and what is
  * on its way is at most that much, the rest waits at the sender and counts as its `bufferedBytes`. While a link is
- * cut its pieces wait, as TCP's retransmission makes them, and come when it heals.
+ * cut its pieces wait, as TCP's retransmission makes them, and come when it heals. Over WebSocket a silent peer is
+ * pinged first, and answers if its process runs and reads.
  */
-import type { Connection, Transport } from '../network.ts'
+import type { Connection, ConnectionBounds, Subprotocol, Transport } from '../network.ts'
 import { lengthPrefix, LengthPrefixDecoder } from '../length-prefix.ts'
-import type { Clock } from '../clock.ts'
+import type { Cancel, Clock } from '../clock.ts'
 import type { SimNetwork } from './sim-network.ts'
 import type { SimProcess } from './sim-node.ts'
 
@@ -18,6 +19,8 @@ const WINDOW_BYTES = 64 * 1024
 const MINIMAL_STEP_MS = 1e-6
 /** A peer that was told goodbye has this long to answer it, as with real sockets. */
 const GOODBYE_MS = 5_000
+/** Largest share of `idleMs` that a peer has to answer a ping, as with real sockets. */
+const PONG_MS_MAX = 15_000
 /** A write is cut into at most this many pieces. */
 const PIECES_MAX = 8
 
@@ -30,12 +33,13 @@ export interface SimConnectionLimits {
   readonly firstMessageByMs: number
 }
 
-/** What travels: bytes, or the end of the stream. */
-type Segment = Uint8Array | 'end'
+/** What travels: bytes, a question for a sign of life and its answer, or the end of the stream. */
+type Segment = Uint8Array | 'ping' | 'pong' | 'end'
 
 export class SimConnection implements Connection {
   readonly id: number
   readonly transport: Transport
+  readonly subprotocol: Subprotocol
   readonly remote: string
   readonly process: SimProcess
   onMessage: (message: Uint8Array) => void = () => undefined
@@ -44,7 +48,8 @@ export class SimConnection implements Connection {
 
   readonly #network: SimNetwork
   readonly #clock: Clock
-  readonly #limits: SimConnectionLimits
+  readonly #openedBytesMax: number
+  #limits: SimConnectionLimits
   readonly #decoder: LengthPrefixDecoder
   #peer!: SimConnection
   #state: 'open' | 'closing' | 'closed' = 'open'
@@ -67,6 +72,8 @@ export class SimConnection implements Connection {
   #lastReceivedMs: number
   #messageBegunMs: number | null = null
   #hasHadMessage = false
+  #pingedAtMs: number | null = null
+  #cancelWatch: Cancel | null = null
   #lastProgressMs: number
 
   constructor(
@@ -75,6 +82,7 @@ export class SimConnection implements Connection {
     clock: Clock,
     remote: string,
     transport: Transport,
+    subprotocol: Subprotocol,
     limits: SimConnectionLimits,
   ) {
     this.id = network.nextConnectionId()
@@ -83,7 +91,9 @@ export class SimConnection implements Connection {
     this.#clock = clock
     this.remote = remote
     this.transport = transport
+    this.subprotocol = subprotocol
     this.#limits = limits
+    this.#openedBytesMax = limits.messageBytesMax
     this.#decoder = new LengthPrefixDecoder(limits.messageBytesMax, (message) => this.#deliver(message))
     this.#lastReceivedMs = clock.monotonicMs()
     this.#lastProgressMs = this.#lastReceivedMs
@@ -100,6 +110,10 @@ export class SimConnection implements Connection {
 
   get isClosed(): boolean {
     return this.#state === 'closed'
+  }
+
+  get isLoopback(): boolean {
+    return this.process.node === this.#peer.process.node
   }
 
   get bufferedBytes(): number {
@@ -124,6 +138,13 @@ export class SimConnection implements Connection {
     this.#isPaused = false
     this.#lastReceivedMs = this.#clock.monotonicMs()
     this.#readLater()
+  }
+
+  setBounds({ messageBytesMax, idleMs }: ConnectionBounds): void {
+    const bytesMax = Math.min(messageBytesMax ?? this.#limits.messageBytesMax, this.#openedBytesMax)
+    this.#decoder.messageBytesMax = bytesMax
+    this.#limits = { ...this.#limits, messageBytesMax: bytesMax, idleMs: idleMs ?? this.#limits.idleMs }
+    this.#watch()
   }
 
   close(reason?: string): void {
@@ -186,7 +207,7 @@ export class SimConnection implements Connection {
     while (this.#waiting.length > 0) {
       const next = this.#waiting[0]!
       const room = WINDOW_BYTES - this.#onWayBytes - this.#peer.#arrivedBytes
-      const size = next === 'end' ? 0 : next.length
+      const size = sizeOf(next)
       if (size > room) break
       this.#waiting.shift()
       this.#waitingBytes -= size
@@ -222,14 +243,14 @@ export class SimConnection implements Connection {
     }
     const segment = this.#onWay.shift()
     if (segment === undefined) return
-    if (segment !== 'end') this.#onWayBytes -= segment.length
+    this.#onWayBytes -= sizeOf(segment)
     if (peer.isClosed || !peer.process.isAlive) {
       // A machine that knows nothing of the connection answers with a reset; one without power does not answer.
       if (peer.process.node.hasPower) this.#network.sendReset(peer)
       return
     }
-    peer.#arrived.push(segment === 'end' ? segment : this.#network.corrupt(segment))
-    if (segment !== 'end') peer.#arrivedBytes += segment.length
+    peer.#arrived.push(typeof segment === 'string' ? segment : this.#network.corrupt(segment))
+    peer.#arrivedBytes += sizeOf(segment)
     peer.#readLater()
   }
 
@@ -248,10 +269,12 @@ export class SimConnection implements Connection {
       return
     }
     if (segment === undefined) return
-    this.#arrivedBytes -= segment.length
+    this.#arrivedBytes -= sizeOf(segment)
     const nowMs = this.#clock.monotonicMs()
     this.#lastReceivedMs = nowMs
-    if (this.#state === 'open') {
+    this.#pingedAtMs = null
+    if (segment === 'ping') this.#sendSign('pong')
+    if (this.#state === 'open' && typeof segment !== 'string') {
       const fault = this.#decoder.push(segment)
       if (!this.#decoder.isMidMessage) this.#messageBegunMs = null
       else this.#messageBegunMs ??= nowMs
@@ -264,6 +287,12 @@ export class SimConnection implements Connection {
   /** The peer read something; told without delay, since only the sizes of buffers depend on it. */
   #onWindowMoved(): void {
     if (this.#state !== 'closed' && this.process.isAlive) this.#pump()
+  }
+
+  #sendSign(sign: 'ping' | 'pong'): void {
+    if (this.#state !== 'open') return
+    this.#waiting.push(sign)
+    this.#pump()
   }
 
   #onPeerEnded(): void {
@@ -289,16 +318,17 @@ export class SimConnection implements Connection {
     const untilFirstMs = this.#hasHadMessage ? Infinity : firstMessageByMs - this.#clock.monotonicMs()
     const soonestMs = Math.min(idleMs, messageMs, sendStallMs, Math.max(0, untilFirstMs) + 1)
     if (!Number.isFinite(soonestMs)) return
-    this.#clock.after(soonestMs / 2 + MINIMAL_STEP_MS, () => {
+    this.#cancelWatch?.()
+    this.#cancelWatch = this.#clock.after(soonestMs / 2 + MINIMAL_STEP_MS, () => {
       if (this.isClosed) return
-      const overdue = this.#findOverdue(this.#clock.monotonicMs())
+      const overdue = this.#checkDeadlines(this.#clock.monotonicMs())
       if (overdue === null) this.#watch()
       else this.close(overdue)
     })
   }
 
-  /** The fault of the peer by which a deadline has passed, or null. */
-  #findOverdue(nowMs: number): string | null {
+  /** The fault of the peer by which a deadline has passed, or null. Over WebSocket a silent one is asked first. */
+  #checkDeadlines(nowMs: number): string | null {
     const { idleMs, messageMs, sendStallMs, firstMessageByMs } = this.#limits
     if (this.#waitingBytes > 0 && nowMs - this.#lastProgressMs >= sendStallMs) {
       return `took nothing of what was sent for ${sendStallMs} ms`
@@ -309,6 +339,18 @@ export class SimConnection implements Connection {
     if (this.#messageBegunMs !== null && nowMs - this.#messageBegunMs >= messageMs) {
       return `began a message that was not whole within ${messageMs} ms`
     }
-    return nowMs - this.#lastReceivedMs >= idleMs ? `was silent for ${idleMs} ms` : null
+    if (nowMs - this.#lastReceivedMs < idleMs) return null
+    if (this.transport === 'websocket') {
+      if (this.#pingedAtMs === null) {
+        this.#pingedAtMs = nowMs
+        this.#sendSign('ping')
+      }
+      if (nowMs - this.#pingedAtMs < Math.min(idleMs, PONG_MS_MAX)) return null
+    }
+    return `was silent for ${idleMs} ms`
   }
+}
+
+function sizeOf(segment: Segment): number {
+  return typeof segment === 'string' ? 0 : segment.length
 }

@@ -7,7 +7,15 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../clock.ts'
-import type { Connection, ConnectOptions, Listener, ListenOptions, Network, Transport } from '../network.ts'
+import type {
+  Connection,
+  ConnectOptions,
+  Listener,
+  ListenOptions,
+  Network,
+  NetworkErrorCode,
+  Transport,
+} from '../network.ts'
 import { NetworkError } from '../network.ts'
 import type { Prng } from './prng.ts'
 import { SimConnection } from './sim-connection.ts'
@@ -41,6 +49,9 @@ export class SimNetwork {
   readonly #listening = new Map<string, Listening>()
   readonly #connections = new Set<SimConnection>()
   readonly #cut = new Set<string>()
+  readonly #latencyByLink = new Map<string, readonly [number, number]>()
+  /** When a clogged link lets through what was sent meanwhile, in virtual ms. */
+  readonly #cloggedUntilMs = new Map<string, number>()
   #lastConnectionId = 0
   #lastPort = FREE_PORTS_FROM
 
@@ -64,10 +75,21 @@ export class SimNetwork {
     }
   }
 
-  /** Heals one link one way, or all of them. */
+  /** Sets the bounds of the delay one way, in ms, in place of `latencyMs`. */
+  delay(from: string, to: string, latencyMs: readonly [number, number]): void {
+    this.#latencyByLink.set(linkName(from, to), latencyMs)
+  }
+
+  /** What is sent one way in the next `durationMs` arrives in a burst after it; nothing is lost (clogging). */
+  clog(from: string, to: string, durationMs: number): void {
+    this.#cloggedUntilMs.set(linkName(from, to), this.#simulation.nowMs + durationMs)
+  }
+
+  /** Heals one link one way, or all of them: cuts, delays and clogs end. */
   heal(from?: string, to?: string): void {
     const isHealed = (name: string) => from === undefined || to === undefined || name === linkName(from, to)
-    for (const name of [...this.#cut]) if (isHealed(name)) this.#cut.delete(name)
+    for (const faults of [this.#cut, this.#latencyByLink, this.#cloggedUntilMs])
+      for (const name of [...faults.keys()]) if (isHealed(name)) faults.delete(name)
     for (const connection of this.#connections) {
       if (!this.isCut(connection.process.node.name, connection.peer.process.node.name))
         connection.onLinkHealed()
@@ -113,7 +135,7 @@ export class SimNetwork {
   }
 
   drawLatency(from: SimNode, to: SimNode): number {
-    const drawn = this.#random.between(...this.latencyMs)
+    const drawn = this.#drawDelay(from.name, to.name)
     return from === to ? drawn / 10 : drawn
   }
 
@@ -152,6 +174,12 @@ export class SimNetwork {
     for (const listening of this.#listening.values()) listening.open.delete(connection)
   }
 
+  #drawDelay(from: string, to: string): number {
+    const link = linkName(from, to)
+    const cloggedMs = (this.#cloggedUntilMs.get(link) ?? 0) - this.#simulation.nowMs
+    return Math.max(0, cloggedMs) + this.#random.between(...(this.#latencyByLink.get(link) ?? this.latencyMs))
+  }
+
   async #listen(
     process: SimProcess,
     clock: Clock,
@@ -180,11 +208,12 @@ export class SimNetwork {
   #connect(process: SimProcess, clock: Clock, url: string, options: ConnectOptions): Promise<Connection> {
     const match = /^(\w+):\/\/(\[[^\]]*\]|[^:/]+):(\d+)(?:\/.*)?$/.exec(url)
     const transport = TRANSPORTS.get(match?.[1] ?? '')
-    if (match === null || transport === undefined) {
+    const isPeer = options.subprotocol === 'millrace-peer'
+    if (match === null || transport === undefined || (isPeer && transport === 'tcp')) {
       return Promise.reject(
         new NetworkError(
           'NETWORK_BAD_ADDRESS',
-          `Connected to ${url}: wanted tcp://host:port or ws://host:port`,
+          `Connected to ${url}: wanted tcp://host:port or ws://host:port, and ws for peers`,
         ),
       )
     }
@@ -199,7 +228,7 @@ export class SimNetwork {
         options.signal?.removeEventListener('abort', onAbort)
         act()
       }
-      const fail = (code: 'NETWORK_ABORTED' | 'NETWORK_TIMED_OUT' | 'NETWORK_UNREACHABLE', why: string) =>
+      const fail = (code: NetworkErrorCode, why: string) =>
         finish(() => reject(new NetworkError(code, `Connected to ${url}: ${why}`)))
       const onAbort = () => fail('NETWORK_ABORTED', 'given up by the caller')
       const cancelTimer = clock.after(options.timeoutMs, () =>
@@ -212,16 +241,19 @@ export class SimNetwork {
       options.signal?.addEventListener('abort', onAbort, { once: true })
       const { node } = process
       const target = this.#simulation.findNode(name)
-      const latency = () => this.#random.between(...this.latencyMs)
-      this.#simulation.schedule(latency(), `net ${node.name}>${name} connect`, () => {
+      this.#simulation.schedule(this.#drawDelay(node.name, name), `net ${node.name}>${name} connect`, () => {
         const isDeaf =
           target === null || !target.hasPower || this.isCut(node.name, name) || this.isCut(name, node.name)
         if (isOver || isDeaf) return // Then only time tells.
         const listening = this.#listening.get(`${name}:${match[3]!}`)
+        const isRefused = listening !== undefined && isPeer && listening.options.takesPeers !== true
         const server =
-          listening === undefined ? null : this.#acceptAt(listening, process, clock, transport, options)
-        process.schedule(latency(), `net ${name}>${node.name} connected`, () => {
-          if (server === null)
+          listening === undefined || isRefused
+            ? null
+            : this.#acceptAt(listening, process, clock, transport, options)
+        process.schedule(this.#drawDelay(name, node.name), `net ${name}>${node.name} connected`, () => {
+          if (isRefused) fail('NETWORK_REFUSED_BY_PEER', 'it takes no peers')
+          else if (server === null)
             fail('NETWORK_UNREACHABLE', 'nothing listens there, or it has all the connections it allows')
           else if (isOver) server.peer.close('given up by the caller')
           else finish(() => resolve(server.peer))
@@ -239,6 +271,7 @@ export class SimNetwork {
     options: ConnectOptions,
   ): SimConnection | null {
     const { limits, port } = listening.options
+    const { subprotocol = 'kafka' } = options
     const fromNode = [...listening.open].filter((one) => one.peer.process.node === process.node).length
     if (listening.open.size >= limits.connectionsMax || fromNode >= limits.connectionsPerAddressMax)
       return null
@@ -249,18 +282,27 @@ export class SimNetwork {
       serverClock,
       `${process.node.name}:${this.#lastConnectionId}`,
       transport,
+      subprotocol,
       {
         ...limits,
         firstMessageByMs: serverClock.monotonicMs() + limits.handshakeMs,
       },
     )
-    const client = new SimConnection(this, process, clock, `${serverProcess.node.name}:${port}`, transport, {
-      ...options,
-      idleMs: Infinity,
-      messageMs: Infinity,
-      sendStallMs: Infinity,
-      firstMessageByMs: Infinity,
-    })
+    const client = new SimConnection(
+      this,
+      process,
+      clock,
+      `${serverProcess.node.name}:${port}`,
+      transport,
+      subprotocol,
+      {
+        ...options,
+        idleMs: Infinity,
+        messageMs: Infinity,
+        sendStallMs: Infinity,
+        firstMessageByMs: Infinity,
+      },
+    )
     assert(server.id !== client.id, 'Each end has an id of its own')
     client.joinTo(server)
     server.joinTo(client)

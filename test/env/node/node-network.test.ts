@@ -357,6 +357,31 @@ describe('NodeListener over HTTP and WebSocket', () => {
     expect(await upgradeStatus(open(server, {}, ['mqtt']))).toBe(400)
   })
 
+  test('X16: a page is never a peer, whatever origins are welcome; whoever offers kafka is a client', async () => {
+    const server = await serve({}, { origins: ['*'], takesPeers: true })
+    const origin = { origin: 'https://good.example' }
+    expect(await upgradeStatus(open(server, origin))).toBe(101)
+    expect(await upgradeStatus(open(server, origin, ['millrace-peer']))).toBe(400)
+    expect(await upgradeStatus(open(server, { origin: 'null' }, ['millrace-peer']))).toBe(400)
+    expect(await upgradeStatus(open(server, {}, ['millrace-peer', 'kafka']))).toBe(101)
+    expect(await upgradeStatus(open(server, {}, ['millrace-peer']))).toBe(101)
+    await until(() => server.connections.length === 3)
+    const spoken = server.connections.map(({ subprotocol }) => subprotocol)
+    expect(spoken).toEqual(['kafka', 'kafka', 'millrace-peer'])
+  })
+
+  test('X4: who comes by a proxy on this machine is not on this machine', async () => {
+    const server = await serve({}, { takesPeers: true })
+    const headers = [
+      {},
+      { 'X-Forwarded-For': '203.0.113.9' },
+      { Forwarded: 'for=203.0.113.9' },
+      { Via: '1.1 a' },
+    ]
+    for (const sent of headers) await once(open(server, { headers: sent }, ['millrace-peer']), 'open')
+    expect(server.connections.map(({ isLoopback }) => isLoopback)).toEqual([true, false, false, false])
+  })
+
   test('X13: permessage-deflate is not negotiated', async () => {
     const server = await serve()
     const webSocket = open(server)

@@ -230,10 +230,46 @@ describe('SimNetwork', () => {
     expect(closed.sort()).toEqual(['client: connection reset', 'server: connection reset'])
   })
 
-  test('X18: silence after connecting and a listener’s idle time close, in virtual time', async () => {
+  test('NW-1: over WebSocket a silent peer is asked, and closed when it does not answer, in virtual time', async () => {
     const simulation = new Simulation({ seed: SEED })
     const { closed } = await pair(simulation)
-    await simulation.run(simulation.nowMs + 2 * LIMITS.idleMs)
-    expect(closed).toContain('server: was silent for 60000 ms')
+    await simulation.run(simulation.nowMs + 3 * LIMITS.idleMs)
+    expect(closed).toEqual([])
+    simulation.node('client').powerCut()
+    await simulation.run(simulation.nowMs + 2.5 * LIMITS.idleMs)
+    expect(closed).toEqual(['server: was silent for 60000 ms'])
+  })
+
+  test('NW-1: a dialled connection asks, too, once it is given an idle time', async () => {
+    const simulation = new Simulation({ seed: SEED })
+    const { client, closed } = await pair(simulation)
+    client.setBounds({ idleMs: 100 })
+    simulation.node('server').pause()
+    await simulation.run(simulation.nowMs + 250)
+    expect(closed).toEqual(['client: was silent for 100 ms'])
+  })
+
+  test('F-NET: a delayed link is slow one way; a clogged one gives in a burst what was sent meanwhile', async () => {
+    const simulation = new Simulation({ seed: SEED })
+    const { client, server } = await pair(simulation)
+    const startMs = simulation.nowMs
+    const arrivals: string[] = []
+    const arrived = (what: string): void =>
+      void arrivals.push(`${what} ${Math.floor(simulation.nowMs - startMs)}`)
+    server.onMessage = (message) => {
+      arrived(`server ${message[0]}`)
+      if (message[0] === 1) server.send([message])
+    }
+    client.onMessage = (message) => arrived(`client ${message[0]}`)
+    simulation.network.delay('client', 'server', [50, 50])
+    client.send([new Uint8Array([1])])
+    await simulation.run(startMs + 99)
+    simulation.network.heal('client', 'server')
+    simulation.network.clog('client', 'server', 201)
+    client.send([new Uint8Array([2])])
+    await simulation.run(startMs + 200)
+    client.send([new Uint8Array([3])])
+    await simulation.run(startMs + 400)
+    expect(arrivals).toEqual(['server 1 50', 'client 1 50', 'server 2 300', 'server 3 300'])
   })
 })
