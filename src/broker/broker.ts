@@ -9,10 +9,12 @@
  * - A request is handled only while the broker is registered and its image is in effect.
  * - Every incarnation leads in epochs of its own: registration takes it out of the leaderships of the one before
  *   (controller/brokers.ts), so nothing that one promised and lost can be mistaken for this one's.
- * - A failed part stops the broker once and for all, with the reason in `stopped`; it never goes on half alive.
+ * - A failed part stops the broker once and for all, with the reason in `stopped`; it never goes on half alive. A failed
+ *   data directory is such a part (docs/faults.md D4): there is one, as in Kafka, where the last one to fail ends the broker.
  */
 import { Controller } from '../controller/controller.ts'
-import type { Cancel, Env, FileSystem } from '../env/index.ts'
+import type { RenewLeaderEpochs } from '../controller/leader-epochs.ts'
+import type { Env, FileSystem } from '../env/index.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { RaftQuorum } from '../raft/raft-quorum.ts'
 import { BrokerError } from './broker-error.ts'
@@ -24,6 +26,7 @@ import { toLogConfig } from './log-settings.ts'
 import { MetadataFollower } from './metadata-follower.ts'
 import { BrokerCounters, renderMetrics } from './metrics.ts'
 import { PartitionRegistry } from './partition-registry.ts'
+import { PartitionUpkeep } from './partition-upkeep.ts'
 import { ProducerIdSource } from './producer-id-source.ts'
 import { isProduce, RequestDispatcher } from './request-dispatcher.ts'
 
@@ -38,9 +41,6 @@ export interface BrokerOptions {
 /** How long a stopping broker waits for requests that it has begun, in ms. */
 const DRAIN_MS = 5000
 
-/** How often logs that could not be opened are tried again, in ms: an operator who made room sees it within a minute. */
-const REOPEN_MS = 5000
-
 /** Kafka's number for a listener without TLS and authentication. */
 const PLAINTEXT = 0
 
@@ -52,10 +52,12 @@ export class Broker {
   readonly #controller: Controller
   readonly #partitions: PartitionRegistry
   readonly #follower: MetadataFollower
+  readonly #upkeep: PartitionUpkeep
   readonly #listeners: Listeners
   readonly #counters: BrokerCounters
   #brokerEpoch = -1
-  #cancelReopening: Cancel = () => undefined
+  /** Why it stops by itself. */
+  #failure: Error | null = null
   #closing: Promise<void> | null = null
   #resolveStopped: (reason: Error | null) => void = () => undefined
 
@@ -95,6 +97,7 @@ export class Broker {
         { clock, files, logger, random: env.random },
         { directory, nodeId: config.nodeId },
       )
+      if (logs.failure !== null) throw logs.failure
       const counters = new BrokerCounters()
       let broker: Broker | null = null
       listeners = await Listeners.open(env, {
@@ -110,9 +113,11 @@ export class Broker {
       await broker.#start()
       return broker
     } catch (error) {
-      await listeners?.close()
-      await quorum?.close()
-      await logs.close()
+      // What it fails with first is what there is to be told; the rest of the way back may fail for the same reason.
+      const faults = new Faults()
+      await faults.during(async () => listeners?.close())
+      await faults.during(async () => quorum?.close())
+      await faults.during(() => logs.close())
       throw error
     }
   }
@@ -139,14 +144,25 @@ export class Broker {
       logs: parts.logs,
       staticEntries: config.given,
       toLogConfig: (topic) => toLogConfig(topic, config),
+      onEpochSpent: () => this.#upkeep.epochSpent(),
     })
     this.#follower = new MetadataFollower((delta) => this.#partitions.apply(delta))
+    this.#upkeep = new PartitionUpkeep({
+      clock: env.clock,
+      logger: env.logger,
+      partitions: this.#partitions,
+      follower: this.#follower,
+      renewLeaderEpochs: (partitions) => this.#renewLeaderEpochs(partitions),
+      onDefect: (error) => this.#fail(error),
+    })
     this.#controller = new Controller(env, parts.quorum, {
       nodeId: config.nodeId,
       cluster: config,
       staticEntries: config.given,
     })
     this.#controller.onFailed = (error) => this.#fail(error)
+    // It is the only one, and the metadata log lives in it, too: without it there is nothing left to serve.
+    parts.logs.onDirectoryFailed = (error) => this.#fail(error)
   }
 
   /** The id of the cluster, 22 characters. */
@@ -165,6 +181,7 @@ export class Broker {
 
   /** Why the broker does not serve all it should, one sentence each; empty when it is ready. */
   unreadiness(): readonly string[] {
+    if (this.#failure !== null) return [`The broker is stopping: ${this.#failure.message}`]
     if (this.#closing !== null) return ['The broker is stopping']
     return Array.from(
       this.#partitions.offline(),
@@ -180,6 +197,8 @@ export class Broker {
       connectionCount: this.#listeners.connectionCount,
       requestBytes: this.#listeners.requestBudget.usedBytes,
       responseBytes: this.#listeners.responseBudget.usedBytes,
+      offlineCount: [...this.#partitions.offline()].length,
+      hasDirectoryFailed: this.#logs.failure !== null,
       findPartition: (topic, index) => {
         const found = this.#partitions.lookup(topic, index)
         return typeof found === 'string' ? null : found
@@ -191,8 +210,8 @@ export class Broker {
    * Stops cleanly: requests that were begun are answered, everything is on disk, and the next start need not check the
    * logs. Calling it again returns the same promise.
    *
-   * @throws {LogError | FileError} if the disk does not take the last of it: everything acknowledged is safe all the same,
-   *   and the next start checks the logs.
+   * @throws {BrokerError} `BROKER_NOT_CLOSED_CLEANLY` if not all could be saved, say on a full disk. The broker has stopped
+   *   all the same and given back its directory; everything acknowledged is safe, and the next start checks the logs.
    */
   close(): Promise<void> {
     this.#closing ??= this.#stop(null)
@@ -215,7 +234,7 @@ export class Broker {
     await this.#metadataInEffect()
     await this.#partitions.setStraysAside(this.#follower.image)
     this.#logs.startMaintenance()
-    this.#reopenLater()
+    this.#upkeep.start()
     const dispatcher = new RequestDispatcher({
       counters: this.#counters,
       onFatal: (error) => this.#fail(error),
@@ -267,6 +286,12 @@ export class Broker {
     if (answer.error !== 'NONE') throw notRegistered(answer.error, answer.errorMessage)
   }
 
+  async #renewLeaderEpochs(partitions: RenewLeaderEpochs['partitions']): Promise<string> {
+    const brokerId = this.#config.nodeId
+    const request = { brokerId, brokerEpoch: this.#brokerEpoch, partitions }
+    return (await this.#controller.renewLeaderEpochs(request)).error
+  }
+
   async #reserveProducerIds(): Promise<{ firstId: number; count: number } | null> {
     const { nodeId } = this.#config
     const block = await this.#controller.allocateProducerIds({
@@ -280,20 +305,9 @@ export class Broker {
     return this.#follower.inEffect(this.#controller.image.endOffset)
   }
 
-  #reopenLater(): void {
-    if (this.#closing !== null) return
-    this.#cancelReopening = this.#env.clock.after(REOPEN_MS, () => {
-      this.#follower
-        .between((image) => this.#partitions.reopen(image))
-        .then(
-          () => this.#reopenLater(),
-          (error: unknown) => this.#fail(error as Error),
-        )
-    })
-  }
-
   #fail(error: Error): void {
     if (this.#closing !== null) return
+    this.#failure = error
     this.#env.logger.error('The broker stops: a part of it failed', { error })
     this.#closing = this.#stop(error)
     this.#closing.catch((cause: unknown) =>
@@ -301,20 +315,46 @@ export class Broker {
     )
   }
 
+  /** Does all of a stop that can be done; what could not is told at the end. */
   async #stop(reason: Error | null): Promise<void> {
+    const faults = new Faults()
+    const cancel = this.#env.clock.after(DRAIN_MS, () => this.#listeners.cut('The broker has stopped'))
+    // After a defect nobody is answered any more. A failed disk leaves sound answers: that it has failed.
+    if (reason !== null && reason !== this.#logs.failure) this.#listeners.cut('The broker has failed')
+    await faults.during(() => this.#listeners.close())
+    cancel()
+    await faults.during(() => this.#follower.idle())
+    this.#upkeep.stop()
+    this.#partitions.stop()
+    await faults.during(() => this.#quorum.close())
+    // A broker that failed leaves no clean mark, so that the next start checks its logs.
+    await faults.during(() => (reason === null ? this.#logs.close() : this.#logs.abandon()))
+    this.#resolveStopped(reason)
+    faults.throwIfAny()
+  }
+}
+
+/** What went wrong while a broker was stopped. */
+class Faults {
+  readonly #found: unknown[] = []
+
+  async during(work: () => Promise<void>): Promise<void> {
     try {
-      const cancel = this.#env.clock.after(DRAIN_MS, () => this.#listeners.cut('The broker has stopped'))
-      if (reason !== null) this.#listeners.cut('The broker has failed')
-      await this.#listeners.close()
-      cancel()
-      await this.#follower.idle()
-      this.#cancelReopening()
-      this.#partitions.stop()
-      await this.#quorum.close()
-      await this.#logs.close()
-    } finally {
-      this.#resolveStopped(reason)
+      await work()
+    } catch (error) {
+      this.#found.push(error)
     }
+  }
+
+  /** @throws {BrokerError} `BROKER_NOT_CLOSED_CLEANLY`. */
+  throwIfAny(): void {
+    if (this.#found.length === 0) return
+    const texts = this.#found.map((fault) => (fault instanceof Error ? fault.message : String(fault)))
+    throw new BrokerError(
+      'BROKER_NOT_CLOSED_CLEANLY',
+      `The broker has stopped, and not all could be saved: ${texts.join('; ')}`,
+      { cause: this.#found[0] },
+    )
   }
 }
 

@@ -25,6 +25,9 @@ export interface MetricsSources {
   readonly connectionCount: number
   readonly requestBytes: number
   readonly responseBytes: number
+  /** Partitions that this broker leads and cannot serve. */
+  readonly offlineCount: number
+  readonly hasDirectoryFailed: boolean
   readonly findPartition: (topic: string, index: number) => Partition | null
 }
 
@@ -55,6 +58,18 @@ function brokerFamilies({ image, counters, ...now }: MetricsSources): Family[] {
     single('millrace_connections', 'gauge', 'Open connections.', now.connectionCount),
     single('millrace_request_bytes', 'gauge', 'Bytes of requests not answered yet.', now.requestBytes),
     single('millrace_response_bytes', 'gauge', 'Bytes of answers lying at slow readers.', now.responseBytes),
+    single(
+      'millrace_offline_partitions',
+      'gauge',
+      'Partitions led here that cannot be served.',
+      now.offlineCount,
+    ),
+    single(
+      'millrace_offline_log_directories',
+      'gauge',
+      'Data directories out of service.',
+      Number(now.hasDirectoryFailed),
+    ),
     single('millrace_requests_total', 'counter', 'Requests begun.', counters.requestCount),
     single(
       'millrace_request_failures_total',

@@ -31,6 +31,8 @@ export interface PartitionRegistryOptions {
   /** The broker's own static settings: defaults of topics are among them. */
   readonly staticEntries: ConfigEntries
   readonly toLogConfig: (config: TopicConfig) => LogConfig
+  /** Called when a partition needs a new leader epoch: see `withSpentEpochs`. */
+  readonly onEpochSpent: () => void
 }
 
 /** A topic as served here: an entry a partition, an error where there is none to serve. */
@@ -80,6 +82,16 @@ export class PartitionRegistry {
     const served = this.#topics.get(topic)
     assert(served !== undefined, `Expected topic ${topic} to be served here`)
     return served.config
+  }
+
+  /** Whether this broker should serve a partition and cannot: its log failed, or could not be opened (yet). */
+  isOffline(topic: string, index: number): boolean {
+    return this.lookup(topic, index) === 'KAFKA_STORAGE_ERROR'
+  }
+
+  /** Partitions whose log takes appends only in a new leader epoch. */
+  *withSpentEpochs(): IterableIterator<Partition> {
+    for (const partition of this.partitions()) if (partition.isEpochSpent) yield partition
   }
 
   /** All partitions served here. */
@@ -230,6 +242,7 @@ export class PartitionRegistry {
       topicId: id,
       index,
       leaderEpoch: image.leaderEpoch,
+      onEpochSpent: this.#options.onEpochSpent,
     })
   }
 

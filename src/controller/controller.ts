@@ -40,6 +40,8 @@ import type { Concern, ControllerSettings } from './concern.ts'
 import { alterConfigs, incrementalAlterConfigs } from './configs.ts'
 import { formatCluster, updateFeature } from './features.ts'
 import type { FeatureUpdated, UpdateFeature } from './features.ts'
+import { renewLeaderEpochs } from './leader-epochs.ts'
+import type { LeaderEpochsRenewed, RenewLeaderEpochs } from './leader-epochs.ts'
 import { MetadataLoader } from './metadata-loader.ts'
 import { createPartitions } from './partitions.ts'
 import { allocateProducerIds } from './producer-ids.ts'
@@ -179,6 +181,10 @@ export class Controller {
         continue
       await this.#run(fenceBroker, { brokerId: broker.id })
     }
+  }
+
+  renewLeaderEpochs(request: RenewLeaderEpochs): Promise<LeaderEpochsRenewed> {
+    return this.#run(renewLeaderEpochs, request)
   }
 
   allocateProducerIds(request: AllocateProducerIds): Promise<ProducerIdBlock> {

@@ -24,6 +24,8 @@ export interface PartitionOptions {
   readonly topicId: string
   readonly index: number
   readonly leaderEpoch: number
+  /** Called when the log takes no more appends in this leader epoch: the controller must give a new one. */
+  readonly onEpochSpent?: () => void
 }
 
 /** Why a partition is not served here (any more); names of the protocol's error table. */
@@ -57,7 +59,10 @@ export class Partition {
     this.#highWatermark = log.durableEndOffset
     log.startEpoch(options.leaderEpoch, log.logEndOffset)
     log.onDurable = (durableEndOffset) => this.#durable(durableEndOffset)
-    log.onRolledBack = (fromOffset) => this.#rolledBack(fromOffset)
+    log.onRolledBack = (fromOffset) => {
+      this.#rolledBack(fromOffset)
+      if (this.isEpochSpent) options.onEpochSpent?.()
+    }
     log.onFailed = () => this.stop('KAFKA_STORAGE_ERROR')
   }
 
@@ -73,6 +78,11 @@ export class Partition {
 
   get leaderEpoch(): number {
     return this.#leaderEpoch
+  }
+
+  /** The log takes no appends in this epoch any more: it undid batches that a follower may have. */
+  get isEpochSpent(): boolean {
+    return this.#stopped === null && this.log.leaderEpochMin > this.#leaderEpoch
   }
 
   /** The protocol error for every request while the partition is not served, else null. */

@@ -1,8 +1,10 @@
 /** The whole broker on a disk that fails or is full (docs/faults.md ST-7, ST-8, ST-10, ST-11; R13, D4). */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { USUAL_LATENCY } from '../../src/env/sim/sim-disk.ts'
+import { PartitionLog } from '../../src/log/partition-log.ts'
 import { fetchRequest, makeBatch, produceRequest, valuesOf } from '../broker/support/batches.ts'
 import { nameOf, SimBroker } from '../broker/support/sim-broker.ts'
+import type { RawClient } from '../support/raw-client.ts'
 import { seedFromEnv } from '../support/seed.ts'
 import type { Call } from './broker-model.ts'
 import { BrokerModel } from './broker-model.ts'
@@ -24,29 +26,38 @@ async function read(host: SimBroker, topic: string, partition = 0) {
 }
 
 describe('ST-7: a sync that fails once', () => {
-  it('takes its partition offline until a restart, the others go on, and nobody was lied to', async () => {
+  it('D4: takes the data directory and with it the broker out of service, and nobody was lied to', async () => {
     const host = await SimBroker.start({ seed: `${SEED} sync` })
     await host.createTopic('t', 2)
     expect(await produce(host, 't', 0, 'safe')).toBe('NONE')
+    expect(await produce(host, 't', 1, 'fine')).toBe('NONE')
+    const [first, second] = [await host.connect(), await host.connect()]
     host.node.disk.fail({ kind: 'sync', path: (path) => path.includes('t-0/') })
-    expect(await produce(host, 't', 0, 'lost?')).toBe('KAFKA_STORAGE_ERROR')
-    for (let attempt = 0; attempt < 3; attempt++) {
-      expect(await produce(host, 't', 0)).toBe('KAFKA_STORAGE_ERROR')
-      expect((await read(host, 't', 0)).error).toBe('KAFKA_STORAGE_ERROR')
-      expect(await produce(host, 't', 1, 'fine')).toBe('NONE')
+    const send = (client: RawClient, partition: number) =>
+      client.call('Produce', 9, produceRequest({ name: 't', partition }, makeBatch({ values: ['lost?'] })))
+    const answers = [send(first, 0), send(second, 1)]
+    const reason = await host.run(host.broker.stopped)
+    expect(reason).toMatchObject({ code: 'LOG_DIRECTORY_FAILED' })
+    expect(reason?.message).toMatch(/^The data directory \/data\/broker has failed: \w/)
+    for (const answer of answers) {
+      const { responses } = await host.run(answer)
+      // That of the other partition may have been synced before.
+      expect(['NONE', 'KAFKA_STORAGE_ERROR']).toContain(
+        nameOf(responses[0]!.partitionResponses[0]!.errorCode),
+      )
     }
-    const places = await host.call('ListOffsets', 5, {
-      replicaId: -1,
-      topics: [{ name: 't', partitions: [{ partitionIndex: 0, timestamp: -1 }] }],
-    })
-    expect(nameOf(places.topics[0]!.partitions[0]!.errorCode)).toBe('KAFKA_STORAGE_ERROR')
-    expect(host.broker.unreadiness()).toEqual([expect.stringMatching(/^Partition t-0 is offline: .*\w/)])
-    await host.createTopic('another')
-    expect(await produce(host, 'another')).toBe('NONE')
-    await host.restart('close')
+    const { responses } = await host.run(answers[0]!)
+    expect(nameOf(responses[0]!.partitionResponses[0]!.errorCode)).toBe('KAFKA_STORAGE_ERROR')
+    expect(host.broker.unreadiness()).toEqual([
+      expect.stringContaining('The broker is stopping: The data directory'),
+    ])
+    expect(host.broker.metrics()).toContain('millrace_offline_log_directories 1\n')
+    await host.run(host.broker.close())
+    await host.start()
     expect(host.broker.unreadiness()).toEqual([])
+    expect(host.broker.metrics()).toContain('millrace_offline_log_directories 0\n')
     expect((await read(host, 't', 0)).values[0]).toBe('safe')
-    expect((await read(host, 't', 1)).values).toEqual(['fine', 'fine', 'fine'])
+    expect((await read(host, 't', 1)).values[0]).toBe('fine')
     expect(await produce(host, 't', 0)).toBe('NONE')
   })
 
@@ -109,6 +120,93 @@ describe('ST-8: a full disk', () => {
       await model.check(call)
     },
   )
+
+  it('has a new topic made whose log it has no room for: without a leader in Metadata until there is some', async () => {
+    const host = await SimBroker.start({ seed: `${SEED} no room for a log` })
+    await host.createTopic('old')
+    const volume = host.node.disk.freeBytes
+    host.node.disk.onOperation = (_number, _kind, path) => {
+      if (path.includes('/new-0')) host.node.disk.freeBytes = 0
+    }
+    await host.createTopic('new')
+    host.node.disk.onOperation = () => undefined
+    const describeLeader = async () => {
+      const { topics } = await host.call('Metadata', 12, { topics: [{ name: 'new' }] })
+      const { topics: paged } = await host.call('DescribeTopicPartitions', 0, {
+        topics: [{ name: 'new' }],
+        responsePartitionLimit: 10,
+        cursor: null,
+      })
+      const shown = [topics[0]!.partitions[0]!, paged[0]!.partitions[0]!].map((partition) => ({
+        error: nameOf(partition.errorCode),
+        leaderId: partition.leaderId,
+        offline: partition.offlineReplicas,
+      }))
+      expect(shown[0]).toEqual(shown[1])
+      return shown[0]
+    }
+    expect(await describeLeader()).toEqual({ error: 'LEADER_NOT_AVAILABLE', leaderId: -1, offline: [1] })
+    expect(await produce(host, 'new')).toBe('KAFKA_STORAGE_ERROR')
+    expect(host.broker.unreadiness()).toEqual([expect.stringMatching(/^Partition new-0 is offline: /)])
+    expect(host.broker.metrics()).toContain('millrace_offline_partitions 1\n')
+    expect((await read(host, 'old')).error).toBe('NONE')
+    host.node.disk.freeBytes = volume
+    await host.pass(REFUSAL_MS + 100)
+    expect(await describeLeader()).toEqual({ error: 'NONE', leaderId: 1, offline: [] })
+    expect(await produce(host, 'new')).toBe('NONE')
+  })
+
+  it('gives a partition that undid what a follower had read a new leader epoch, and producers go on', async () => {
+    const host = await SimBroker.start({ seed: `${SEED} epoch` })
+    await host.createTopic('t')
+    expect(await produce(host, 't', 0, 'kept')).toBe('NONE')
+    // A follower that reads every batch in the turn of its append.
+    const appendAsLeader = Reflect.get(PartitionLog.prototype, 'appendAsLeader')
+    const spy = vi.spyOn(PartitionLog.prototype, 'appendAsLeader').mockImplementation(function (
+      this: PartitionLog,
+      ...args
+    ) {
+      const result = appendAsLeader.apply(this, args)
+      if (this.topic === 't' && result.kind === 'appended')
+        void this.read(result.baseOffset, Infinity, 1e6, true)
+      return result
+    })
+    const epochOf = async () => {
+      const { topics } = await host.call('Metadata', 12, { topics: [{ name: 't' }] })
+      return topics[0]!.partitions[0]!.leaderEpoch
+    }
+    const epoch = await epochOf()
+    const volume = host.node.disk.freeBytes
+    host.node.disk.freeBytes = 10
+    try {
+      expect(await produce(host, 't', 0, 'undone')).toBe('KAFKA_STORAGE_ERROR')
+      await host.pass(1000)
+      expect(await produce(host, 't', 0, 'refused')).toBe('NOT_LEADER_OR_FOLLOWER')
+    } finally {
+      spy.mockRestore()
+    }
+    host.node.disk.freeBytes = volume
+    await host.pass(REFUSAL_MS + 100)
+    expect(await epochOf()).toBe(epoch + 1)
+    expect(await produce(host, 't', 0, 'goes on')).toBe('NONE')
+    expect((await read(host, 't')).values).toEqual(['kept', 'goes on'])
+  })
+
+  it('does not keep a broker from closing: it tells what was not saved, and starts again when there is room', async () => {
+    const host = await SimBroker.start({ seed: `${SEED} close` })
+    await host.createTopic('t')
+    expect(await produce(host, 't', 0, 'safe')).toBe('NONE')
+    const volume = host.node.disk.freeBytes
+    host.node.disk.freeBytes = 0
+    await expect(host.run(host.broker.close())).rejects.toMatchObject({
+      code: 'BROKER_NOT_CLOSED_CLEANLY',
+      message: expect.stringContaining('the next start checks the logs') as string,
+    })
+    expect(await host.run(host.broker.stopped)).toBeNull()
+    host.node.disk.freeBytes = volume
+    await host.start()
+    expect((await read(host, 't')).values).toEqual(['safe'])
+  })
 
   it('gets its space back by the deletion of a topic', async () => {
     const host = await SimBroker.start({ seed: `${SEED} delete` })

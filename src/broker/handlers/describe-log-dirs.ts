@@ -6,6 +6,7 @@ import type {
   DescribeLogDirsRequest,
   DescribeLogDirsResponseInput,
 } from '../../protocol/messages/describe-log-dirs.ts'
+import { errorCode } from '../../protocol/errors.ts'
 import type { BrokerServices } from '../services.ts'
 
 type TopicResponse = DescribeLogDirsResponseInput['results'][number]['topics'][number]
@@ -27,7 +28,7 @@ export async function handleDescribeLogDirs(
   return {
     results: [
       {
-        errorCode: 0,
+        errorCode: errorCode(services.logs.failure === null ? 'NONE' : 'KAFKA_STORAGE_ERROR'),
         logDir: services.logs.directory,
         topics: [...topics].map(([name, partitions]) => ({ name, partitions })),
         ...space,

@@ -11,14 +11,13 @@ import type { ClusterImage, TopicImage } from '../../metadata/cluster-image.ts'
 import { findTopicNameProblem, isInternalTopic } from '../../metadata/topic-name.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { BrokerServices } from '../services.ts'
-import { offlineReplicas } from './metadata.ts'
+import { describeLeader } from './metadata.ts'
 
 type TopicResponse = DescribeTopicPartitionsResponseInput['topics'][number]
 type Cursor = NonNullable<DescribeTopicPartitionsResponseInput['nextCursor']>
 
 /** Partitions in one page, whatever the client asks for (Kafka's max.request.partition.size.limit). */
 const PAGE_PARTITIONS_MAX = 2000
-const NO_LEADER = -1
 
 export function handleDescribeTopicPartitions(
   services: BrokerServices,
@@ -41,7 +40,8 @@ export function handleDescribeTopicPartitions(
       nextCursor = { topicName: name, partitionIndex: startIndex }
       break
     }
-    const answer = topic === undefined ? missing(name) : describe(image, topic, startIndex, startIndex + room)
+    const answer =
+      topic === undefined ? missing(name) : describe(services, image, topic, startIndex, startIndex + room)
     topics.push(answer)
     room -= answer.partitions.length
     const endIndex = startIndex + answer.partitions.length
@@ -59,6 +59,7 @@ function missing(name: string): TopicResponse {
 }
 
 function describe(
+  services: BrokerServices,
   image: ClusterImage,
   topic: TopicImage,
   startIndex: number,
@@ -70,15 +71,12 @@ function describe(
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
     partitions: topic.partitions.slice(startIndex, endIndex).map((partition, position) => ({
-      errorCode: errorCode(partition.leader === null ? 'LEADER_NOT_AVAILABLE' : 'NONE'),
       partitionIndex: startIndex + position,
-      leaderId: partition.leader ?? NO_LEADER,
-      leaderEpoch: partition.leaderEpoch,
       replicaNodes: [...partition.replicas],
       isrNodes: [...partition.isr],
       eligibleLeaderReplicas: [...partition.eligibleLeaderReplicas],
       lastKnownElr: [...partition.lastKnownEligibleLeaders],
-      offlineReplicas: offlineReplicas(image, partition),
+      ...describeLeader(services, image, topic, startIndex + position),
     })),
   }
 }

@@ -2,16 +2,19 @@
  * Metadata (API key 3): brokers, and topics with their partitions and leaders.
  *
  * - The addresses are those of the listener that was asked; a broker without that listener is not shown.
+ * - A partition that this broker leads and cannot serve, since its log failed or could not be opened, has no leader to be
+ *   shown: LEADER_NOT_AVAILABLE, and the replica here is offline.
  * - Version 0 asks for all topics with an empty list, later ones with null.
  * - A missing topic is created when both the request and the configuration allow it. Unlike Kafka, which answers
  *   LEADER_NOT_AVAILABLE and lets the client ask again, the answer waits until the topic can be used.
  */
 import { ZERO_UUID } from '../../bytes/uuid.ts'
-import type { ClusterImage, PartitionImage, TopicImage } from '../../metadata/cluster-image.ts'
+import type { ClusterImage, TopicImage } from '../../metadata/cluster-image.ts'
 import { liveBrokers } from '../../metadata/cluster-image.ts'
 import { findTopicNameProblem, isInternalTopic } from '../../metadata/topic-name.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
+import type { PartitionRegistry } from '../partition-registry.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
 
 type Request = RequestOf<'Metadata'>
@@ -35,8 +38,8 @@ export async function handleMetadata(
   const failures = await createMissing(services, wanted, request, context)
   const image = services.image()
   const topics = asksForAll
-    ? [...image.topicsByName.values()].map((topic) => describe(image, topic))
-    : wanted.map((topic) => describeWanted(image, topic, failures, context.apiVersion))
+    ? [...image.topicsByName.values()].map((topic) => describe(services, image, topic))
+    : wanted.map((topic) => describeWanted(services, image, topic, failures, context.apiVersion))
   const brokers = liveBrokers(image).flatMap((broker) => {
     const listener = broker.listeners.find((each) => each.name === context.listenerName)
     if (listener === undefined) return []
@@ -74,6 +77,7 @@ async function createMissing(
 }
 
 function describeWanted(
+  services: BrokerServices,
   image: ClusterImage,
   { name, topicId }: WantedTopic,
   failures: ReadonlyMap<string, number>,
@@ -85,7 +89,7 @@ function describeWanted(
     return missing(name ?? '', topicId, errorCode('INVALID_REQUEST'))
   }
   const topic = isById ? image.topicsById.get(topicId) : image.topicsByName.get(name ?? '')
-  if (topic !== undefined) return describe(image, topic)
+  if (topic !== undefined) return describe(services, image, topic)
   const isBadName = !isById && findTopicNameProblem(name ?? '') !== null
   const unknown = isById ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION'
   const code = failures.get(name ?? '') ?? errorCode(isBadName ? 'INVALID_TOPIC_EXCEPTION' : unknown)
@@ -96,33 +100,39 @@ function missing(name: string | null, topicId: string, code: number): TopicRespo
   return { errorCode: code, name, topicId, isInternal: false, partitions: [] }
 }
 
-function describe(image: ClusterImage, topic: TopicImage): TopicResponse {
+function describe(services: BrokerServices, image: ClusterImage, topic: TopicImage): TopicResponse {
   return {
     errorCode: 0,
     name: topic.name,
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
-    partitions: topic.partitions.map((partition, index) => describePartition(image, partition, index)),
+    partitions: topic.partitions.map((partition, index) => ({
+      partitionIndex: index,
+      replicaNodes: [...partition.replicas],
+      isrNodes: [...partition.isr],
+      ...describeLeader(services, image, topic, index),
+    })),
   }
 }
 
-function describePartition(
+/** Who leads a partition, as far as this broker can tell, and which of its replicas cannot serve. */
+export function describeLeader(
+  {
+    config,
+    partitions,
+  }: { readonly config: { readonly nodeId: number }; readonly partitions: PartitionRegistry },
   image: ClusterImage,
-  partition: PartitionImage,
+  topic: TopicImage,
   index: number,
-): TopicResponse['partitions'][number] {
+) {
+  const { leader, leaderEpoch, replicas } = topic.partitions[index]!
+  const isDown = (id: number): boolean => image.brokers.get(id)?.isFenced ?? true
+  const isOfflineHere = leader === config.nodeId && partitions.isOffline(topic.name, index)
+  const hasLeader = leader !== null && !isOfflineHere
   return {
-    errorCode: errorCode(partition.leader === null ? 'LEADER_NOT_AVAILABLE' : 'NONE'),
-    partitionIndex: index,
-    leaderId: partition.leader ?? NO_LEADER,
-    leaderEpoch: partition.leaderEpoch,
-    replicaNodes: [...partition.replicas],
-    isrNodes: [...partition.isr],
-    offlineReplicas: offlineReplicas(image, partition),
+    errorCode: errorCode(hasLeader ? 'NONE' : 'LEADER_NOT_AVAILABLE'),
+    leaderId: hasLeader ? leader : NO_LEADER,
+    leaderEpoch,
+    offlineReplicas: replicas.filter((id) => isDown(id) || (isOfflineHere && id === config.nodeId)),
   }
-}
-
-/** Replicas on brokers that are gone or fenced. */
-export function offlineReplicas(image: ClusterImage, partition: PartitionImage): number[] {
-  return partition.replicas.filter((id) => image.brokers.get(id)?.isFenced ?? true)
 }

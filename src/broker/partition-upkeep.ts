@@ -1,0 +1,85 @@
+/**
+ * What partitions need and could not have at once, tried again until they have it: logs that the disk had no room to open
+ * (docs/faults.md ST-8, ST-9), and new leader epochs for those that undid what a follower may have read.
+ *
+ * Control plane. A try that fails is tried again; what cannot fail unless by a defect goes to `onDefect`.
+ */
+import type { RenewLeaderEpochs } from '../controller/leader-epochs.ts'
+import type { Cancel, Clock, Logger } from '../env/index.ts'
+import type { MetadataFollower } from './metadata-follower.ts'
+import type { PartitionRegistry } from './partition-registry.ts'
+
+/** Between two tries, in ms: an operator who made room sees the broker whole again within seconds. */
+const RETRY_MS = 5000
+
+/** Partitions in one request to the controller: its batch is bounded. The rest comes with the next try. */
+const RENEWED_COUNT_MAX = 1000
+
+export interface PartitionUpkeepPorts {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly partitions: PartitionRegistry
+  readonly follower: MetadataFollower
+  /** Asks the controller for new leader epochs; resolves with its error, `NONE` if they are committed. */
+  readonly renewLeaderEpochs: (partitions: RenewLeaderEpochs['partitions']) => Promise<string>
+  readonly onDefect: (error: Error) => void
+}
+
+export class PartitionUpkeep {
+  readonly #ports: PartitionUpkeepPorts
+  #cancel: Cancel = () => undefined
+  #isRenewing = false
+  #isStopped = false
+
+  constructor(ports: PartitionUpkeepPorts) {
+    this.#ports = ports
+  }
+
+  /** Begins the tries. Once. */
+  start(): void {
+    if (this.#isStopped) return
+    this.#cancel = this.#ports.clock.after(RETRY_MS, () => {
+      this.#tryAll().then(
+        () => this.start(),
+        (error: unknown) => this.#ports.onDefect(error as Error),
+      )
+    })
+  }
+
+  /** Nothing is tried any more; a try under way ends by itself. */
+  stop(): void {
+    this.#isStopped = true
+    this.#cancel()
+  }
+
+  /** A partition takes no appends until it has a new leader epoch: asks for one now. */
+  epochSpent(): void {
+    this.#renewEpochs().catch((error: unknown) => this.#ports.onDefect(error as Error))
+  }
+
+  async #tryAll(): Promise<void> {
+    const { follower, partitions } = this.#ports
+    await follower.between((image) => partitions.reopen(image))
+    await this.#renewEpochs()
+  }
+
+  async #renewEpochs(): Promise<void> {
+    if (this.#isRenewing || this.#isStopped) return
+    const spent = [...this.#ports.partitions.withSpentEpochs()].slice(0, RENEWED_COUNT_MAX)
+    if (spent.length === 0) return
+    this.#isRenewing = true
+    try {
+      const error = await this.#ports.renewLeaderEpochs(
+        spent.map(({ topicId, index, leaderEpoch }) => ({ topicId, partitionId: index, leaderEpoch })),
+      )
+      if (error === 'NONE') return
+      const fields = { count: spent.length, error, againInMs: RETRY_MS }
+      this.#ports.logger.warn(
+        'Asked for new leader epochs: refused, their partitions take no records',
+        fields,
+      )
+    } finally {
+      this.#isRenewing = false
+    }
+  }
+}
