@@ -153,6 +153,27 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     'LOG_DIRECTORY_MISMATCH',
     { exitCode: EXIT.failed, advice: 'Choose the directory that belongs to this broker with --data-dir' },
   ],
+  [
+    'LOG_DIRECTORY_FAILED',
+    {
+      exitCode: EXIT.failed,
+      advice: 'See what the system says of the disk (dmesg), then start again: the start checks the logs',
+    },
+  ],
+  [
+    'QUORUM_FAILED',
+    {
+      exitCode: EXIT.failed,
+      advice: 'See what the system says of the disk (dmesg), then start again: the start checks the logs',
+    },
+  ],
+  [
+    'BROKER_NOT_CLOSED_CLEANLY',
+    {
+      exitCode: EXIT.failed,
+      advice: 'Free space on that volume if it is full; nothing acknowledged is lost',
+    },
+  ],
   ['LOG_WRONG_TOPIC', { exitCode: EXIT.failed }],
   ['LOG_FAILED', { exitCode: EXIT.failed }],
   ['LOG_NO_SPACE', { exitCode: EXIT.failed, advice: 'Free space on that volume, then start again' }],

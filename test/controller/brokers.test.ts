@@ -112,6 +112,28 @@ describe('brokers', () => {
     ])
   })
 
+  it('a leader gets a new epoch when it asks for one, once, and nobody else does', async () => {
+    const { controller } = await startController({ brokerCount: 2 })
+    await create(controller, [topicRequest('t', { numPartitions: 2, replicationFactor: 2 })])
+    const partitions = () => controller.image.topicsByName.get('t')!.partitions
+    const { id } = controller.image.topicsByName.get('t')!
+    const before = partitions()
+    const leader = before[0]!.leader!
+    const renew = (brokerId: number, brokerEpoch = controller.image.brokers.get(brokerId)!.epoch) =>
+      controller.renewLeaderEpochs({
+        brokerId,
+        brokerEpoch,
+        partitions: [{ topicId: id, partitionId: 0, leaderEpoch: before[0]!.leaderEpoch }],
+      })
+    expect((await renew(3 - leader)).error).toBe('NONE')
+    expect((await renew(leader, 999)).error).toBe('STALE_BROKER_EPOCH')
+    expect(partitions()).toEqual(before)
+    expect((await renew(leader)).error).toBe('NONE')
+    expect((await renew(leader)).error).toBe('NONE')
+    expect(partitions()[0]).toMatchObject({ leader, leaderEpoch: before[0]!.leaderEpoch + 1 })
+    expect(partitions()[1]).toEqual(before[1])
+  })
+
   it('a broker that is gone can be removed, one that is alive cannot', async () => {
     const { controller } = await startController({ brokerCount: 2 })
     expect((await controller.unregisterBroker(2)).error).toBe('INVALID_REQUEST')
