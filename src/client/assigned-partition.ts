@@ -11,6 +11,8 @@ import type { FetchedChunk } from './fetched-chunk.ts'
 
 /** `position`, while it has to be looked up. */
 export const UNKNOWN = -1
+/** `askedGeneration`, while no fetch is under way. */
+export const NOT_ASKED = -1
 
 export class AssignedPartition {
   readonly topic: string
@@ -24,6 +26,10 @@ export class AssignedPartition {
   /** Leader epoch of the last batch that was fetched, by which a truncated log shows; -1 for none. */
   lastFetchedEpoch = -1
   generation = 0
+  /** Generation for which a fetch is under way, or `NOT_ASKED`. */
+  askedGeneration = NOT_ASKED
+  /** The application has just come here, by a seek or a resume: its fetch must not stand behind a long poll. */
+  isAwaited = true
   isPaused = false
   chunks = new Deque<FetchedChunk>()
   bufferedBytes = 0
@@ -54,8 +60,14 @@ export class AssignedPartition {
     this.jump(typeof start === 'number' ? start : UNKNOWN)
   }
 
+  resume(): void {
+    this.isPaused = false
+    this.isAwaited = true
+  }
+
   jump(offset: number): void {
     this.generation++
+    this.isAwaited = true
     this.position = offset
     this.fetchOffset = offset
     this.lastFetchedEpoch = -1

@@ -78,6 +78,14 @@ export class BrokerLink {
     return abortable(this.#connecting, `Cannot connect to ${this.address.label}`, signal)
   }
 
+  /** A connection on which the broker has not asked for silence. @throws {ClientError} What `connect` throws. */
+  async unthrottled(attempted: string, signal?: AbortSignal): Promise<ReadyLink> {
+    const ready = await this.connect(signal)
+    const throttleMs = ready.throttleMs()
+    if (throttleMs > 0) await pause(this.#ports.clock, throttleMs, attempted, signal)
+    return ready
+  }
+
   /**
    * Sends a request and waits for the answer.
    *
@@ -88,9 +96,7 @@ export class BrokerLink {
     body: RequestInputOf<A>,
     options: RequestOptions = {},
   ): Promise<ResponseOf<A>> {
-    const ready = await this.connect(options.signal)
-    const throttleMs = ready.throttleMs()
-    if (throttleMs > 0) await pause(this.#ports.clock, throttleMs, `Cannot send ${api}`, options.signal)
+    const ready = await this.unthrottled(`Cannot send ${api}`, options.signal)
     return ready.request(api, body, options)
   }
 

@@ -49,7 +49,7 @@ export interface TopicInfo {
 }
 
 /** What a connection is for; long polls must not stand before other requests, as answers come in order. */
-export type Purpose = 'requests' | `fetches ${number}`
+export type Purpose = 'requests' | `fetches ${string}`
 
 type MetadataResponse = ResponseOf<'Metadata'>
 
@@ -171,6 +171,7 @@ export class Cluster {
         // A cluster that was there is waited for; one that never was is told at once, by `refresh`.
         const mayComeBack = this.#hasConnected && error instanceof ClientError && error.retriable
         if (!mayComeBack || clock.monotonicMs() >= options.deadlineMs) throw error
+        this.ports.logger.warn(`${attempted}; trying again`, { attempt, error })
         await pause(clock, backoffMs(this.config.backoff, attempt, random), attempted, options.signal)
         continue
       }
@@ -246,6 +247,12 @@ export class Cluster {
       this.#links.delete(key)
       link.close()
     }
+  }
+
+  /** Closes one connection and whatever waits for answers on it; the next use connects anew. */
+  closeLink(link: BrokerLink): void {
+    for (const [key, candidate] of this.#links) if (candidate === link) this.#links.delete(key)
+    link.close()
   }
 
   close(): void {

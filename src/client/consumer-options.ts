@@ -56,9 +56,12 @@ export interface ConsumerOptions<K = Uint8Array | null, V = Uint8Array | null> {
   readonly onOutOfRange?: 'beginning' | 'end' | 'error'
   /** Default 'read_uncommitted'. */
   readonly isolation?: 'read_uncommitted' | 'read_committed'
-  /** Bytes fetched ahead of the application, soft by a batch. Default 16,777,216. */
+  /** Bytes fetched ahead of the application, soft by a batch. Default 33,554,432. */
   readonly prefetchBytesMax?: number
-  /** Bytes of one partition in one fetch, soft by a batch. Default 1,048,576. */
+  /**
+   * Bytes of one partition in one fetch, soft by a batch; up to twice as much lies ahead of the application. Default
+   * 2,097,152: half of it costs a third more CPU a byte where one partition is read.
+   */
   readonly partitionBytesMax?: number
   /** How long a broker holds a fetch that has too little to answer, in ms. Default 500. */
   readonly maxWaitMs?: number
@@ -93,8 +96,8 @@ export function consumerConfig<K, V>(options: ConsumerOptions<K, V>): ConsumerCo
     untilEnd: options.untilEnd ?? false,
     onOutOfRange: options.onOutOfRange ?? 'error',
     isReadCommitted: options.isolation === 'read_committed',
-    prefetchBytesMax: wholeNumber('prefetchBytesMax', options.prefetchBytesMax ?? 16 * 1024 * 1024, 1),
-    partitionBytesMax: wholeNumber('partitionBytesMax', options.partitionBytesMax ?? 1024 * 1024, 1),
+    prefetchBytesMax: wholeNumber('prefetchBytesMax', options.prefetchBytesMax ?? 32 * 1024 * 1024, 1),
+    partitionBytesMax: wholeNumber('partitionBytesMax', options.partitionBytesMax ?? 2 * 1024 * 1024, 1),
     maxWaitMs: wholeNumber('maxWaitMs', options.maxWaitMs ?? 500, 0),
     minBytes: wholeNumber('minBytes', options.minBytes ?? 1, 0),
     checksCrc: options.checksCrc ?? true,

@@ -11,7 +11,7 @@ import { CodecSet } from '../records/compression/codec-set.ts'
 import { AssignedPartition, UNKNOWN } from './assigned-partition.ts'
 import { abortable, backoffMs, pause } from './backoff.ts'
 import { abortedError, ClientError, toError } from './client-error.ts'
-import type { Cluster, Purpose } from './cluster.ts'
+import type { Cluster } from './cluster.ts'
 import type {
   Assignment,
   ConsumerBatch,
@@ -42,6 +42,12 @@ interface Current<K, V> {
   index: number
 }
 
+/**
+ * Bytes that a loop gets before what has come meanwhile is looked at: without it a loop that never waits would keep
+ * everything else from running until all that was fetched ahead is read. Some 2 ms of work.
+ */
+const TURN_BYTES_MAX = 2 * 1024 * 1024
+
 /** Numbers consumers, since each has its own connections. */
 let nextConsumerId = 0
 
@@ -64,8 +70,12 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
   /** Finding out where to begin: the topics' partitions, and positions by time or end. */
   #starting: Promise<void> | null = null
   #mustStartAgain = false
+  /** The application has changed what is to be found out: an error of the attempt under way does not count. */
+  #isStartOutdated = false
   #startError: Error | null = null
   #hasFoundTopics = false
+  /** Bytes of the chunks that the loop has finished in this turn. */
+  #turnBytes = 0
 
   /** @param onClosed - Tells the owner, once. */
   constructor(
@@ -77,8 +87,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
     this.#config = consumerConfig(options)
     this.#topics = [...new Set(options.topics ?? [])]
     this.#onClosed = onClosed
-    const purpose: Purpose = `fetches ${nextConsumerId++}`
-    this.#fetcher = new Fetcher(cluster, this.#config, purpose, () => this.#progressed())
+    this.#fetcher = new Fetcher(cluster, this.#config, String(nextConsumerId++), () => this.#progressed())
     this.#unwatch = cluster.watch(() => this.#learned())
     this.#start()
   }
@@ -118,7 +127,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       ({ topic, partition, from }) =>
         new AssignedPartition(topic, partition, from ?? this.#config.from, this.#config.partitionBytesMax),
     )
-    this.#start()
+    this.#startAnew()
   }
 
   /**
@@ -131,7 +140,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
     checkStart(to)
     this.#get(topic, partition).seek(to)
     this.#dropStaleLeftovers()
-    this.#start()
+    this.#startAnew()
   }
 
   /** Hands out nothing more of these partitions until `resume`; what was fetched is kept. */
@@ -140,7 +149,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
   }
 
   resume(partitions: readonly TopicPartition[] = this.assignment): void {
-    for (const { topic, partition } of partitions) this.#get(topic, partition).isPaused = false
+    for (const { topic, partition } of partitions) this.#get(topic, partition).resume()
     this.#progressed()
   }
 
@@ -279,6 +288,10 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       if (signal?.aborted === true) throw abortedError('Cannot read on', signal)
       if (this.isClosed) return null
       if (this.#startError !== null) throw this.#startError
+      if (this.#turnBytes >= TURN_BYTES_MAX) {
+        await this.#endTurn()
+        continue
+      }
       const found = this.#find()
       if (found instanceof Promise) await found
       else if (found !== null) return found
@@ -300,6 +313,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
         if (missing !== null) return this.#codecs.load(missing)
         const records = chunk.read({ ...this.#config, codecs: this.#codecs })
         if (chunk.isRead) {
+          this.#turnBytes += chunk.size
           partition.currentChunk() // drops it
           this.#fetcher.schedule()
         }
@@ -315,6 +329,15 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       if (partition.error !== null) throw partition.error
     }
     return null
+  }
+
+  #endTurn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#cluster.ports.clock.endOfTurn(() => {
+        this.#turnBytes = 0
+        resolve()
+      })
+    })
   }
 
   #isServable({ partition, generation }: Current<K, V>): boolean {
@@ -362,6 +385,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
     })
     signal?.removeEventListener('abort', onAbort)
     this.#wake = null
+    this.#turnBytes = 0
   }
 
   #wakeUp(): void {
@@ -389,6 +413,12 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
     })
   }
 
+  /** The application moved: what stood in its way counts no more. */
+  #startAnew(): void {
+    this.#isStartOutdated = this.#starting !== null
+    this.#start()
+  }
+
   /** Finds out what is not known yet, in the background. */
   #start(): void {
     if (this.isClosed) return
@@ -397,16 +427,15 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       return
     }
     this.#startError = null
+    this.#mustStartAgain = false
     this.#starting = this.#findStarts()
       .catch((thrown: unknown) => {
-        this.#startError = toError(thrown)
+        if (!this.#isStartOutdated) this.#startError = toError(thrown)
       })
       .finally(() => {
         this.#starting = null
-        if (this.#mustStartAgain && this.#startError === null) {
-          this.#mustStartAgain = false
-          this.#start()
-        }
+        this.#isStartOutdated = false
+        if (this.#mustStartAgain && this.#startError === null) this.#start()
         this.#fetcher.assign(this.#partitions)
         this.#wakeUp()
       })

@@ -1,18 +1,19 @@
 /**
- * Fetches ahead of the application: at most one fetch under way per broker, for all of its partitions that have room, on a
- * connection of its own, while the application reads what came before.
+ * Fetches ahead of the application, on connections of its own: one fetch per broker for all of its partitions that have room
+ * and, while that one waits for records, a second one for partitions that came to need one. Answers come in the order of the
+ * requests, so on one connection a seek would wait out a long poll.
  *
- * Invariants: what is buffered plus what was asked for stays within `prefetchBytesMax`, soft by a batch a partition; an
- * answer from before a seek is dropped.
+ * Invariants: what is buffered plus what was asked for stays within `prefetchBytesMax`, soft by a batch a partition; at most
+ * one fetch that counts is under way for a partition; an answer from before a seek is dropped.
  */
 import type { Cancel } from '../env/index.ts'
 import type { RequestInputOf, ResponseOf } from '../protocol/apis.ts'
 import { errorByCode } from '../protocol/errors.ts'
 import { findCutBatchSize } from '../records/fetched-batches.ts'
 import type { AssignedPartition } from './assigned-partition.ts'
-import { UNKNOWN } from './assigned-partition.ts'
+import { NOT_ASKED, UNKNOWN } from './assigned-partition.ts'
 import { backoffMs } from './backoff.ts'
-import type { BrokerLink } from './broker-link.ts'
+import type { BrokerLink, ReadyLink } from './broker-link.ts'
 import { brokerError, ClientError, toError } from './client-error.ts'
 import type { Cluster, Purpose, TopicInfo } from './cluster.ts'
 import { hasTopicId } from './cluster.ts'
@@ -33,6 +34,15 @@ const CUT_BATCH_BYTES_MAX = 64 * 1024 * 1024
  */
 const CROWDED_WAIT_MS = 10
 
+/** Connections to a broker: one for what is usual, one for what cannot wait behind that. */
+const LANE_COUNT = 2
+
+/**
+ * A partition is fetched while less than this many fetches of it lie unread: with one the broker would have nothing to do
+ * while the application reads, and the application nothing while the broker does.
+ */
+const PARTITION_FETCHES_AHEAD = 2
+
 const CONSUMER_REPLICA_ID = -1
 
 type FetcherConfig = Pick<
@@ -41,20 +51,33 @@ type FetcherConfig = Pick<
 >
 type PartitionAnswer = ResponseOf<'Fetch'>['responses'][number]['partitions'][number]
 
+interface AskedTopic {
+  readonly info: TopicInfo
+  readonly partitions: readonly AssignedPartition[]
+}
+
 /** A partition as it was when it was asked for. */
 interface Asked {
   readonly partition: AssignedPartition
   readonly generation: number
 }
 
+interface FetchUnderWay {
+  /** Bytes that it may bring. */
+  readonly maxBytes: number
+  readonly asked: readonly Asked[]
+  /** Nobody waits for its answer any more. */
+  isDropped: boolean
+}
+
 export class Fetcher {
   readonly #cluster: Cluster
   readonly #config: FetcherConfig
-  readonly #purpose: Purpose
+  /** Of the lanes: connections to the same broker. */
+  readonly #purposes: readonly Purpose[]
   readonly #onProgress: () => void
   #partitions: readonly AssignedPartition[] = []
-  /** Ways with a fetch under way, and the bytes it may bring. */
-  readonly #underWay = new Map<BrokerLink, number>()
+  readonly #underWay = new Map<BrokerLink, FetchUnderWay>()
   /** Where the next fetch begins among the partitions, so that each comes first in turn. */
   #turn = 0
   #isScheduled = false
@@ -62,11 +85,14 @@ export class Fetcher {
   #cancelTimer: Cancel | null = null
   #timerAtMs = Infinity
 
-  /** @param onProgress - Something came, or something failed: look again. */
-  constructor(cluster: Cluster, config: FetcherConfig, purpose: Purpose, onProgress: () => void) {
+  /**
+   * @param name - Tells the connections from those of other fetchers.
+   * @param onProgress - Something came, or something failed: look again.
+   */
+  constructor(cluster: Cluster, config: FetcherConfig, name: string, onProgress: () => void) {
     this.#cluster = cluster
     this.#config = config
-    this.#purpose = purpose
+    this.#purposes = Array.from({ length: LANE_COUNT }, (_, lane): Purpose => `fetches ${name}.${lane}`)
     this.#onProgress = onProgress
   }
 
@@ -81,46 +107,48 @@ export class Fetcher {
     this.#isScheduled = true
     this.#cluster.ports.clock.endOfTurn(() => {
       this.#isScheduled = false
-      if (!this.#isClosed) this.#fetchAll()
+      this.#fetchAll()
     })
   }
 
   close(): void {
     this.#isClosed = true
     this.#cancelTimer?.()
-    this.#cluster.closeLinks(this.#purpose)
+    for (const purpose of this.#purposes) this.#cluster.closeLinks(purpose)
   }
 
   #fetchAll(): void {
-    const { clock } = this.#cluster.ports
-    const nowMs = clock.monotonicMs()
+    if (this.#isClosed) return
+    const nowMs = this.#cluster.ports.clock.monotonicMs()
+    this.#makeWay(nowMs)
     const count = this.#partitions.length
     const groups = new Map<BrokerLink, AssignedPartition[]>()
-    const crowded = new Set<BrokerLink>()
+    const crowded = new Set<number>()
+    const aheadBytesMax = PARTITION_FETCHES_AHEAD * this.#config.partitionBytesMax
     let room = this.#config.prefetchBytesMax
     for (const { bufferedBytes } of this.#partitions) room -= bufferedBytes
-    for (const bytes of this.#underWay.values()) room -= bytes
+    for (const { maxBytes } of this.#underWay.values()) room -= maxBytes
     let mustRefresh = false
     for (let index = 0; index < count; index++) {
       const partition = this.#partitions[(this.#turn + index) % count]!
-      if (!this.#canBeFetched(partition)) continue
-      if (partition.bufferedBytes >= this.#config.partitionBytesMax) {
-        const full = this.#cluster.findLeaderLink(partition.topic, partition.partition, this.#purpose)
-        if (full !== null) crowded.add(full)
+      if (!canBeFetched(partition)) continue
+      if (partition.bufferedBytes >= aheadBytesMax) {
+        crowded.add(this.#leaderOf(partition))
         continue
       }
       if (partition.notBeforeMs > nowMs) {
         this.#armTimer(partition.notBeforeMs)
         continue
       }
-      const link = this.#cluster.findLeaderLink(partition.topic, partition.partition, this.#purpose)
-      if (link === null) {
+      const lanes = this.#lanesTo(this.#leaderOf(partition))
+      if (lanes === null) {
         this.#failed(partition, nowMs)
         this.#armTimer(partition.notBeforeMs)
         mustRefresh = true
         continue
       }
-      if (this.#underWay.has(link)) continue
+      const link = lanes.find((lane) => !this.#underWay.has(lane))
+      if (link === undefined) continue
       const group = groups.get(link)
       if (group === undefined) groups.set(link, [partition])
       else group.push(partition)
@@ -129,88 +157,126 @@ export class Fetcher {
     this.#turn = count === 0 ? 0 : (this.#turn + 1) % count
     for (const [link, group] of groups) {
       if (room <= 0) return // what the application reads makes room and schedules
-      const wanted = group.reduce((sum, { fetchBytesMax }) => sum + fetchBytesMax, 0)
+      let wanted = 0
+      let largest = 0
+      for (const { fetchBytesMax } of group) {
+        wanted += fetchBytesMax
+        largest = Math.max(largest, fetchBytesMax)
+      }
       const bytesMax = Math.min(room, wanted)
       room -= bytesMax
-      const waitMs = crowded.has(link)
-        ? Math.min(CROWDED_WAIT_MS, this.#config.maxWaitMs)
-        : this.#config.maxWaitMs
-      void this.#fetch(
-        link,
-        group,
-        Math.max(bytesMax, ...group.map(({ fetchBytesMax }) => fetchBytesMax)),
-        waitMs,
-      )
+      const { maxWaitMs } = this.#config
+      const isCrowded = crowded.has(this.#leaderOf(group[0]!))
+      const waitMs = isCrowded ? Math.min(CROWDED_WAIT_MS, maxWaitMs) : maxWaitMs
+      this.#fetch(link, group, Math.max(bytesMax, largest), waitMs)
     }
   }
 
-  #canBeFetched(partition: AssignedPartition): boolean {
-    return !partition.isPaused && partition.error === null && partition.fetchOffset !== UNKNOWN
+  /**
+   * Frees a lane where all are taken while the application waits for a place that none of them asks for. What that lane
+   * asked for is asked again.
+   */
+  #makeWay(nowMs: number): void {
+    for (const partition of this.#partitions) {
+      if (!partition.isAwaited || !canBeFetched(partition) || partition.notBeforeMs > nowMs) continue
+      const lanes = this.#lanesTo(this.#leaderOf(partition))
+      if (lanes === null || lanes.some((lane) => !this.#underWay.has(lane))) continue
+      const link = lanes.at(-1)!
+      this.#forget(link)
+      this.#cluster.closeLink(link)
+    }
   }
 
-  async #fetch(
-    link: BrokerLink,
-    group: readonly AssignedPartition[],
-    bytesMax: number,
-    maxWaitMs: number,
-  ): Promise<void> {
+  #leaderOf({ topic, partition }: AssignedPartition): number {
+    return this.#cluster.findPartition(topic, partition)?.leaderId ?? -1
+  }
+
+  /** The ways to a broker; null when no broker has that id. */
+  #lanesTo(nodeId: number): readonly BrokerLink[] | null {
+    const lanes = this.#purposes.map((purpose) => this.#cluster.findLink(nodeId, purpose))
+    return lanes.every((lane) => lane !== null) ? lanes : null
+  }
+
+  /** Asks at once where there is a connection, so that the broker works while the application does. */
+  #fetch(link: BrokerLink, group: readonly AssignedPartition[], maxBytes: number, maxWaitMs: number): void {
     const asked = group.map((partition) => ({ partition, generation: partition.generation }))
-    this.#underWay.set(link, bytesMax)
-    try {
-      const topics = this.#topicsOf(group)
-      const versionMax = topics.every(({ info }) => hasTopicId(info)) ? Infinity : LAST_VERSION_WITH_NAMES
-      const answer = await this.#request(link, topics, { maxBytes: bytesMax, maxWaitMs }, versionMax)
-      if (this.#isClosed) return
-      if (answer.errorCode !== 0) throw brokerError('Cannot fetch', answer.errorCode)
-      this.#take(answer, topics, asked)
-    } catch (thrown) {
-      if (this.#isClosed) return
-      this.#requestFailed(asked, toError(thrown))
-    } finally {
-      this.#underWay.delete(link)
-      this.schedule()
+    const fetch: FetchUnderWay = { maxBytes, asked, isDropped: false }
+    this.#underWay.set(link, fetch)
+    for (const partition of group) {
+      partition.askedGeneration = partition.generation
+      partition.isAwaited = false
     }
-    this.#onProgress()
+    const topics = this.#topicsOf(group)
+    const { ready } = link
+    const answered =
+      ready !== null && ready.throttleMs() === 0
+        ? this.#request(ready, topics, maxBytes, maxWaitMs)
+        : link.unthrottled('Cannot fetch').then((now) => this.#request(now, topics, maxBytes, maxWaitMs))
+    answered.then(
+      (answer) => {
+        if (!this.#forget(link, fetch)) return
+        if (answer.errorCode === 0) this.#take(answer, topics, asked)
+        else this.#requestFailed(asked, brokerError('Cannot fetch', answer.errorCode))
+        this.#progressed()
+      },
+      (thrown: unknown) => {
+        if (!this.#forget(link, fetch)) return
+        this.#requestFailed(asked, toError(thrown))
+        this.#progressed()
+      },
+    )
+  }
+
+  /** Sends the next fetches first: while the application reads what has come, the broker is to have work. */
+  #progressed(): void {
+    this.#fetchAll()
+    this.#cluster.ports.clock.endOfTurn(() => this.#onProgress())
+  }
+
+  /** The fetch of a lane is over; false if it was before, or the fetcher is closed. */
+  #forget(link: BrokerLink, fetch = this.#underWay.get(link)!): boolean {
+    if (fetch.isDropped || this.#isClosed) return false
+    fetch.isDropped = true
+    this.#underWay.delete(link)
+    for (const { partition, generation } of fetch.asked) {
+      if (partition.askedGeneration === generation) partition.askedGeneration = NOT_ASKED
+    }
+    return true
   }
 
   #request(
-    link: BrokerLink,
-    topics: readonly { info: TopicInfo; partitions: readonly AssignedPartition[] }[],
-    { maxBytes, maxWaitMs }: { maxBytes: number; maxWaitMs: number },
-    versionMax: number,
+    ready: ReadyLink,
+    topics: readonly AskedTopic[],
+    maxBytes: number,
+    maxWaitMs: number,
   ): Promise<ResponseOf<'Fetch'>> {
     const { minBytes, isReadCommitted } = this.#config
-    return this.#prepared(link).then((sendsEpochs) => {
-      const body: RequestInputOf<'Fetch'> = {
-        replicaId: CONSUMER_REPLICA_ID,
-        maxWaitMs,
-        minBytes,
-        maxBytes,
-        isolationLevel: isReadCommitted ? 1 : 0,
-        topics: topics.map(({ info, partitions }) => ({
-          topic: info.name,
-          topicId: info.topicId,
-          partitions: partitions.map((one) => ({
-            partition: one.partition,
-            currentLeaderEpoch: info.partitions[one.partition]!.leaderEpoch,
-            fetchOffset: one.fetchOffset,
-            ...(sendsEpochs ? { lastFetchedEpoch: one.lastFetchedEpoch } : {}),
-            partitionMaxBytes: one.fetchBytesMax,
-          })),
+    const versionMax = topics.every(({ info }) => hasTopicId(info)) ? Infinity : LAST_VERSION_WITH_NAMES
+    // Brokers below do not look at the epochs of what was fetched.
+    const sendsEpochs = ready.version('Fetch', versionMax) >= LAST_VERSION_WITH_NAMES
+    const body: RequestInputOf<'Fetch'> = {
+      replicaId: CONSUMER_REPLICA_ID,
+      maxWaitMs,
+      minBytes,
+      maxBytes,
+      isolationLevel: isReadCommitted ? 1 : 0,
+      topics: topics.map(({ info, partitions }) => ({
+        topic: info.name,
+        topicId: info.topicId,
+        partitions: partitions.map((one) => ({
+          partition: one.partition,
+          currentLeaderEpoch: info.partitions[one.partition]!.leaderEpoch,
+          fetchOffset: one.fetchOffset,
+          ...(sendsEpochs ? { lastFetchedEpoch: one.lastFetchedEpoch } : {}),
+          partitionMaxBytes: one.fetchBytesMax,
         })),
-      }
-      const timeoutMs = this.#cluster.config.requestTimeoutMs + maxWaitMs
-      return link.request('Fetch', body, { versionMax, timeoutMs })
-    })
+      })),
+    }
+    const timeoutMs = this.#cluster.config.requestTimeoutMs + maxWaitMs
+    return ready.request('Fetch', body, { versionMax, timeoutMs })
   }
 
-  /** Connects; tells whether the broker looks at the epochs of what was fetched. */
-  async #prepared(link: BrokerLink): Promise<boolean> {
-    const ready = await link.connect()
-    return ready.version('Fetch') >= LAST_VERSION_WITH_NAMES
-  }
-
-  #topicsOf(group: readonly AssignedPartition[]): { info: TopicInfo; partitions: AssignedPartition[] }[] {
+  #topicsOf(group: readonly AssignedPartition[]): readonly AskedTopic[] {
     const topics = new Map<string, { info: TopicInfo; partitions: AssignedPartition[] }>()
     for (const partition of group) {
       const known = topics.get(partition.topic)
@@ -224,11 +290,7 @@ export class Fetcher {
     return [...topics.values()]
   }
 
-  #take(
-    answer: ResponseOf<'Fetch'>,
-    topics: readonly { info: TopicInfo; partitions: readonly AssignedPartition[] }[],
-    asked: readonly Asked[],
-  ): void {
+  #take(answer: ResponseOf<'Fetch'>, topics: readonly AskedTopic[], asked: readonly Asked[]): void {
     const nowMs = this.#cluster.ports.clock.monotonicMs()
     const generations = new Map(asked.map(({ partition, generation }) => [partition, generation]))
     let mustRefresh = false
@@ -383,6 +445,12 @@ export class Fetcher {
       this.schedule()
     })
   }
+}
+
+/** Whether there is a reason to ask for the partition: it is wanted, and what comes next is not under way. */
+function canBeFetched(partition: AssignedPartition): boolean {
+  const { isPaused, error, fetchOffset, askedGeneration, generation } = partition
+  return !isPaused && error === null && fetchOffset !== UNKNOWN && askedGeneration !== generation
 }
 
 function nameOf(partition: AssignedPartition): string {

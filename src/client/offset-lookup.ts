@@ -63,6 +63,8 @@ export async function lookUpOffsets(
       return queries.map((query) => answers.get(query)!)
     throwIfAborted(options.signal, ATTEMPTED)
     if (cluster.isClosed) throw new ClientError('CLIENT_CLOSED', `${ATTEMPTED}: the client is closed`)
+    const failed = queries.map((query) => answers.get(query)!).find(({ error }) => error?.retriable === true)!
+    cluster.ports.logger.warn(`${ATTEMPTED}; trying again`, { attempt, error: failed.error })
     await pause(clock, backoffMs(cluster.config.backoff, attempt, random), ATTEMPTED, options.signal)
     await abortable(cluster.refresh(), ATTEMPTED, options.signal).catch(() => undefined) // seen in the next attempt
   }

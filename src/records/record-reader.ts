@@ -1,6 +1,7 @@
 /**
  * Reads the records of a batch: the consumer's side. Keys, values and header values are views of the batch (of the inflated
- * block, when it was compressed); what is allocated is the record and its headers. Data plane: 70 to 90 ns a record.
+ * block, when it was compressed). `readRecords` gives a cursor that holds one record at a time and allocates nothing but these
+ * views; `decodeRecords` an iterator of records. Data plane.
  *
  * Nothing of the input is trusted. Every length is checked against the record's end, that against the batch's, the count
  * against the bytes there are, the block against `sizeMax` while it inflates.
@@ -70,6 +71,11 @@ export function decodeRecords(
   codecs: CodecSet,
   options: DecodeOptions = {},
 ): RecordIterator {
+  return new RecordIterator(readRecords(batch, codecs, options))
+}
+
+/** As `decodeRecords`, without an object for each record. */
+export function readRecords(batch: Uint8Array, codecs: CodecSet, options: DecodeOptions = {}): RecordCursor {
   const fault = findHeaderFault(batch, 0, batch.length)
   if (fault !== null) throw new RecordError('RECORDS_BATCH_MALFORMED', `Cannot read a batch: ${fault}`)
   const end = batchSizeAt(batch, 0)
@@ -84,33 +90,66 @@ export function decodeRecords(
   }
   const codec = codecs.getFor(attributesAt(batch, 0))
   if (codec === null || recordCountAt(batch, 0) === 0)
-    return new RecordIterator(batch, batch, BATCH_HEADER_BYTES, end)
+    return new RecordCursor(batch, batch, BATCH_HEADER_BYTES, end)
   const records = codec.decompress(
     batch.subarray(BATCH_HEADER_BYTES, end),
     options.sizeMax ?? INFLATED_BYTES_MAX,
   )
-  return new RecordIterator(batch, records, 0, records.length)
+  return new RecordCursor(batch, records, 0, records.length)
 }
 
+/** The records one after the other, as objects. */
 export class RecordIterator implements IterableIterator<RecordView> {
+  readonly #cursor: RecordCursor
+
+  /** Use `decodeRecords`. */
+  constructor(cursor: RecordCursor) {
+    this.#cursor = cursor
+  }
+
+  /** Records that are still to come, as the header claims. */
+  get remaining(): number {
+    return this.#cursor.remaining
+  }
+
+  [Symbol.iterator](): this {
+    return this
+  }
+
+  next(): IteratorResult<RecordView, undefined> {
+    const cursor = this.#cursor
+    if (!cursor.next()) return { done: true, value: undefined }
+    const { offset, timestamp, key, value, headers } = cursor
+    return { done: false, value: { offset, timestamp, key, value, headers } }
+  }
+}
+
+/** Stands on one record at a time: the fields are those of the record that `next` moved to. */
+export class RecordCursor {
+  offset = -1
+  /** In ms since the Unix epoch; -1 for none. */
+  timestamp = -1
+  key: Uint8Array | null = null
+  value: Uint8Array | null = null
+  headers: readonly RecordHeader[] = NO_HEADERS
   readonly #cursor: VarintCursor
   readonly #baseOffset: number
   readonly #lastOffsetDelta: number
   readonly #baseTimestamp: number
-  /** Of all records, when the leader stamped them; null when each has its own. */
-  readonly #timestampForAll: number | null
+  /** All records have one time: the leader stamped them. */
+  readonly #isStamped: boolean
   #remaining: number
   #offsetDelta = -1
 
-  /** Use `decodeRecords`. @param batch - Header. @param records - Holds the records in `[start, end)`, inflated. */
+  /** Use `readRecords`. @param batch - Header. @param records - Holds the records in `[start, end)`, inflated. */
   constructor(batch: Uint8Array, records: Uint8Array, start: number, end: number) {
-    const attributes = attributesAt(batch, 0)
-    this.#cursor = new VarintCursor(records, start, end)
+    this.#isStamped = isLogAppendTime(attributesAt(batch, 0))
+    // A view of a plain array is made in a third of the time that one of a Node `Buffer` takes, which is what arrives.
+    this.#cursor = new VarintCursor(plain(records), start, end)
     this.#baseOffset = baseOffsetAt(batch, 0)
     this.#lastOffsetDelta = lastOffsetDeltaAt(batch, 0)
-    // With a delete horizon the field is a time, and still what the deltas count from.
-    this.#baseTimestamp = baseTimestampAt(batch, 0)
-    this.#timestampForAll = isLogAppendTime(attributes) ? maxTimestampAt(batch, 0) : null
+    // With a delete horizon the base is a time, and still what the deltas count from.
+    this.#baseTimestamp = this.#isStamped ? maxTimestampAt(batch, 0) : baseTimestampAt(batch, 0)
     this.#remaining = recordCountAt(batch, 0)
     if (this.#remaining * RECORD_BYTES_MIN > end - start) {
       throw new RecordError(
@@ -125,20 +164,18 @@ export class RecordIterator implements IterableIterator<RecordView> {
     return this.#remaining
   }
 
-  [Symbol.iterator](): this {
-    return this
-  }
-
-  next(): IteratorResult<RecordView, undefined> {
+  /** Moves to the next record; false behind the last one. @throws {RecordError} `RECORDS_RECORD_MALFORMED`. */
+  next(): boolean {
     if (this.#remaining === 0) {
       this.#finish()
-      return { done: true, value: undefined }
+      return false
     }
     this.#remaining--
-    return { done: false, value: this.#read() }
+    this.#read()
+    return true
   }
 
-  #read(): RecordView {
+  #read(): void {
     const cursor = this.#cursor
     const length = cursor.varint()
     const end = cursor.position + length
@@ -152,18 +189,13 @@ export class RecordIterator implements IterableIterator<RecordView> {
       )
     }
     this.#offsetDelta = offsetDelta
-    const key = this.#bytes(end)
-    const value = this.#bytes(end)
-    const headers = this.#headers(end)
+    this.key = this.#bytes(end)
+    this.value = this.#bytes(end)
+    this.headers = this.#headers(end)
     if (cursor.position !== end)
       this.#fail(`a record ends ${end - cursor.position} bytes before its length says`)
-    return {
-      offset: this.#baseOffset + offsetDelta,
-      timestamp: this.#timestampForAll ?? this.#baseTimestamp + timestampDelta,
-      key,
-      value,
-      headers,
-    }
+    this.offset = this.#baseOffset + offsetDelta
+    this.timestamp = this.#isStamped ? this.#baseTimestamp : this.#baseTimestamp + timestampDelta
   }
 
   /** A nullable byte string as a view. */
@@ -205,4 +237,10 @@ export class RecordIterator implements IterableIterator<RecordView> {
       `Cannot read the batch at offset ${this.#baseOffset}: ${fault}`,
     )
   }
+}
+
+function plain(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array
+    ? bytes
+    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

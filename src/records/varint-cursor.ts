@@ -53,6 +53,11 @@ export class VarintCursor {
    *   integer.
    */
   varlong(): number {
+    const first = this.position < this.end ? this.bytes[this.position]! : this.#fail('ends early')
+    if (first < 0x80) {
+      this.position++
+      return (first >>> 1) ^ -(first & 1)
+    }
     let low = 0
     let high = 0
     for (let shift = 0, position = this.position; ; shift += 7, position++) {

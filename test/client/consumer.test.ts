@@ -109,6 +109,106 @@ describe('Consumer', () => {
     expect(await take(3)).toEqual(['a', 'b', 'c'])
   })
 
+  it('seek takes effect at once, however often, though long polls of before are under way', async () => {
+    const { broker, consumer, take } = await start([log('a', 'b'), new ScriptedLog()], {
+      topics: ['t'],
+      from: 'end',
+      maxWaitMs: 60_000,
+    })
+    await broker.settled(consumer.ready())
+    await broker.pass(100)
+    const startMs = broker.simulation.nowMs
+    for (let round = 0; round < 5; round++) {
+      consumer.seek({ topic: 't', partition: 0 }, 1)
+      expect(await take(1)).toEqual(['b'])
+      await broker.pass(100) // the next long poll is under way
+    }
+    expect(broker.simulation.nowMs - startMs).toBeLessThan(1_000)
+    expect(broker.connections.length).toBeLessThanOrEqual(8) // one for requests, two lanes, and a new second lane a round
+  })
+
+  it('resume takes effect at once, though a long poll for other partitions is under way', async () => {
+    const { broker, consumer, take } = await start([log('a'), new ScriptedLog()], {
+      topics: ['t'],
+      from: 'end',
+      maxWaitMs: 60_000,
+    })
+    await broker.settled(consumer.ready())
+    consumer.pause([{ topic: 't', partition: 0 }])
+    consumer.seek({ topic: 't', partition: 0 }, 0)
+    await broker.pass(100)
+    const resumedAtMs = broker.simulation.nowMs
+    consumer.resume()
+    expect(await take(1)).toEqual(['a'])
+    expect(broker.simulation.nowMs - resumedAtMs).toBeLessThan(100)
+  })
+
+  it('fetches on before the application has read what came, twice its bound ahead and no further', async () => {
+    const one = log('a').append(['b']).append(['c']).append(['d'])
+    const partitionBytesMax = one.batches[0]!.length
+    const { broker, consumer } = await start([one], { topics: ['t'], from: 'beginning', partitionBytesMax })
+    await broker.settled(consumer.ready())
+    await broker.pass(100)
+    const offsets = broker.requestsOf('Fetch').map(({ topics }) => topics[0]!.partitions[0]!.fetchOffset)
+    expect(offsets).toEqual([0, 1])
+  })
+
+  it('lets others run while a loop reads on and on what was fetched ahead', async () => {
+    const one = new ScriptedLog()
+    const value = 'x'.repeat(1024 * 1024)
+    for (let batch = 0; batch < 8; batch++) one.append([value])
+    const { broker, consumer } = await start([one], {
+      topics: ['t'],
+      from: 'beginning',
+      partitionBytesMax: 4 * value.length,
+    })
+    await broker.settled(consumer.ready())
+    await broker.pass(100)
+    const turns: number[] = []
+    let turn = 0
+    const loop = (async () => {
+      for await (const { offset } of consumer) {
+        turns.push(turn)
+        broker.simulation.env('other').clock.endOfTurn(() => turn++)
+        if (offset === 7) return
+      }
+    })()
+    await broker.settled(loop)
+    expect(turns[7]).toBeGreaterThanOrEqual(2)
+  })
+
+  it('tells the logger when it loses its broker while it finds out where to begin', async () => {
+    const one = log('a')
+    const base = logRules([one], () => undefined)
+    const { broker, take } = await start(
+      [one],
+      { topics: ['t'], from: 'beginning' },
+      { ListOffsets: (request, call) => (call.index < 2 ? 'close' : base.ListOffsets!(request, call)) },
+    )
+    expect(await take(1)).toEqual(['a'])
+    expect(broker.warnings.filter((text) => text.startsWith('Cannot look up offsets'))).toHaveLength(2)
+  })
+
+  it('assign counts from where it is called: what stood in the way of the assignment before does not', async () => {
+    const { broker, consumer, take } = await start(
+      [log('a')],
+      { from: 'beginning' },
+      {
+        Metadata: (request) => {
+          const answer = metadata(request, 1)
+          const topics = answer.topics.map((topic) =>
+            topic.name === 't' ? topic : { errorCode: 3, name: topic.name, partitions: [] },
+          )
+          return { ...answer, topics }
+        },
+      },
+    )
+    consumer.assign([{ topic: 'nope', partition: 0 }])
+    await broker.pass(500)
+    consumer.assign([{ topic: 't', partition: 0 }])
+    expect(await take(1)).toEqual(['a'])
+  })
+
   it('pause holds records back without losing any', async () => {
     const { broker, consumer, take } = await start([log('a', 'b'), log('c', 'd')], { from: 'beginning' })
     consumer.assign([

@@ -49,6 +49,8 @@ export class ScriptedBroker {
   readonly network: InProcessNetwork
   readonly requests: { readonly api: ApiName; readonly body: never; readonly version: number }[] = []
   readonly connections: Connection[] = []
+  /** What clients warned of. */
+  readonly warnings: string[] = []
   readonly rules: Rules
   partitionCount: number
   readonly #counts = new Map<ApiName, number>()
@@ -69,7 +71,8 @@ export class ScriptedBroker {
 
   client(options: Partial<ClientOptions> = {}): Client {
     const { clock, random } = this.simulation.env('client')
-    const ports = { clock, random, network: this.network, logger: silentLogger }
+    const logger = { ...silentLogger, warn: (message: string) => void this.warnings.push(message) }
+    const ports = { clock, random, network: this.network, logger }
     const client = new Client(ports, { bootstrap: 'in-process://scripted', ...options })
     this.#clients.push(client)
     return client
