@@ -4,6 +4,11 @@
  * `versions` are those with codecs. `advertised` is what ApiVersions announces. They are the same but for Produce: old
  * librdkafka takes a broker that does not announce Produce v0 for one without compression and silently sends
  * uncompressed (KAFKA-18659). So 0 is announced, and versions 0 to 2 are refused if anybody sends them, as by Kafka.
+ *
+ * `audience` says who may send it. An API for peers is announced to nobody, and unserved on a connection of a client, which
+ * could otherwise pose as a replica or a broker (faults.md X4). An API for clients is for peers as well: brokers pass on what
+ * another must answer. To open one of Kafka's client APIs that is for peers here, write its handler and take the mark away;
+ * the table of handlers does not compile before.
  */
 import { AlterConfigsRequest, AlterConfigsResponse } from './messages/alter-configs.ts'
 import { ApiVersionsRequest, ApiVersionsResponse } from './messages/api-versions.ts'
@@ -32,10 +37,28 @@ import {
   OffsetForLeaderEpochResponse,
 } from './messages/offset-for-leader-epoch.ts'
 import { ProduceRequest, ProduceResponse } from './messages/produce.ts'
+import { AllocateProducerIdsRequest, AllocateProducerIdsResponse } from './messages/allocate-producer-ids.ts'
+import { AlterPartitionRequest, AlterPartitionResponse } from './messages/alter-partition.ts'
+import {
+  AlterPartitionReassignmentsRequest,
+  AlterPartitionReassignmentsResponse,
+} from './messages/alter-partition-reassignments.ts'
+import { BrokerHeartbeatRequest, BrokerHeartbeatResponse } from './messages/broker-heartbeat.ts'
+import { BrokerRegistrationRequest, BrokerRegistrationResponse } from './messages/broker-registration.ts'
+import { DescribeQuorumRequest, DescribeQuorumResponse } from './messages/describe-quorum.ts'
+import { ElectLeadersRequest, ElectLeadersResponse } from './messages/elect-leaders.ts'
+import {
+  ListPartitionReassignmentsRequest,
+  ListPartitionReassignmentsResponse,
+} from './messages/list-partition-reassignments.ts'
+import { UnregisterBrokerRequest, UnregisterBrokerResponse } from './messages/unregister-broker.ts'
 import { assert } from '../base/assert.ts'
 import type { Infer, InferInput, Message } from './schema/fields.ts'
-import { hasVersion } from './schema/versions.ts'
+import { hasVersion, parseVersions } from './schema/versions.ts'
 import type { VersionRange } from './schema/versions.ts'
+
+/** Who may send a request: `client`, anybody; `peer`, other brokers of the cluster alone. */
+export type Audience = 'client' | 'peer'
 
 /** One API: a request and the response to it. */
 export interface Api<
@@ -43,6 +66,7 @@ export interface Api<
   Key extends number = number,
   Request extends Message = Message,
   Response extends Message = Message,
+  For extends Audience = Audience,
 > {
   /** Kafka's name, without `Request`. */
   readonly name: Name
@@ -50,9 +74,10 @@ export interface Api<
   readonly key: Key
   readonly request: Request
   readonly response: Response
+  readonly audience: For
   /** Versions that are served. */
   readonly versions: VersionRange
-  /** Versions that ApiVersions announces. Invariant: holds `versions`. */
+  /** Versions that ApiVersions announces. Invariant: holds `versions`; empty for an API of peers. */
   readonly advertised: VersionRange
 }
 
@@ -76,13 +101,42 @@ export const apis = {
   AlterConfigs: api('AlterConfigs', 33, AlterConfigsRequest, AlterConfigsResponse),
   DescribeLogDirs: api('DescribeLogDirs', 35, DescribeLogDirsRequest, DescribeLogDirsResponse),
   CreatePartitions: api('CreatePartitions', 37, CreatePartitionsRequest, CreatePartitionsResponse),
+  ElectLeaders: peerApi('ElectLeaders', 43, ElectLeadersRequest, ElectLeadersResponse),
   IncrementalAlterConfigs: api(
     'IncrementalAlterConfigs',
     44,
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
   ),
+  AlterPartitionReassignments: peerApi(
+    'AlterPartitionReassignments',
+    45,
+    AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse,
+  ),
+  ListPartitionReassignments: peerApi(
+    'ListPartitionReassignments',
+    46,
+    ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsResponse,
+  ),
+  DescribeQuorum: peerApi('DescribeQuorum', 55, DescribeQuorumRequest, DescribeQuorumResponse),
+  AlterPartition: peerApi('AlterPartition', 56, AlterPartitionRequest, AlterPartitionResponse),
   DescribeCluster: api('DescribeCluster', 60, DescribeClusterRequest, DescribeClusterResponse),
+  BrokerRegistration: peerApi(
+    'BrokerRegistration',
+    62,
+    BrokerRegistrationRequest,
+    BrokerRegistrationResponse,
+  ),
+  BrokerHeartbeat: peerApi('BrokerHeartbeat', 63, BrokerHeartbeatRequest, BrokerHeartbeatResponse),
+  UnregisterBroker: peerApi('UnregisterBroker', 64, UnregisterBrokerRequest, UnregisterBrokerResponse),
+  AllocateProducerIds: peerApi(
+    'AllocateProducerIds',
+    67,
+    AllocateProducerIdsRequest,
+    AllocateProducerIdsResponse,
+  ),
   ListConfigResources: api(
     'ListConfigResources',
     74,
@@ -99,6 +153,10 @@ export const apis = {
 
 type Apis = typeof apis
 export type ApiName = keyof Apis
+/** What a client may send. */
+export type ClientApiName = { [N in ApiName]: Apis[N]['audience'] extends 'client' ? N : never }[ApiName]
+/** What a broker may send to another: everything. */
+export type PeerApiName = ApiName
 export type ApiKey = Apis[ApiName]['key']
 type NameByKey = { [N in ApiName as Apis[N]['key']]: N }
 /** The API that a name or a number stands for. */
@@ -118,6 +176,11 @@ export type ResponseInputOf<A extends ApiName | ApiKey> = InferInput<ApiOf<A>['r
 /** Every API, by ascending number. */
 export const apiList: readonly Apis[ApiName][] = Object.values(apis).sort((a, b) => a.key - b.key)
 
+/** Every API that a client may use, by ascending number. */
+export const clientApiList: readonly Apis[ClientApiName][] = apiList.filter(
+  (entry): entry is Apis[ClientApiName] => entry.audience === 'client',
+)
+
 const byKey: (Apis[ApiName] | null)[] = []
 for (const entry of apiList) {
   while (byKey.length < entry.key) byKey.push(null)
@@ -130,10 +193,11 @@ export function findApi(key: number): Apis[ApiName] | null {
   return key >= 0 && key < byKey.length ? byKey[key]! : null
 }
 
-/** Whether requests of this API in this version can be decoded and answered. */
-export function isServed(key: number, version: number): boolean {
+/** Whether requests of this API in this version are decoded and answered for whoever is at the other end. */
+export function isServed(key: number, version: number, audience: Audience = 'client'): boolean {
   const entry = findApi(key)
-  return entry !== null && hasVersion(entry.versions, version)
+  if (entry === null || (entry.audience === 'peer' && audience === 'client')) return false
+  return hasVersion(entry.versions, version)
 }
 
 function api<N extends string, K extends number, Q extends Message, R extends Message>(
@@ -142,18 +206,30 @@ function api<N extends string, K extends number, Q extends Message, R extends Me
   request: Q,
   response: R,
   advertisedFirst: number = request.versions.first,
-): Api<N, K, Q, R> {
+): Api<N, K, Q, R, 'client'> {
+  const advertised = { first: advertisedFirst, last: request.versions.last }
+  return { ...declared(name, key, request, response), audience: 'client', advertised }
+}
+
+function peerApi<N extends string, K extends number, Q extends Message, R extends Message>(
+  name: N,
+  key: K,
+  request: Q,
+  response: R,
+): Api<N, K, Q, R, 'peer'> {
+  return { ...declared(name, key, request, response), audience: 'peer', advertised: parseVersions('none') }
+}
+
+function declared<N extends string, K extends number, Q extends Message, R extends Message>(
+  name: N,
+  key: K,
+  request: Q,
+  response: R,
+) {
   const { versions } = request
   assert(
     response.versions.first === versions.first && response.versions.last === versions.last,
     `Request and response of ${name} differ in versions`,
   )
-  return {
-    name,
-    key,
-    request,
-    response,
-    versions,
-    advertised: { first: advertisedFirst, last: versions.last },
-  }
+  return { name, key, request, response, versions }
 }

@@ -16,7 +16,17 @@ import { ByteReader } from '../bytes/byte-reader.ts'
 import { ByteWriter } from '../bytes/byte-writer.ts'
 import { EncodeError } from '../bytes/encode-error.ts'
 import { apis, findApi } from './apis.ts'
-import type { Api, ApiKey, ApiName, RequestInputOf, RequestOf, ResponseInputOf, ResponseOf } from './apis.ts'
+import type {
+  Api,
+  ApiKey,
+  ApiName,
+  Audience,
+  ClientApiName,
+  RequestInputOf,
+  RequestOf,
+  ResponseInputOf,
+  ResponseOf,
+} from './apis.ts'
 import { errorCode } from './errors.ts'
 import { decodeMessage, encodeMessage } from './schema/codec.ts'
 import { readNullableString, skipTags, writeNullableString } from './schema/wire.ts'
@@ -41,15 +51,15 @@ export interface RequestHeader {
 }
 
 /** A request that was decoded, its body typed by `name`; or the header of one that is not served. */
-export type RequestFrame =
+export type RequestFrame<Served extends ApiName = ClientApiName> =
   | {
-      [N in ApiName]: {
+      [N in Served]: {
         readonly kind: 'served'
         readonly name: N
         readonly header: RequestHeader
         readonly body: RequestOf<N>
       }
-    }[ApiName]
+    }[Served]
   | { readonly kind: 'unserved'; readonly name: ApiName | null; readonly header: RequestHeader }
 
 /**
@@ -73,7 +83,7 @@ export function decodeRequestHeader(reader: ByteReader): RequestHeader {
 }
 
 /**
- * Reads a whole request.
+ * Reads a whole request of a client. What only peers may ask is not served to it.
  *
  * @param frame - Borrowed by the result: record batches in the body are views of it.
  * @returns `unserved` when the API or its version is not served: an ApiVersions request is then to be answered with
@@ -81,6 +91,15 @@ export function decodeRequestHeader(reader: ByteReader): RequestHeader {
  * @throws {DecodeError} `DECODE_FAILED`.
  */
 export function decodeRequest(frame: Uint8Array): RequestFrame {
+  return decodeFor('client', frame) as RequestFrame
+}
+
+/** As `decodeRequest`, of another broker: on a connection whose other end has proved to be one. */
+export function decodePeerRequest(frame: Uint8Array): RequestFrame<ApiName> {
+  return decodeFor('peer', frame)
+}
+
+function decodeFor(audience: Audience, frame: Uint8Array): RequestFrame<ApiName> {
   const reader = new ByteReader(frame)
   reader.itemsLeft = ITEMS_PER_REQUEST_MAX
   const header = decodeRequestHeader(reader)
@@ -88,9 +107,10 @@ export function decodeRequest(frame: Uint8Array): RequestFrame {
   if (api === null) return { kind: 'unserved', name: null, header }
   const { versions, name } = api
   const version = header.apiVersion
+  if (api.audience === 'peer' && audience === 'client') return { kind: 'unserved', name, header }
   if (version < versions.first || version > versions.last) return { kind: 'unserved', name, header }
   const body = decodeMessage((api as Api).request, version, reader)
-  return { kind: 'served', name, header, body } as RequestFrame
+  return { kind: 'served', name, header, body } as RequestFrame<ApiName>
 }
 
 /**

@@ -12,7 +12,7 @@ import { loadBrokerConfig } from '../../src/broker/broker-config.ts'
 import { silentLogger } from '../../src/env/index.ts'
 import { MemoryFileSystem } from '../../src/env/memory/memory-file-system.ts'
 import { nodeEnv } from '../../src/env/node/index.ts'
-import { apiList } from '../../src/protocol/apis.ts'
+import { clientApiList } from '../../src/protocol/apis.ts'
 import type { Api } from '../../src/protocol/apis.ts'
 import { decodeResponse, encodeRequest } from '../../src/protocol/frame.ts'
 import { fixedValue } from '../support/protocol-values.ts'
@@ -323,7 +323,7 @@ async function outcome(scheme: 'tcp' | 'ws', frame: Uint8Array): Promise<Uint8Ar
 
 describe('X32: valid requests, cut and flipped', () => {
   /** A sound request of every API in its first and last version, small enough to try every byte. */
-  const requests = apiList.flatMap((api) =>
+  const requests = clientApiList.flatMap((api) =>
     [...new Set([api.versions.first, api.versions.last])].map((version) => ({
       name: api.name,
       version,
@@ -392,7 +392,7 @@ describe('X32: valid requests, cut and flipped', () => {
 it('X28: the far ends of every number are answered, and mean nothing bad', async () => {
   const attacker = await open()
   for (const style of ['minima', 'maxima', 'nulls', 'fallbacks'] as const) {
-    for (const api of apiList) {
+    for (const api of clientApiList) {
       for (let version = api.versions.first; version <= api.versions.last; version++) {
         if (api.name === 'Produce' || api.name === 'Fetch') continue
         const body = fixedValue((api as Api).request, version, style) as never

@@ -5,6 +5,7 @@ import { DecodeError } from '../../src/bytes/decode-error.ts'
 import { EncodeError } from '../../src/bytes/encode-error.ts'
 import { apiList, apis } from '../../src/protocol/apis.ts'
 import {
+  decodePeerRequest,
   decodeRequest,
   decodeRequestHeader,
   decodeResponse,
@@ -26,7 +27,10 @@ describe('requests', () => {
         for (const clientId of [null, '', 'client']) {
           const frame = join(encodeRequest(api.key, version, -2, clientId, body as never))
           const header = { apiKey: api.key, apiVersion: version, correlationId: -2, clientId }
-          expect(decodeRequest(frame)).toEqual({ kind: 'served', name: api.name, header, body })
+          const request = { kind: 'served', name: api.name, header, body }
+          expect(decodePeerRequest(frame)).toEqual(request)
+          if (api.audience === 'client') expect(decodeRequest(frame)).toEqual(request)
+          else expect(decodeRequest(frame)).toEqual({ kind: 'unserved', name: api.name, header })
         }
       }
     }
@@ -67,6 +71,23 @@ describe('requests', () => {
   test('X28: of an unknown API are unserved, without a name', () => {
     const frame = bytesOf('7fff 0000 00000009 ffff')
     expect(decodeRequest(frame)).toMatchObject({ kind: 'unserved', name: null, header: { apiKey: 32767 } })
+  })
+
+  test('a follower’s durable offset is in no frame that does not set it', () => {
+    const partition = { partition: 0, fetchOffset: 7, partitionMaxBytes: 1 }
+    const fetchOf = (own: { durableOffset?: number }) => {
+      const topics = [{ topicId: 'T'.padEnd(22, 'A'), partitions: [{ ...partition, ...own }] }]
+      return join(encodeRequest('Fetch', 18, 1, null, { maxWaitMs: 0, minBytes: 0, topics }))
+    }
+    const offsetIn = (frame: Uint8Array) => {
+      const request = decodePeerRequest(frame)
+      if (request.kind !== 'served' || request.name !== 'Fetch') return expect.fail('No Fetch request')
+      return request.body.topics[0]!.partitions[0]!.durableOffset
+    }
+    expect(offsetIn(fetchOf({}))).toBe(-1)
+    expect(offsetIn(fetchOf({ durableOffset: 5 }))).toBe(5)
+    expect(fetchOf({ durableOffset: -1 })).toEqual(fetchOf({}))
+    expect(fetchOf({ durableOffset: 5 }).length).toBe(fetchOf({}).length + 10) // tag, size, eight bytes
   })
 
   test('the header reader stands at the body afterwards', () => {

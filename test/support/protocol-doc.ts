@@ -11,6 +11,8 @@ const DEVIATIONS = [
   'Produce announces version 0 and serves from version 3 on, as Kafka does: old librdkafka takes a broker that does not announce version 0 for one without compression.',
   'ApiVersions answers have no tagged fields in the header in any version, and an ApiVersions request in a version that is not served is answered in version 0 with `UNSUPPORTED_VERSION` (KIP-511), both as in Kafka. Any other API or version that is not served closes the connection.',
   'InitProducerId ends at version 5. Version 6 (KIP-939) is unstable in Kafka 4.3, which does not announce it either.',
+  'AlterPartition, BrokerRegistration and BrokerHeartbeat are served in one version or two: only brokers of Millrace send them, and all of them speak the latest.',
+  'Fetch version 18 has a tagged field of our own, `durableOffset` (tag 30), which only brokers send each other.',
   'A 64-bit integer beyond ±(2^53 - 1) is refused as malformed, but for the high watermark in Fetch version 18, whose 2^63 - 1 means that there is none.',
   'The count of an array is checked against the bytes that remain in the frame before anything is allocated for it.',
   'Text that is not UTF-8 is read with U+FFFD in place of what is wrong, as in Kafka; the rules for names then refuse it.',
@@ -28,7 +30,8 @@ export function protocolDocument(): string {
     '## APIs',
     '',
     '"Announced" is what ApiVersions answers, "served" what is decoded and answered, "flexible" the versions with compact',
-    'lengths and tagged fields (KIP-482).',
+    'lengths and tagged fields (KIP-482). What is for peers is announced to nobody, and a client that sends it is',
+    'disconnected.',
     '',
     table(
       ['Key', 'API', 'Announced', 'Served', 'Flexible', 'Declared in'],
@@ -37,7 +40,7 @@ export function protocolDocument(): string {
         return [
           String(api.key),
           api.name,
-          range(api.advertised),
+          api.audience === 'peer' ? 'peers' : range(api.advertised),
           range(api.versions),
           range(api.request.flexible),
           `[${file}](../src/protocol/${file})`,

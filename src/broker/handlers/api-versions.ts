@@ -6,14 +6,14 @@
  * - A feature whose lowest level is 0 is left out below version 4: older Java clients fail on it.
  */
 import type { ApiVersionsRequest, ApiVersionsResponseInput } from '../../protocol/messages/api-versions.ts'
-import { apiList } from '../../protocol/apis.ts'
+import { clientApiList } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
 
 const SOFTWARE_SINCE_VERSION = 3
 const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$/
 
-const ADVERTISED = apiList.map(({ key, advertised }) => ({
+const ADVERTISED = clientApiList.map(({ key, advertised }) => ({
   apiKey: key,
   minVersion: advertised.first,
   maxVersion: advertised.last,

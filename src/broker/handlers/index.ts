@@ -1,7 +1,7 @@
 /**
  * The table of request handlers: what is in it is served, and what is served is in it, or it does not compile.
  */
-import type { ApiName } from '../../protocol/apis.ts'
+import type { ClientApiName } from '../../protocol/apis.ts'
 import type { Handler } from '../services.ts'
 import { handleApiVersions } from './api-versions.ts'
 import { handleAlterConfigs, handleIncrementalAlterConfigs } from './alter-configs.ts'
@@ -21,7 +21,7 @@ import { handleMetadata } from './metadata.ts'
 import { handleOffsetForLeaderEpoch } from './offset-for-leader-epoch.ts'
 import { handleProduce } from './produce.ts'
 
-export const handlers: { readonly [K in ApiName]: Handler<K> } = {
+export const handlers: { readonly [K in ClientApiName]: Handler<K> } = {
   Produce: handleProduce,
   Fetch: handleFetch,
   ListOffsets: handleListOffsets,

@@ -7,6 +7,9 @@
  * fetched epoch and diverging epoch (KIP-595) · v13 topic ids instead of names (KIP-516) · v14 tiered storage error
  * (KIP-405) · v15 replica epoch (KIP-903) · v16 endpoints of current leaders (KIP-951) · v17 directory id (KIP-853) ·
  * v18 high watermark that the follower knows (KIP-1166)
+ *
+ * `durableOffset` is ours and between brokers only: what a follower has made durable, up to which the leader may count on it.
+ * Kafka takes the fetch offset for that, which would make a follower wait for its disk before it asks for more.
  */
 import { ZERO_UUID } from '../../bytes/uuid.ts'
 import {
@@ -22,6 +25,7 @@ import {
   struct,
   uuid,
 } from '../schema/fields.ts'
+import { OWN_TAG_FIRST } from '../schema/check.ts'
 import type { Infer, InferInput } from '../schema/fields.ts'
 
 export const FetchRequest = message(
@@ -57,6 +61,7 @@ export const FetchRequest = message(
             partitionMaxBytes: int32(),
             replicaDirectoryId: uuid({ versions: '17+', tag: 0, ignorable: true }),
             highWatermark: int64Bound({ versions: '18+', tag: 1, ignorable: true }), // that the follower knows; null: none
+            durableOffset: int64({ versions: '18+', tag: OWN_TAG_FIRST, ignorable: true, fallback: -1 }), // ours: a follower's durable end
           }),
         ),
       }),

@@ -12,6 +12,9 @@ const IDENTIFIER = /^[a-zA-Z][a-zA-Z0-9]*$/
 /** Versions are int16 on the wire; a message with hundreds of them is a slip of the pen. */
 const VERSION_MAX = 255
 
+/** Tags from here on are ours: Kafka numbers its own from 0 and skips those it does not know (KIP-482). */
+export const OWN_TAG_FIRST = 30
+
 /** @throws {SyntaxError} naming the message, the field and the rule that it breaks. */
 export function checkMessage(message: Message): void {
   const { name, versions, flexible } = message
@@ -56,8 +59,9 @@ function checkShape(
     checkContent(message, field, own, here, isTagged || field.tag !== null)
   }
   tags.sort((a, b) => a - b)
+  const kafkasCount = tags.filter((tag) => tag < OWN_TAG_FIRST).length
   tags.forEach((tag, index) => {
-    if (tag !== index)
+    if (tag !== (index < kafkasCount ? index : OWN_TAG_FIRST + index - kafkasCount))
       refuse(message.name, path, `its tags are not unique and contiguous: ${tags.join(', ')}`)
   })
 }

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ZERO_UUID } from '../../../src/bytes/uuid.ts'
 import { nodeEnv } from '../../../src/env/node/index.ts'
-import { apiList, apis } from '../../../src/protocol/apis.ts'
+import { apis, clientApiList } from '../../../src/protocol/apis.ts'
 import { decodeResponse, encodeRequest } from '../../../src/protocol/frame.ts'
 import { versionsOf } from '../../support/raw-client.ts'
 import { makeBatch, produceRequest } from '../support/batches.ts'
@@ -261,7 +261,7 @@ describe('DescribeTopicPartitions', () => {
 
 describe('ApiVersions', () => {
   const software = { clientSoftwareName: 'raw', clientSoftwareVersion: '1.0' }
-  const ADVERTISED = apiList.map(({ key, advertised }) => [key, advertised.first, advertised.last])
+  const ADVERTISED = clientApiList.map(({ key, advertised }) => [key, advertised.first, advertised.last])
 
   it.each(versionsOf('ApiVersions'))('v%i announces every API with its versions', async (version) => {
     const body = await host.call('ApiVersions', version, version >= 3 ? software : {})

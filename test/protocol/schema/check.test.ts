@@ -28,6 +28,7 @@ describe('a declaration is refused when', () => {
     ['a field is nullable too late', declare({ a: string({ nullable: '4+' }) }), /nullable in versions/],
     ['a tag is in a version that is not flexible', declare({ a: int32({ tag: 0 }) }), /not flexible/],
     ['tags have a gap', declare({ a: int32({ versions: '2+', tag: 1 }) }), /contiguous/],
+    ['tags of our own have a gap', declare({ a: int32({ versions: '2+', tag: 31 }) }), /contiguous/],
     [
       'a tag is used twice',
       declare({ a: int32({ versions: '2+', tag: 0 }), b: int32({ versions: '2+', tag: 0 }) }),
