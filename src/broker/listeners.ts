@@ -113,6 +113,8 @@ export class Listeners {
           limits: config,
           http,
           origins: config.origins,
+          hosts: [...config.webSocketHosts, ...config.advertisedListeners.map(({ host }) => host)],
+          path: config.webSocketPath,
         },
         (connection) => this.#accept(connection, spec.name),
       )

@@ -82,6 +82,24 @@ export const staticConfigShape = {
       return parts.every((part) => /^(\*|https?:\/\/[^/\s]+)$/.test(part)) ? parts : undefined
     },
   }),
+  webSocketHosts: textConfig<readonly string[]>({
+    name: 'websocket.hosts',
+    fallback: '',
+    allowed: 'a comma-separated list of host names, without port',
+    documentation:
+      'Host names under which web pages may address this broker, beside localhost, IP addresses and those of `listeners` and `advertised.listeners`; others are refused, against DNS rebinding. Needed behind a proxy with a name of its own.',
+    parse: (text) => {
+      const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '') // prettier-ignore
+      return parts.every((part) => /^[A-Za-z0-9._-]+$/.test(part)) ? parts : undefined
+    },
+  }),
+  webSocketPath: textConfig({
+    name: 'websocket.path',
+    fallback: '/',
+    allowed: 'a path that begins with a slash',
+    documentation: 'The one path at which a WebSocket may be opened.',
+    parse: (text) => (/^\/[\x21-\x22\x24-\x3e\x40-\x7e]*$/.test(text) ? text : undefined),
+  }),
   messageBytesMax: intConfig({
     name: 'socket.request.max.bytes',
     min: 1024,
@@ -103,6 +121,13 @@ export const staticConfigShape = {
     fallback: '10000',
     update: 'read-only',
     documentation: 'Connections that a listener keeps open at once from one address.',
+  }),
+  connectionsPerSecondMax: intConfig({
+    name: 'max.connection.creation.rate',
+    min: 1,
+    fallback: '5000', // Some 50 µs each: a storm takes a quarter of a core, and 1,000 clients that come back at once are welcome.
+    update: 'read-only',
+    documentation: 'Connections that a listener accepts in a second; further ones are closed when they come.',
   }),
   idleMs: longConfig({
     name: 'connections.max.idle.ms',

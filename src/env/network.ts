@@ -105,6 +105,13 @@ export interface ListenOptions {
    */
   readonly origins: readonly string[]
   /**
+   * Host names by which a web page may address this port, beside `localhost`, `host` and IP addresses. A page that names
+   * another was led here by its own name server (DNS rebinding).
+   */
+  readonly hosts?: readonly string[]
+  /** The one path at which a WebSocket may be opened; absent: `/`. */
+  readonly path?: string
+  /**
    * Whether an upgrade may ask for `millrace-peer`; default: no. One with an `Origin` comes from a page and never may,
    * whatever `origins` says.
    */
@@ -119,6 +126,8 @@ export interface ListenLimits {
   readonly messageBytesMax: number
   readonly connectionsMax: number
   readonly connectionsPerAddressMax: number
+  /** Connections accepted in a second; absent: any number. */
+  readonly connectionsPerSecondMax?: number
   /** Time from accept to the first whole message (or the WebSocket upgrade and then the first message), in ms. */
   readonly handshakeMs: number
   /** A peer that says nothing at all for this long is pinged (WebSocket) and then closed, in ms. */

@@ -354,6 +354,21 @@ describe('Lookups by time', () => {
 })
 
 describe('Leader epochs', () => {
+  it('D5: a lost checkpoint is rebuilt with a warning; a log that was just made has nothing to warn of', async () => {
+    const { simulation, env } = simulate('lost epochs')
+    const warnings: string[] = []
+    const logger = { ...env.logger, warn: (message: string) => void warnings.push(message) }
+    const open = () => simulation.runUntil(openLog({ ...env, logger }))
+    await simulation.runUntil((await open()).close())
+    const log = await open()
+    append(log, {}, 3)
+    await simulation.runUntil(log.close())
+    expect(warnings).toEqual([])
+    await simulation.runUntil(env.files.remove(`${DIRECTORY}/leader-epoch-checkpoint`))
+    expect((await open()).latestEpoch).toBe(3)
+    expect(warnings).toEqual([expect.stringContaining('leader epoch checkpoint')])
+  })
+
   it('KIP-101 KIP-279: an epoch ends where the next known one begins', async () => {
     await withLog('ends', {}, async (log) => {
       append(log, { records: 4 }, 2)

@@ -6,12 +6,13 @@
  * message bounds all of it, and nothing can be smuggled behind it. Request bodies are not read.
  *
  * An upgrade is refused unless it asks for a subprotocol that is spoken here and comes either from no page at all or
- * from a welcome `Origin` (faults.md X16). The page's own host is not welcome by itself: by DNS rebinding any host name
- * can be made to mean this machine. Nodes of the cluster are not pages: one with an `Origin` is none.
+ * from a welcome `Origin` that addressed this port by a name of its own (faults.md X16). The page's own host is not welcome
+ * by itself: by DNS rebinding any host name can be made to mean this machine. An IP address cannot: a page that names one
+ * meant this machine. Nodes of the cluster are not pages: one with an `Origin` is none.
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
+import { isIP, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import type { WebSocket } from 'ws'
@@ -24,6 +25,8 @@ import { receiverOptions } from './websocket-connection.ts'
 const HEAD_BYTES_MAX = 16 * 1024
 const HEADERS_MAX = 100
 const FORWARDING_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip']
+/** Where a WebSocket is opened unless the options say otherwise. */
+const ROOT = '/'
 const TOO_MANY_HEADERS = '431 Request Header Fields Too Large'
 
 export interface HttpDoor {
@@ -83,9 +86,12 @@ export function openHttpDoor(
 function refusalOf(request: IncomingMessage, options: ListenOptions): string | null {
   if (hasTooManyHeaders(request)) return TOO_MANY_HEADERS
   if (!options.protocols.includes('websocket')) return '404 Not Found'
-  const { origin } = request.headers
-  if (origin !== undefined && !options.origins.some((welcome) => isWelcome(origin, welcome)))
-    return '403 Forbidden'
+  if (request.url !== (options.path ?? ROOT)) return '404 Not Found'
+  const { origin, host } = request.headers
+  if (origin !== undefined) {
+    if (!options.origins.some((welcome) => isWelcome(origin, welcome))) return '403 Forbidden'
+    if (!isOurHost(host ?? '', options)) return '421 Misdirected Request'
+  }
   return chosenProtocol(request, options) === null ? '400 Subprotocol kafka Required' : null
 }
 
@@ -108,6 +114,13 @@ function isWelcome(origin: string, welcome: string): boolean {
   if (!welcome.endsWith(':*')) return false
   const site = welcome.slice(0, -':*'.length)
   return origin === site || (origin.startsWith(`${site}:`) && /^\d{1,5}$/.test(origin.slice(site.length + 1)))
+}
+
+/** Whether a page that sent this `Host` header addressed this port on purpose. */
+function isOurHost(header: string, { host, hosts = [] }: ListenOptions): boolean {
+  const name = header.replace(/:\d{1,5}$/, '').toLowerCase()
+  if (name.startsWith('[') && name.endsWith(']')) return isIP(name.slice(1, -1)) === 6
+  return isIP(name) === 4 || ['localhost', host, ...hosts].some((ours) => ours.toLowerCase() === name)
 }
 
 function hasTooManyHeaders(request: IncomingMessage): boolean {

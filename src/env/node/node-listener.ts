@@ -29,6 +29,7 @@ import { WebSocketConnection } from './websocket-connection.ts'
 const TLS_HANDSHAKE_RECORD = 0x16
 /** The kernel then notices peers that vanished without a word, also on connections that are rightly quiet. */
 const KEEP_ALIVE_MS = 60_000
+const SECOND_MS = 1000
 /** Connections that wait for accept; the kernel caps it at its own bound. */
 const BACKLOG = 511
 
@@ -49,6 +50,9 @@ export class NodeListener implements Listener {
   readonly #countByAddress = new Map<string, number>()
   readonly #warnedOf = new Set<string>()
   #connectionCount = 0
+  /** Connections accepted in the second that ends at `#secondEndMs`. */
+  #acceptedCount = 0
+  #secondEndMs = 0
 
   private constructor(
     options: ListenOptions,
@@ -113,7 +117,8 @@ export class NodeListener implements Listener {
     const address = addressOf(socket)
     const { connectionsMax, connectionsPerAddressMax, handshakeMs } = this.#options.limits
     const ofAddress = this.#countByAddress.get(address) ?? 0
-    if (this.#connectionCount >= connectionsMax || ofAddress >= connectionsPerAddressMax) {
+    const isCrowded = this.#connectionCount >= connectionsMax || ofAddress >= connectionsPerAddressMax
+    if (isCrowded || !this.#isInRate()) {
       this.#logger.debug('Refused a connection: too many', { remote: remoteOf(socket) })
       socket.destroy()
       return
@@ -139,6 +144,17 @@ export class NodeListener implements Listener {
     })
     socket.on('error', () => undefined) // 'close' follows, and a connection takes the reason with a listener of its own.
     socket.once('data', (chunk: Buffer) => this.#onFirstBytes(socket, chunk))
+  }
+
+  /** Counts a connection in; false when there were too many in this second (X18: an accept costs more than a close). */
+  #isInRate(): boolean {
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs >= this.#secondEndMs) {
+      this.#secondEndMs = nowMs + SECOND_MS
+      this.#acceptedCount = 0
+    }
+    this.#acceptedCount++
+    return this.#acceptedCount <= (this.#options.limits.connectionsPerSecondMax ?? Infinity)
   }
 
   #onFirstBytes(socket: Socket, chunk: Buffer): void {

@@ -109,8 +109,14 @@ function int32(value: number): Buffer {
   return bytes
 }
 
-function open(server: Server, options: ClientOptions = {}, protocols: string[] = ['kafka']): WebSocket {
-  const webSocket = new WebSocket(`ws://127.0.0.1:${server.port}/`, protocols, {
+function open(
+  server: Server,
+  { host, ...options }: ClientOptions = {},
+  protocols: string[] = ['kafka'],
+  path = '/',
+): WebSocket {
+  const webSocket = new WebSocket(`ws://127.0.0.1:${server.port}${path}`, protocols, {
+    ...(host === undefined ? {} : { headers: { host } }),
     perMessageDeflate: true,
     ...options,
   })
@@ -355,6 +361,42 @@ describe('NodeListener over HTTP and WebSocket', () => {
     expect(await upgradeStatus(open(server, { origin: 'null' }))).toBe(403)
     expect(await upgradeStatus(open(server, {}, []))).toBe(400)
     expect(await upgradeStatus(open(server, {}, ['mqtt']))).toBe(400)
+  })
+
+  test('X16: a page must address the port by a name of its own; DNS rebinding is misdirected', async () => {
+    const server = await serve({}, { origins: ['*'], hosts: ['Broker.example'] })
+    const page = (host: string) => upgradeStatus(open(server, { origin: 'http://a.example', host }))
+    for (const host of ['localhost:9092', '127.0.0.1:9092', '10.1.2.3', '[::1]:9092', 'broker.EXAMPLE:443'])
+      expect(await page(host), host).toBe(101)
+    for (const host of [
+      'evil.example:9092',
+      'localhost.evil.example',
+      'broker.example.',
+      '127.0.0.1.evil.example',
+      '[evil]',
+    ])
+      expect(await page(host), host).toBe(421)
+    expect(await upgradeStatus(open(server, { host: 'evil.example' }))).toBe(101) // Programs are not rebound.
+  })
+
+  test('X16: a WebSocket is opened at one path, to the letter', async () => {
+    const server = await serve()
+    const other = await serve({}, { path: '/log' })
+    for (const path of ['/x', '//', '/?a'])
+      expect(await upgradeStatus(open(server, {}, ['kafka'], path)), path).toBe(404)
+    expect(await upgradeStatus(open(server))).toBe(101)
+    expect(await upgradeStatus(open(other))).toBe(404)
+    expect(await upgradeStatus(open(other, {}, ['kafka'], '/log'))).toBe(101)
+  })
+
+  test('X18: no more connections are accepted in a second than the bound says', async () => {
+    const server = await serve({ connectionsPerSecondMax: 3 })
+    const attempts = await Promise.all(Array.from({ length: 5 }, () => raw(server)))
+    const closed = new Set<unknown>()
+    for (const socket of attempts) socket.once('close', () => closed.add(socket))
+    await until(() => closed.size === 2)
+    expect(server.listener.connectionCount).toBe(3)
+    expect(server.log.filter((line) => line.includes('too many'))).toHaveLength(2)
   })
 
   test('X16: a page is never a peer, whatever origins are welcome; whoever offers kafka is a client', async () => {
