@@ -52,6 +52,10 @@ export class BrokerProcess {
     return broker
   }
 
+  get directory(): string {
+    return this.#options.directory
+  }
+
   get port(): number {
     return this.#place!.listeners[0]!.port
   }
