@@ -1,0 +1,254 @@
+/**
+ * This broker's place in the cluster: registration, heartbeats, and leaving (KIP-631).
+ *
+ *   join ─► registered (fenced) ── heartbeats, metadata in effect ──► live ── leave: leaderships move ──► gone
+ *
+ * Control plane. Requests go to the active controller wherever that is; while there is none they are made again.
+ *
+ * Invariants:
+ * - One heartbeat is under way at a time. A heartbeat names the metadata that is in effect here, never what was only read.
+ * - A broker whose epoch the controller does not know any more has been replaced by another process: it stops at once.
+ */
+import type { Cancel, Clock, Logger } from '../env/index.ts'
+import { errorByCode, errorCode } from '../protocol/errors.ts'
+import type { RequestInputOf, ResponseOf } from '../protocol/apis.ts'
+import { BrokerError } from './broker-error.ts'
+
+/** What of the controller this needs; rejects when no controller could be asked in time. */
+export interface MembershipGateway {
+  call<A extends 'BrokerRegistration' | 'BrokerHeartbeat'>(
+    api: A,
+    request: RequestInputOf<A>,
+    timeoutMs: number,
+  ): Promise<ResponseOf<A>>
+}
+
+export interface MembershipOptions {
+  readonly registration: Omit<RequestInputOf<'BrokerRegistration'>, 'previousBrokerEpoch'>
+  /** Broker epoch of the last incarnation, if that one stopped cleanly; else -1: what it had in memory may be lost. */
+  readonly previousBrokerEpoch: number
+  readonly heartbeatMs: number
+  readonly sessionMs: number
+  /** Offset after the last metadata record that is in effect here. */
+  readonly metadataEndOffset: () => number
+  /** The controller knows this process no more. */
+  readonly onReplaced: (error: BrokerError) => void
+}
+
+/** First and longest pause between two tries to register, in ms. */
+const RETRY_MIN_MS = 50
+const RETRY_MAX_MS = 1000
+/** How often a broker that waits for a controller says so, in ms. */
+const COMPLAINT_MS = 10_000
+/** How long a broker that stops waits until others lead what it led, in ms; and without any controller at all. */
+const LEAVE_MS = 10_000
+const LEAVE_WITHOUT_CONTROLLER_MS = 1000
+
+export class Membership {
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #gateway: MembershipGateway
+  readonly #options: MembershipOptions
+  #brokerEpoch = -1
+  #cancelBeat: Cancel = () => undefined
+  #beating: Promise<void> | null = null
+  #isStopped = false
+  #isLive = false
+  #lastAnswerMs = 0
+  #whenLive: (() => void)[] = []
+
+  constructor(
+    ports: { readonly clock: Clock; readonly logger: Logger },
+    gateway: MembershipGateway,
+    options: MembershipOptions,
+  ) {
+    this.#clock = ports.clock
+    this.#logger = ports.logger
+    this.#gateway = gateway
+    this.#options = options
+  }
+
+  /** Epoch of this incarnation; -1 before it is registered. */
+  get brokerEpoch(): number {
+    return this.#brokerEpoch
+  }
+
+  /** Whether the controller answered within the session time; a broker that is not heard is fenced after it. */
+  get isHeard(): boolean {
+    return this.#clock.monotonicMs() - this.#lastAnswerMs < this.#options.sessionMs
+  }
+
+  /**
+   * Registers; tries until it succeeds.
+   *
+   * @throws {BrokerError} `BROKER_NOT_REGISTERED`: the controller will not have this broker; the message says why.
+   */
+  async join(): Promise<void> {
+    const { registration, previousBrokerEpoch, sessionMs } = this.#options
+    const startedMs = this.#clock.monotonicMs()
+    let pauseMs = RETRY_MIN_MS
+    let saidMs = startedMs
+    while (!this.#isStopped) {
+      const found = await this.#ask('BrokerRegistration', { ...registration, previousBrokerEpoch })
+      if (typeof found !== 'string') {
+        const { name } = errorByCode(found.errorCode)
+        if (name === 'NONE') {
+          this.#brokerEpoch = found.brokerEpoch
+          this.#lastAnswerMs = this.#clock.monotonicMs()
+          return
+        }
+        // A process of this id that has just died is alive to the controller until its session ends.
+        const mayStillEnd = this.#clock.monotonicMs() - startedMs < 2 * sessionMs
+        const isTemporary =
+          name === 'NOT_CONTROLLER' ||
+          name === 'REQUEST_TIMED_OUT' ||
+          (name === 'DUPLICATE_BROKER_REGISTRATION' && mayStillEnd)
+        if (!isTemporary) throw refused(registration.brokerId, name)
+      }
+      if (this.#clock.monotonicMs() - saidMs >= COMPLAINT_MS) {
+        saidMs = this.#clock.monotonicMs()
+        this.#logger.warn('Waiting to be registered: is a majority of the controllers up?', {
+          nodeId: registration.brokerId,
+          reason: typeof found === 'string' ? found : errorByCode(found.errorCode).name,
+        })
+      }
+      await this.#pause(pauseMs)
+      pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)
+    }
+    throw new BrokerError('BROKER_NOT_REGISTERED', 'Registering the broker was given up: it stops')
+  }
+
+  /** Begins to send heartbeats. */
+  start(): void {
+    this.#beat()
+  }
+
+  /** Sends a heartbeat now: something that the controller waits for has come about. */
+  beatNow(): void {
+    if (this.#beating !== null || this.#isStopped || this.#brokerEpoch < 0) return
+    this.#cancelBeat()
+    this.#beat()
+  }
+
+  /** Resolves when the controller has let this broker lead. */
+  live(): Promise<void> {
+    if (this.#isLive) return Promise.resolve()
+    return new Promise((resolve) => this.#whenLive.push(resolve))
+  }
+
+  /**
+   * Leaves: the controller moves the leaderships of this broker to others. Resolves when it has, or when that takes too
+   * long; the broker may stop in either case, only that others then find out by waiting.
+   */
+  async leave(): Promise<void> {
+    if (this.#brokerEpoch < 0) return
+    this.stop()
+    await this.#beating
+    const startedMs = this.#clock.monotonicMs()
+    let heardMs = startedMs
+    for (;;) {
+      const found = await this.#heartbeat(true)
+      const nowMs = this.#clock.monotonicMs()
+      if (typeof found !== 'string') {
+        heardMs = nowMs
+        const { name } = errorByCode(found.errorCode)
+        if (found.shouldShutDown || name === 'STALE_BROKER_EPOCH') return
+      }
+      const isLate = nowMs - startedMs >= LEAVE_MS || nowMs - heardMs >= LEAVE_WITHOUT_CONTROLLER_MS
+      if (isLate) {
+        this.#logger.warn(
+          'Leaving without a word of the controller: others lead once the session has ended',
+          {
+            nodeId: this.#options.registration.brokerId,
+          },
+        )
+        return
+      }
+      await this.#pause(RETRY_MIN_MS)
+    }
+  }
+
+  /** Sends no more heartbeats. */
+  stop(): void {
+    this.#isStopped = true
+    this.#cancelBeat()
+  }
+
+  #beat(): void {
+    this.#beating = this.#beatOnce().finally(() => {
+      this.#beating = null
+      if (this.#isStopped) return
+      // Until the broker is let in, it asks often: each answer may be the one.
+      const delayMs = this.#isLive ? this.#options.heartbeatMs : RETRY_MIN_MS
+      this.#cancelBeat = this.#clock.after(delayMs, () => this.#beat())
+    })
+  }
+
+  async #beatOnce(): Promise<void> {
+    const found = await this.#heartbeat(false)
+    if (typeof found === 'string') return
+    const { name } = errorByCode(found.errorCode)
+    if (name === 'STALE_BROKER_EPOCH' || name === 'BROKER_ID_NOT_REGISTERED') {
+      const { brokerId } = this.#options.registration
+      if (this.#isStopped) return
+      this.stop()
+      this.#options.onReplaced(
+        new BrokerError(
+          'BROKER_REPLACED',
+          `Broker ${brokerId} stops: the controller answered ${name}, another process has registered under this id or it was removed from the cluster`,
+        ),
+      )
+      return
+    }
+    if (found.errorCode !== errorCode('NONE')) return
+    this.#lastAnswerMs = this.#clock.monotonicMs()
+    this.#setLive(!found.isFenced)
+  }
+
+  #setLive(isLive: boolean): void {
+    if (isLive === this.#isLive) return
+    this.#isLive = isLive
+    if (!isLive) {
+      this.#logger.warn('The controller has fenced this broker: it leads nothing until it has caught up', {
+        nodeId: this.#options.registration.brokerId,
+      })
+      return
+    }
+    for (const resolve of this.#whenLive.splice(0)) resolve()
+  }
+
+  #heartbeat(wantShutDown: boolean): Promise<ResponseOf<'BrokerHeartbeat'> | string> {
+    return this.#ask('BrokerHeartbeat', {
+      brokerId: this.#options.registration.brokerId,
+      brokerEpoch: this.#brokerEpoch,
+      currentMetadataOffset: this.#options.metadataEndOffset() - 1,
+      wantFence: false,
+      wantShutDown,
+      offlineLogDirs: [],
+    })
+  }
+
+  /** @returns The answer, or in words why there is none. */
+  async #ask<A extends 'BrokerRegistration' | 'BrokerHeartbeat'>(
+    api: A,
+    request: RequestInputOf<A>,
+  ): Promise<ResponseOf<A> | string> {
+    try {
+      return await this.#gateway.call(api, request, this.#options.heartbeatMs)
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error)
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#clock.after(ms, resolve))
+  }
+}
+
+function refused(brokerId: number, name: string): BrokerError {
+  const advice =
+    name === 'DUPLICATE_BROKER_REGISTRATION'
+      ? 'another process runs under this node.id; stop it, or give this one another'
+      : `the controller answered ${name}, its log says why`
+  return new BrokerError('BROKER_NOT_REGISTERED', `Registering broker ${brokerId} failed: ${advice}`)
+}
