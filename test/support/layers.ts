@@ -170,6 +170,7 @@ export const PACKAGE_DOORS: Readonly<Record<string, readonly string[]>> = {
   'crc-32': ['src/bytes/crc32c.ts', 'bench/limits/'],
   '@node-rs/crc32': ['src/env/node/', 'bench/limits/'],
   fastq: ['src/base/serial-queue.ts'],
+  '@noble/hashes': ['src/rpc/peer-proof.ts'],
   commander: ['cli/', 'bench/main.ts'],
   pako: ['src/records/compression/'],
   zstddec: ['src/records/compression/'],
