@@ -56,6 +56,11 @@ export class BrokerLink {
     return this.#ready
   }
 
+  /** Closed for good. */
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
   /** When the pause after the last failure ends, on the monotonic clock. */
   get notBeforeMs(): number {
     return this.#notBeforeMs
@@ -258,14 +263,15 @@ export class ReadyLink {
     const timeoutMs = options.timeoutMs ?? this.#config.requestTimeoutMs
     try {
       const answer = await this.channel.call(api, version, body, { timeoutMs, signal: options.signal })
-      this.#honourThrottle(answer)
+      this.honourThrottle(answer)
       return answer
     } catch (error) {
       throw this.#link.requestError(toError(error))
     }
   }
 
-  #honourThrottle(answer: object): void {
+  /** Notes what an answer says of silence; for those who use `channel` itself. */
+  honourThrottle(answer: object): void {
     const throttleMs = 'throttleTimeMs' in answer ? Number(answer.throttleTimeMs) : 0
     if (throttleMs > 0) this.#throttledUntilMs = this.#ports.clock.monotonicMs() + throttleMs
   }

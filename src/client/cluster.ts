@@ -105,9 +105,14 @@ export class Cluster {
 
   /** What is known of a topic; asks again in the background when that is old. */
   findTopic(name: string): TopicInfo | null {
-    const isOld = this.ports.clock.monotonicMs() - this.#refreshedAtMs > this.config.metadataMaxAgeMs
-    if (isOld && this.#wanted.has(name) && this.#refreshing === null) this.refreshSoon()
+    this.keepFresh(this.ports.clock.monotonicMs())
     return this.#topics.get(name) ?? null
+  }
+
+  /** Asks again in the background when what is known is old. @param nowMs - On the monotonic clock. */
+  keepFresh(nowMs: number): void {
+    const isOld = nowMs - this.#refreshedAtMs > this.config.metadataMaxAgeMs
+    if (isOld && this.#wanted.size > 0 && this.#refreshing === null) this.refreshSoon()
   }
 
   findPartition(topic: string, partition: number): PartitionInfo | null {

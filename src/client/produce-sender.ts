@@ -10,10 +10,10 @@
  * - Every batch settles: by an answer, or when its delivery time is over and nothing of it is in flight (a request in
  *   flight ends by its own time-out).
  */
-import type { RequestInputOf, ResponseOf } from '../protocol/apis.ts'
 import type { CodecSet } from '../records/compression/codec-set.ts'
 import type { Codec } from '../records/compression/codec.ts'
 import type { Cancel } from '../env/index.ts'
+import type { Settler } from '../rpc/client-channel.ts'
 import { ChannelError } from '../rpc/client-channel.ts'
 import { backoffMs } from './backoff.ts'
 import type { BrokerLink, ReadyLink } from './broker-link.ts'
@@ -21,9 +21,10 @@ import { splitBatch } from './batch-split.ts'
 import type { BuilderPool } from './builder-pool.ts'
 import { brokerError, ClientError, toError } from './client-error.ts'
 import type { Cluster } from './cluster.ts'
-import { hasTopicId } from './cluster.ts'
 import type { PartitionQueue } from './partition-queue.ts'
 import { produceOutcome } from './produce-outcome.ts'
+import type { PartitionAnswer, ProduceAnswer, SentBatch } from './produce-request.ts'
+import { ProduceRequest } from './produce-request.ts'
 import type { ProducerBatch } from './producer-batch.ts'
 import { IdentitySource } from './producer-identity.ts'
 import type { ProducerConfig } from './producer-options.ts'
@@ -32,9 +33,6 @@ import type { ProducerConfig } from './producer-options.ts'
 const REQUEST_BYTES_MAX = 1024 * 1024
 /** Share of the request's time-out that the broker may wait for replicas: its answer must arrive before we give up. */
 const ACK_WAIT_SHARE = 0.8
-/** From this version on topics go by id. */
-const LAST_VERSION_WITH_NAMES = 12
-
 const WIRE_ACKS = { all: -1, 1: 1, 0: 0 } as const
 const NO_OFFSET = -1
 
@@ -42,11 +40,11 @@ type SenderConfig = Pick<
   ProducerConfig<never, never>,
   'acks' | 'deliveryTimeoutMs' | 'idempotent' | 'inFlightMax' | 'lingerMs'
 >
-type PartitionResponse = ResponseOf<'Produce'>['responses'][number]['partitionResponses'][number]
 
-interface SentBatch {
-  readonly queue: PartitionQueue
-  readonly batch: ProducerBatch
+/** Where a partition's batches go, as metadata has it. */
+interface Route {
+  readonly target: Target
+  readonly topicId: string
 }
 
 /** A broker as this producer uses it. */
@@ -75,6 +73,10 @@ export class ProduceSender {
   /** Queues with something to send. */
   readonly #active = new Set<PartitionQueue>()
   readonly #targets = new Map<BrokerLink, Target>()
+  /** Known until metadata changes. */
+  readonly #routes = new Map<PartitionQueue, Route>()
+  /** What a round of `#drain` sends; empty between rounds. */
+  readonly #requests = new Map<Target, ProduceRequest>()
   #isDrainScheduled = false
   #isAcquiring = false
   #isClosed = false
@@ -113,6 +115,13 @@ export class ProduceSender {
     })
   }
 
+  /** What the cluster knows has changed. */
+  learned(): void {
+    this.#routes.clear()
+    for (const target of this.#targets.values()) if (target.link.isClosed) this.#forget(target)
+    this.schedule()
+  }
+
   close(): void {
     this.#isClosed = true
     this.#identities.close()
@@ -125,21 +134,23 @@ export class ProduceSender {
   #drain(): void {
     const nowMs = this.#cluster.ports.clock.monotonicMs()
     if (this.#config.idempotent && this.#identities.current === null) this.#acquireIdentity()
-    const requests = new Map<Target, SentBatch[]>()
+    this.#cluster.keepFresh(nowMs)
+    const requests = this.#requests
     let wakeAtMs = Infinity
-    do {
-      requests.clear()
+    for (;;) {
       for (const queue of this.#active) {
         if (queue.isIdle) this.#active.delete(queue)
-        else wakeAtMs = Math.min(wakeAtMs, this.#choose(queue, nowMs, requests))
+        else wakeAtMs = Math.min(wakeAtMs, this.#choose(queue, nowMs))
       }
-      for (const [target, batches] of requests) this.#send(target, batches)
-    } while (requests.size > 0)
+      if (requests.size === 0) break
+      for (const [target, request] of requests) this.#send(target, request)
+      requests.clear()
+    }
     this.#armTimer(wakeAtMs)
   }
 
   /** Puts the queue's next batch into its leader's request if it may leave; returns when to look again at the latest. */
-  #choose(queue: PartitionQueue, nowMs: number, requests: Map<Target, SentBatch[]>): number {
+  #choose(queue: PartitionQueue, nowMs: number): number {
     const { deliveryTimeoutMs, idempotent, lingerMs } = this.#config
     this.#expire(queue, nowMs)
     const expiresAtMs = queue.oldestUnsentAtMs + deliveryTimeoutMs
@@ -150,12 +161,13 @@ export class ProduceSender {
       const lingersUntilMs = lingerMs > 0 ? queue.oldestUnsentAtMs + lingerMs : Infinity
       return lingersUntilMs > nowMs ? Math.min(expiresAtMs, lingersUntilMs) : expiresAtMs
     }
-    const target = this.#findTarget(queue)
-    if (target === null) {
+    const route = this.#routes.get(queue) ?? this.#findRoute(queue)
+    if (route === null) {
       this.#postpone(queue, 1)
       this.#cluster.refreshSoon()
       return queue.notBeforeMs
     }
+    const { target } = route
     const ready = target.link.ready
     if (ready === null) {
       this.#connect(target)
@@ -164,28 +176,32 @@ export class ProduceSender {
     const throttleMs = ready.throttleMs()
     if (throttleMs > 0) return nowMs + throttleMs
     if (ready.channel.isCongested) return expiresAtMs
-    let batches = requests.get(target)
-    if (batches === undefined) {
+    let request = this.#requests.get(target)
+    if (request === undefined) {
       if (target.inFlightCount >= this.#config.inFlightMax) return expiresAtMs
-      batches = []
-      requests.set(target, batches)
+      request = new ProduceRequest()
+      this.#requests.set(target, request)
     }
     // One batch a partition and request: the rest goes into the next round of `#drain`.
-    const bytes = batches.reduce((sum, sent) => sum + sizeOf(sent.batch), 0)
-    if (bytes === 0 || bytes + sizeOf(batch) <= REQUEST_BYTES_MAX) batches.push({ queue, batch })
+    if (request.size === 0 || request.size + batch.sizeBytes <= REQUEST_BYTES_MAX)
+      request.add(queue, batch, route.topicId)
     return expiresAtMs
   }
 
-  #findTarget(queue: PartitionQueue): Target | null {
-    const link = this.#cluster.findLeaderLink(queue.topic, queue.partition, 'requests')
-    if (link === null) return null
+  #findRoute(queue: PartitionQueue): Route | null {
+    const { topic, partition } = queue
+    const info = this.#cluster.findTopic(topic)
+    const link = this.#cluster.findLeaderLink(topic, partition, 'requests')
+    if (info === null || link === null) return null
     let target = this.#targets.get(link)
     if (target === undefined) {
       target = new Target(link)
       target.unwatch = link.watch(() => this.schedule())
       this.#targets.set(link, target)
     }
-    return target
+    const route = { target, topicId: info.topicId }
+    this.#routes.set(queue, route)
+    return route
   }
 
   #connect(target: Target): void {
@@ -200,7 +216,7 @@ export class ProduceSender {
         this.#cluster.ports.logger.warn('Cannot reach the leader of a partition', { error: toError(error) })
         this.#cluster.refreshSoon()
         for (const queue of this.#active)
-          if (this.#findTarget(queue)?.link === target.link) this.#postpone(queue, 1)
+          if (this.#findRoute(queue)?.target.link === target.link) this.#postpone(queue, 1)
         this.schedule()
       },
     )
@@ -209,82 +225,53 @@ export class ProduceSender {
   #forget(target: Target): void {
     target.unwatch()
     this.#targets.delete(target.link)
+    this.#routes.clear()
   }
 
-  #send(target: Target, sent: readonly SentBatch[]): void {
+  #send(target: Target, request: ProduceRequest): void {
     const ready = target.link.ready!
     const { acks, idempotent } = this.#config
-    for (const { queue, batch } of sent) {
+    request.forEach(({ queue, batch }) => {
       queue.sent(batch, idempotent)
       this.#seal(batch)
-    }
-    const { requestTimeoutMs } = this.#cluster.config
-    const topicData = this.#topicData(sent)
-    const knowsIds = sent.every(({ queue }) => {
-      const topic = this.#cluster.findTopic(queue.topic)
-      return topic !== null && hasTopicId(topic)
     })
-    const versionMax = knowsIds ? Infinity : LAST_VERSION_WITH_NAMES
-    const request = {
-      acks: WIRE_ACKS[acks],
-      timeoutMs: Math.ceil(requestTimeoutMs * ACK_WAIT_SHARE),
-      topicData,
+    const { requestTimeoutMs } = this.#cluster.config
+    const body = request.body(WIRE_ACKS[acks], Math.ceil(requestTimeoutMs * ACK_WAIT_SHARE))
+    try {
+      const version = ready.version('Produce', request.versionMax)
+      if (acks === 0) {
+        ready.channel.send('Produce', version, body)
+        // What the connection took counts as delivered, at an offset that nobody will tell.
+        request.forEach(({ queue, batch }) => this.#written(queue, batch, NO_OFFSET, NO_OFFSET))
+      } else {
+        const settler = new Outstanding(target, ready, request, this.#finished)
+        ready.channel.start('Produce', version, body, requestTimeoutMs, settler)
+        target.inFlightCount++
+      }
+    } catch (thrown) {
+      this.#failed(request, target.link.requestError(toError(thrown)))
     }
-    if (acks === 0) this.#sendUnanswered(target, ready, request, versionMax, sent)
-    else void this.#sendAnswered(target, ready, request, versionMax, sent)
   }
 
-  async #sendAnswered(
-    target: Target,
-    ready: ReadyLink,
-    request: RequestInputOf<'Produce'>,
-    versionMax: number,
-    sent: readonly SentBatch[],
-  ): Promise<void> {
-    target.inFlightCount++
-    try {
-      const answer = await ready.request('Produce', request, { versionMax })
-      target.inFlightCount--
-      if (!this.#isClosed) this.#handle(answer, sent)
-    } catch (thrown) {
-      target.inFlightCount--
-      if (this.#isClosed) return
-      const error = toError(thrown)
-      for (const { queue, batch } of sent) this.#unanswered(queue, batch, error)
-      if (error instanceof ClientError && error.retriable) this.#cluster.refreshSoon()
+  /** A request has its answer, or will have none. */
+  readonly #finished = (
+    { target, ready, request }: Outstanding,
+    answer: ProduceAnswer | null,
+    error: Error | null,
+  ): void => {
+    target.inFlightCount--
+    if (this.#isClosed) return
+    if (answer === null) this.#failed(request, target.link.requestError(error!))
+    else {
+      ready.honourThrottle(answer)
+      this.#handle(answer, request)
     }
     this.schedule()
   }
 
-  /** acks=0: what the connection took counts as delivered, at an offset that nobody will tell. */
-  #sendUnanswered(
-    target: Target,
-    ready: ReadyLink,
-    request: RequestInputOf<'Produce'>,
-    versionMax: number,
-    sent: readonly SentBatch[],
-  ): void {
-    try {
-      ready.channel.send('Produce', ready.version('Produce', versionMax), request)
-      for (const { queue, batch } of sent) this.#written(queue, batch, NO_OFFSET, NO_OFFSET)
-    } catch (thrown) {
-      const error = target.link.requestError(toError(thrown))
-      for (const { queue, batch } of sent) this.#unanswered(queue, batch, error)
-    }
-  }
-
-  #topicData(sent: readonly SentBatch[]): RequestInputOf<'Produce'>['topicData'] {
-    const byTopic = new Map<string, { index: number; records: Uint8Array }[]>()
-    for (const { batch } of sent) {
-      const data = { index: batch.partition, records: batch.bytes! }
-      const partitionData = byTopic.get(batch.topic)
-      if (partitionData === undefined) byTopic.set(batch.topic, [data])
-      else partitionData.push(data)
-    }
-    return [...byTopic].map(([name, partitionData]) => {
-      const topicId = this.#cluster.findTopic(name)?.topicId
-      return { name, ...(topicId === undefined ? {} : { topicId }), partitionData }
-    })
+  #failed(request: ProduceRequest, error: Error): void {
+    request.forEach(({ queue, batch }) => this.#unanswered(queue, batch, error))
+    if (error instanceof ClientError && error.retriable) this.#cluster.refreshSoon()
   }
 
   #seal(batch: ProducerBatch): void {
@@ -296,38 +283,30 @@ export class ProduceSender {
     })
   }
 
-  #handle(answer: ResponseOf<'Produce'>, sent: readonly SentBatch[]): void {
-    const byPartition = new Map<string, PartitionResponse>()
-    for (const topic of answer.responses) {
-      const name = topic.name === '' ? (this.#nameOf(topic.topicId, sent) ?? '') : topic.name
-      for (const one of topic.partitionResponses) byPartition.set(`${name}-${one.index}`, one)
-    }
+  #handle(answer: ProduceAnswer, request: ProduceRequest): void {
     let mustRefresh = false
-    for (const { queue, batch } of sent) {
-      const one = byPartition.get(`${queue.topic}-${queue.partition}`)
-      if (one === undefined) {
-        const message = `Cannot tell whether ${describe(batch)} was written: the broker's answer leaves it out`
-        this.#unanswered(queue, batch, new ClientError('CLIENT_PROTOCOL_VIOLATED', message))
-        continue
-      }
-      const hasNews = this.#cluster.learnLeader(
-        queue.topic,
-        queue.partition,
-        one.currentLeader,
-        answer.nodeEndpoints,
-      )
-      const isAboutLeader = this.#decide(queue, batch, one)
-      mustRefresh ||= isAboutLeader && !hasNews
-    }
+    request.match(answer, (sent, one) => {
+      if (this.#settle(answer, sent, one)) mustRefresh = true
+    })
     if (mustRefresh) this.#cluster.refreshSoon()
   }
 
-  #nameOf(topicId: string, sent: readonly SentBatch[]): string | undefined {
-    return sent.find(({ queue }) => this.#cluster.findTopic(queue.topic)?.topicId === topicId)?.queue.topic
+  /** Returns whether the client should look for the leader again. */
+  #settle(answer: ProduceAnswer, { queue, batch }: SentBatch, one: PartitionAnswer | null): boolean {
+    if (one === null) {
+      const message = `Cannot tell whether ${describe(batch)} was written: the broker's answer leaves it out`
+      this.#unanswered(queue, batch, new ClientError('CLIENT_PROTOCOL_VIOLATED', message))
+      return false
+    }
+    const { currentLeader } = one
+    const hasNews =
+      currentLeader.leaderId >= 0 &&
+      this.#cluster.learnLeader(queue.topic, queue.partition, currentLeader, answer.nodeEndpoints)
+    return this.#decide(queue, batch, one) && !hasNews
   }
 
   /** Does with a batch what its answer says; returns whether the client should look for the leader again. */
-  #decide(queue: PartitionQueue, batch: ProducerBatch, one: PartitionResponse): boolean {
+  #decide(queue: PartitionQueue, batch: ProducerBatch, one: PartitionAnswer): boolean {
     const outcome = produceOutcome(one.errorCode)
     const error = (): ClientError =>
       brokerError(`Cannot write ${describe(batch)}`, one.errorCode, one.errorMessage)
@@ -488,8 +467,32 @@ function deliveryUnknown(batch: ProducerBatch, cause: ClientError | null): Clien
   )
 }
 
-function sizeOf(batch: ProducerBatch): number {
-  return batch.bytes?.length ?? batch.builder.sizeBytes
+/** A request without an answer. */
+class Outstanding implements Settler<'Produce'> {
+  readonly target: Target
+  readonly ready: ReadyLink
+  readonly request: ProduceRequest
+  readonly #finished: (self: Outstanding, answer: ProduceAnswer | null, error: Error | null) => void
+
+  constructor(
+    target: Target,
+    ready: ReadyLink,
+    request: ProduceRequest,
+    finished: (self: Outstanding, answer: ProduceAnswer | null, error: Error | null) => void,
+  ) {
+    this.target = target
+    this.ready = ready
+    this.request = request
+    this.#finished = finished
+  }
+
+  answered(answer: ProduceAnswer): void {
+    this.#finished(this, answer, null)
+  }
+
+  failed(error: Error): void {
+    this.#finished(this, null, error)
+  }
 }
 
 function describe(batch: ProducerBatch): string {

@@ -1,7 +1,7 @@
 /**
  * Records of one partition on their way: built, sent as one record batch, perhaps sent again, settled together.
  *
- * Hot path: a record costs what `BatchBuilder.append` costs, plus three array slots when somebody waits for it alone.
+ * Hot path: a record costs what `BatchBuilder.append` costs, plus a small object when somebody waits for it alone.
  *
  * Invariants: records are appended until the batch is sealed and never after; `settle` or `fail` is called once.
  */
@@ -58,6 +58,15 @@ export class SendGroup {
   }
 }
 
+/** Who waits for one record alone. A list of these takes less memory than arrays of their parts: most batches have one. */
+interface Waiter {
+  readonly index: number
+  readonly timestamp: number
+  readonly resolve: (delivery: Delivery) => void
+  readonly reject: (error: Error) => void
+  next: Waiter | null
+}
+
 interface GroupShare {
   readonly group: SendGroup
   readonly firstIndex: number
@@ -83,11 +92,9 @@ export class ProducerBatch {
   attemptCount = 0
   /** An attempt ended in a way that leaves open whether the batch is in the log. Never goes back to false. */
   mayBeInLog = false
-  readonly #resolves: ((delivery: Delivery) => void)[] = []
-  readonly #rejects: ((error: Error) => void)[] = []
-  readonly #indexes: number[] = []
-  readonly #timestamps: number[] = []
-  readonly #shares: GroupShare[] = []
+  #firstWaiter: Waiter | null = null
+  #lastWaiter: Waiter | null = null
+  #shares: GroupShare[] | null = null
   #watchers: (() => void)[] | null = null
 
   constructor(topic: string, partition: number, builder: BatchBuilder, createdAtMs: number) {
@@ -97,6 +104,11 @@ export class ProducerBatch {
     this.createdAtMs = createdAtMs
   }
 
+  /** Bytes of the batch: exact once it is sealed, before compression until then. */
+  get sizeBytes(): number {
+    return this.bytes?.length ?? this.builder.sizeBytes
+  }
+
   /** Notes who waits for the record with this index alone. */
   awaitOne(
     index: number,
@@ -104,14 +116,15 @@ export class ProducerBatch {
     resolve: (delivery: Delivery) => void,
     reject: (error: Error) => void,
   ): void {
-    this.#indexes.push(index)
-    this.#timestamps.push(timestamp)
-    this.#resolves.push(resolve)
-    this.#rejects.push(reject)
+    const waiter: Waiter = { index, timestamp, resolve, reject, next: null }
+    if (this.#lastWaiter === null) this.#firstWaiter = waiter
+    else this.#lastWaiter.next = waiter
+    this.#lastWaiter = waiter
   }
 
   /** Notes that the record with this index belongs to a group. */
   awaitGroup(group: SendGroup, index: number): void {
+    this.#shares ??= []
     const last = this.#shares[this.#shares.length - 1]
     if (last?.group === group && last.firstIndex + last.count === index) last.count++
     else this.#shares.push({ group, firstIndex: index, count: 1 })
@@ -131,33 +144,34 @@ export class ProducerBatch {
    */
   settle(baseOffset: number, appendTimeMs: number): void {
     const { topic, partition } = this
-    for (let place = 0; place < this.#resolves.length; place++) {
-      this.#resolves[place]!({
+    for (let waiter = this.#firstWaiter; waiter !== null; waiter = waiter.next) {
+      waiter.resolve({
         topic,
         partition,
-        offset: baseOffset < 0 ? -1 : baseOffset + this.#indexes[place]!,
-        timestamp: appendTimeMs < 0 ? this.#timestamps[place]! : appendTimeMs,
+        offset: baseOffset < 0 ? -1 : baseOffset + waiter.index,
+        timestamp: appendTimeMs < 0 ? waiter.timestamp : appendTimeMs,
       })
     }
-    for (const { group, firstIndex, count } of this.#shares) {
+    for (const { group, firstIndex, count } of this.#shares ?? []) {
       group.delivered({ topic, partition, baseOffset: baseOffset < 0 ? -1 : baseOffset + firstIndex, count })
     }
     this.#notify()
   }
 
   fail(error: Error): void {
-    for (const reject of this.#rejects) reject(error)
-    for (const { group, count } of this.#shares) group.failed(count, error)
+    for (let waiter = this.#firstWaiter; waiter !== null; waiter = waiter.next) waiter.reject(error)
+    for (const { group, count } of this.#shares ?? []) group.failed(count, error)
     this.#notify()
   }
 
   /** Moves what is waited for to two batches that hold this one's records, split before record `splitIndex`. */
   moveWaiters(head: ProducerBatch, tail: ProducerBatch, splitIndex: number): void {
-    for (const [place, index] of this.#indexes.entries()) {
+    for (let waiter = this.#firstWaiter; waiter !== null; waiter = waiter.next) {
+      const { index, timestamp, resolve, reject } = waiter
       const [target, first] = index < splitIndex ? [head, 0] : [tail, splitIndex]
-      target.awaitOne(index - first, this.#timestamps[place]!, this.#resolves[place]!, this.#rejects[place]!)
+      target.awaitOne(index - first, timestamp, resolve, reject)
     }
-    for (const { group, firstIndex, count } of this.#shares) {
+    for (const { group, firstIndex, count } of this.#shares ?? []) {
       for (let index = firstIndex; index < firstIndex + count; index++) {
         if (index < splitIndex) head.awaitGroup(group, index)
         else tail.awaitGroup(group, index - splitIndex)
@@ -175,7 +189,8 @@ export class ProducerBatch {
   }
 
   #notify(): void {
-    for (const watcher of this.#watchers ?? []) watcher()
+    if (this.#watchers === null) return
+    for (const watcher of this.#watchers) watcher()
     this.#watchers = null
   }
 }

@@ -53,7 +53,10 @@ export interface ProducerOptions<K = Payload, V = Payload> {
   readonly acks?: Acks
   /** How long a batch waits for more records, in ms. Default 0: it leaves at once unless one is under way already. */
   readonly lingerMs?: number
-  /** Bytes of records that make a batch full. Default 262,144; a topic's `max.message.bytes` is to be above it. */
+  /**
+   * Bytes of records that make a batch full; a batch that a topic's `max.message.bytes` refuses is split. Default 1,000,000,
+   * under a broker's default for that (1,048,588). A batch leaves before it is full unless others are under way.
+   */
   readonly batchBytesMax?: number
   /** Bytes of records that may wait for acknowledgement; `send` waits for room. Default 33,554,432. */
   readonly bufferBytesMax?: number
@@ -110,7 +113,7 @@ export function producerConfig<K, V>(options: ProducerOptions<K, V>): ProducerCo
     idempotent,
     acks,
     lingerMs: wholeNumber('lingerMs', options.lingerMs ?? 0, 0),
-    batchBytesMax: wholeNumber('batchBytesMax', options.batchBytesMax ?? 256 * 1024, 1),
+    batchBytesMax: wholeNumber('batchBytesMax', options.batchBytesMax ?? 1_000_000, 1),
     bufferBytesMax: wholeNumber('bufferBytesMax', options.bufferBytesMax ?? 32 * 1024 * 1024, 1),
     inFlightMax: wholeNumber('inFlightMax', options.inFlightMax ?? 5, 1, inFlightMax),
     compression: options.compression ?? 'none',

@@ -58,7 +58,7 @@ export class Producer<K = Payload, V = Payload> {
   readonly #cluster: Cluster
   readonly #config: ProducerConfig<K, V>
   readonly #sender: ProduceSender
-  readonly #pool = new BuilderPool(INITIAL_BATCH_BYTES)
+  readonly #pool: BuilderPool
   readonly #codecs = new CodecSet()
   readonly #encoder: RecordEncoder<K, V>
   readonly #slots = new Map<string, TopicSlot<K, V>>()
@@ -82,6 +82,7 @@ export class Producer<K = Payload, V = Payload> {
     this.#cluster = cluster
     this.#config = producerConfig(options)
     this.#onClosed = onClosed
+    this.#pool = new BuilderPool(Math.min(INITIAL_BATCH_BYTES, this.#config.batchBytesMax))
     this.#encoder = new RecordEncoder(this.#config.serializeKey, this.#config.serializeValue)
     this.#sender = new ProduceSender(cluster, this.#config, this.#pool, this.#codecs, (batch, isMemoryFree) =>
       this.#settled(batch, isMemoryFree),
@@ -329,7 +330,7 @@ export class Producer<K = Payload, V = Payload> {
 
   #learned(): void {
     for (const slot of this.#slots.values()) if (slot.queues.length > 0) this.#updateQueues(slot)
-    this.#sender.schedule()
+    this.#sender.learned()
   }
 
   /** Lets in those in line, a topic after the other, while there is room. */

@@ -65,16 +65,22 @@ export interface SealOptions {
   readonly isTransactional?: boolean
 }
 
+const EMPTY = new Uint8Array(0)
+
 export class BatchBuilder {
-  #buffer: Uint8Array
+  #buffer: Uint8Array = EMPTY
+  readonly #initialBytes: number
   #position = BATCH_HEADER_BYTES
   #recordCount = 0
   #baseTimestamp = NO_TIMESTAMP
   #maxTimestamp = NO_TIMESTAMP
 
-  /** @param initialBytes - Room to begin with; give the largest batch that is to be built, if known. */
+  /**
+   * @param initialBytes - Room that the first record makes, or what that record takes, if more; give the largest batch that
+   *   is to be built, if known.
+   */
   constructor(initialBytes = INITIAL_BYTES) {
-    this.#buffer = new Uint8Array(Math.max(initialBytes, BATCH_HEADER_BYTES))
+    this.#initialBytes = initialBytes
   }
 
   /** Bytes of the batch were it sealed now without a codec; `BATCH_HEADER_BYTES` when empty. */
@@ -183,6 +189,11 @@ export class BatchBuilder {
     this.#maxTimestamp = NO_TIMESTAMP
   }
 
+  /** Bytes of memory that the builder holds. */
+  get capacity(): number {
+    return this.#buffer.length
+  }
+
   /**
    * Takes the memory of a batch that this builder sealed and that nobody reads any more. Ignored while the builder holds
    * records or has a buffer at least as large.
@@ -222,13 +233,11 @@ export class BatchBuilder {
         `Cannot append a record: the batch would be ${sizeMin} bytes, wanted at most ${BATCH_BYTES_MAX}`,
       )
     }
-    const grown = new Uint8Array(Math.max(sizeMin, 2 * this.#buffer.length, INITIAL_BYTES))
-    grown.set(this.#buffer.subarray(0, this.#position))
+    const grown = new Uint8Array(Math.max(sizeMin, 2 * this.#buffer.length, this.#initialBytes))
+    if (this.#recordCount > 0) grown.set(this.#buffer.subarray(0, this.#position))
     this.#buffer = grown
   }
 }
-
-const EMPTY = new Uint8Array(0)
 
 /**
  * Gives a sealed batch another producer identity in place, as an idempotent producer must when its epoch was bumped

@@ -2,7 +2,7 @@
  * The client's end of one connection: sends requests without waiting for answers, matches the answers, which come in
  * the order of the requests, and gives up on a connection that leaves one unanswered for too long.
  *
- * Data plane: one `Call` a request; one timer a connection, whatever the number of requests.
+ * Data plane: one `Call` a request, which tells its settler; one timer a connection, whatever the number of requests.
  *
  * Invariants:
  * - Calls settle in the order they were sent. An answer with another correlation id than the oldest call's closes the
@@ -50,6 +50,13 @@ export interface ClientChannelOptions {
   /** What was unsent has left to a quarter: ask `isCongested` again. */
   readonly onDrain?: () => void
   readonly onClose: (reason: string) => void
+}
+
+/** Hears how a request ended: one of the two, once, and never within the call that sent it. */
+export interface Settler<A extends ApiName> {
+  /** @param body - Byte strings in it are views of the received frame, which belongs to the settler. */
+  answered(body: ResponseOf<A>): void
+  failed(error: Error): void
 }
 
 export interface CallOptions {
@@ -118,24 +125,39 @@ export class ClientChannel {
   ): Promise<ResponseOf<A>> {
     const { signal, timeoutMs } = options
     return new Promise((resolve, reject) => {
-      if (this.#closeReason !== null) {
-        reject(new ChannelError('CHANNEL_CLOSED', this.#failure(api, this.#closeReason), false))
-        return
-      }
       if (signal?.aborted === true) {
         reject(aborted(api, signal, false))
         return
       }
-      const correlationId = this.#drawCorrelationId()
-      const frame = encodeRequest(api, version, correlationId, this.#options.clientId, body)
-      const deadlineMs = this.#clock.monotonicMs() + timeoutMs
-      const settle = resolve as (body: unknown) => void
-      const call = new Call(api, version, correlationId, deadlineMs, settle, reject)
-      if (signal !== undefined) call.watch(signal)
-      this.#calls.push(call)
-      if (deadlineMs < this.#timerAtMs) this.#armTimer(deadlineMs)
-      this.#connection.send(frame)
+      const settler: Settler<A> = { answered: resolve, failed: reject }
+      if (signal !== undefined) watch(settler, api, signal)
+      this.start(api, version, body, timeoutMs, settler)
     })
+  }
+
+  /**
+   * As `call`, for those who send many requests: no promise, no closure.
+   *
+   * @param timeoutMs - Time until the answer must be there, in ms.
+   * @throws {ChannelError} `CHANNEL_CLOSED` when nothing was sent; later failures go to the settler.
+   * @throws {EncodeError} `ENCODE_FAILED`; nothing was sent then.
+   */
+  start<A extends ApiName>(
+    api: A,
+    version: number,
+    body: RequestInputOf<A>,
+    timeoutMs: number,
+    settler: Settler<A>,
+  ): void {
+    if (this.#closeReason !== null) {
+      throw new ChannelError('CHANNEL_CLOSED', this.#failure(api, this.#closeReason), false)
+    }
+    const correlationId = this.#drawCorrelationId()
+    const frame = encodeRequest(api, version, correlationId, this.#options.clientId, body)
+    const deadlineMs = this.#clock.monotonicMs() + timeoutMs
+    this.#calls.push({ api, version, correlationId, deadlineMs, settler: settler as Settler<never> })
+    if (deadlineMs < this.#timerAtMs) this.#armTimer(deadlineMs)
+    this.#connection.send(frame)
   }
 
   /**
@@ -172,18 +194,20 @@ export class ClientChannel {
   #receive(frame: Uint8Array): void {
     if (this.#closeReason !== null) return
     const call = this.#calls.peek()
+    let body: ResponseOf<ApiName>
     try {
       const correlationId = responseCorrelationId(frame)
       if (call === undefined) throw new Error(`an answer ${correlationId} that nobody asked for`)
       if (correlationId !== call.correlationId) {
         throw new Error(`answer ${correlationId}, wanted ${call.correlationId}`)
       }
-      const { body } = decodeResponse(call.api, call.version, frame)
-      this.#calls.shift()
-      call.resolve(body)
+      body = decodeResponse(call.api, call.version, frame).body
     } catch (error) {
       this.#violated(error instanceof Error ? error : new Error(String(error)))
+      return
     }
+    this.#calls.shift()
+    call.settler.answered(body as never)
   }
 
   #violated(cause: Error): void {
@@ -235,7 +259,7 @@ export class ClientChannel {
     this.#cancelTimer?.()
     this.#cancelTimer = null
     for (let call = this.#calls.shift(); call !== undefined; call = this.#calls.shift()) {
-      call.reject(errorFor(call))
+      call.settler.failed(errorFor(call))
     }
   }
 
@@ -248,46 +272,27 @@ export class ClientChannel {
   }
 }
 
-/** A request without an answer. Settling it twice is harmless: an abort may come before the answer. */
-class Call {
+/** A request without an answer. */
+interface Call {
   readonly api: ApiName
   readonly version: number
   readonly correlationId: number
   readonly deadlineMs: number
-  readonly #resolve: (body: unknown) => void
-  readonly #reject: (error: Error) => void
-  #unwatch: (() => void) | null = null
+  readonly settler: Settler<never>
+}
 
-  constructor(
-    api: ApiName,
-    version: number,
-    correlationId: number,
-    deadlineMs: number,
-    resolve: (body: unknown) => void,
-    reject: (error: Error) => void,
-  ) {
-    this.api = api
-    this.version = version
-    this.correlationId = correlationId
-    this.deadlineMs = deadlineMs
-    this.#resolve = resolve
-    this.#reject = reject
+/** Lets a signal settle a call before its answer does; what comes after that goes unheard. */
+function watch<A extends ApiName>(settler: Settler<A>, api: A, signal: AbortSignal): void {
+  const { answered, failed } = settler
+  const onAbort = (): void => failed(aborted(api, signal, true))
+  signal.addEventListener('abort', onAbort, { once: true })
+  settler.answered = (body) => {
+    signal.removeEventListener('abort', onAbort)
+    answered(body)
   }
-
-  watch(signal: AbortSignal): void {
-    const onAbort = (): void => this.#reject(aborted(this.api, signal, true))
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.#unwatch = () => signal.removeEventListener('abort', onAbort)
-  }
-
-  resolve(body: unknown): void {
-    this.#unwatch?.()
-    this.#resolve(body)
-  }
-
-  reject(error: Error): void {
-    this.#unwatch?.()
-    this.#reject(error)
+  settler.failed = (error) => {
+    signal.removeEventListener('abort', onAbort)
+    failed(error)
   }
 }
 
