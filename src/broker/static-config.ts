@@ -7,11 +7,17 @@
  */
 import { intConfig, longConfig } from '../metadata/config-table.ts'
 import type { ConfigDefinition } from '../metadata/config-table.ts'
+import { REGISTRATION_TEXT_LENGTH_MAX } from '../metadata/limits.ts'
+import { VOTERS_MAX } from '../raft/voter-set.ts'
 import { parseListenerSpecs } from './listener-spec.ts'
 import type { ListenerSpec } from './listener-spec.ts'
+import { parseQuorumVoters } from './quorum-voters.ts'
+import type { QuorumVoter } from './quorum-voters.ts'
 
 const MIB = 1_048_576
 const MINUTE_MS = 60_000
+/** Who hears a handshake can try secrets on it at leisure; shorter ones are found so. */
+const SECRET_LENGTH_MIN = 16
 
 /** Free text, checked by `parse`. */
 function textConfig<T>(options: {
@@ -19,9 +25,10 @@ function textConfig<T>(options: {
   readonly fallback: string
   readonly allowed: string
   readonly documentation: string
+  readonly isSensitive?: boolean
   readonly parse: (text: string) => T | undefined
 }): ConfigDefinition<T> {
-  return { ...options, type: 'string', synonyms: [], update: 'read-only', isSensitive: false }
+  return { isSensitive: false, ...options, type: 'string', synonyms: [], update: 'read-only' }
 }
 
 function listenersConfig(name: string, fallback: string, documentation: string) {
@@ -51,6 +58,31 @@ export const staticConfigShape = {
     documentation:
       'The cluster to belong to. Empty: the one of the data directory, or a new one for an empty directory.',
     parse: (text) => (/^([A-Za-z0-9_-]{22})?$/.test(text) ? text : undefined),
+  }),
+  quorumVoters: textConfig<readonly QuorumVoter[]>({
+    name: 'controller.quorum.voters',
+    fallback: '',
+    allowed: `a comma-separated list of at most ${VOTERS_MAX} NODE_ID@HOST:PORT, each node and address once`,
+    documentation:
+      'The nodes that decide about metadata in a new cluster, with the address of a listener of each that takes WebSockets; the same on every node. Three survive the loss of one, five of two. Empty: this node alone. Later the cluster itself knows who they are, and this tells only where.',
+    parse: parseQuorumVoters,
+  }),
+  clusterSecret: textConfig<string | null>({
+    name: 'cluster.secret',
+    fallback: '',
+    allowed: `empty or at least ${SECRET_LENGTH_MIN} characters`,
+    documentation:
+      'What the nodes of the cluster know and nobody else: by it they prove to each other who they are. The same on every node; give it by file or environment, since command lines are seen by others. Empty: nodes talk to each other over loopback only.',
+    isSensitive: true,
+    parse: (text) => (text === '' ? null : text.length >= SECRET_LENGTH_MIN ? text : undefined),
+  }),
+  rack: textConfig<string | null>({
+    name: 'broker.rack',
+    fallback: '',
+    allowed: `empty or a name of at most ${REGISTRATION_TEXT_LENGTH_MAX} characters`,
+    documentation:
+      'Where the broker stands: a machine, a rack, a zone. Replicas of a partition are spread over racks, and consumers that name one read from replicas in it. Empty: none.',
+    parse: (text) => (text === '' ? null : text.length <= REGISTRATION_TEXT_LENGTH_MAX ? text : undefined),
   }),
   dataDirectory: textConfig({
     name: 'log.dir',
