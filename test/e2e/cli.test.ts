@@ -1,13 +1,22 @@
 /**
- * The built command as real processes: what it prints, what it answers to its caller, and what Ctrl-C and broken pipes do
- * to it. One broker on a free port serves all tests that need one; those that are about starting have their own.
+ * The command: what it prints, what it answers to its caller, and what Ctrl-C and broken pipes do to it. Whatever has to do
+ * with processes (starting, signals, pipes, exit codes) is shown with real ones of the built command; the rest runs the
+ * same command in this process, with streams of its own, since starting one takes longer than the command. One broker on a
+ * free port serves all tests that need one; those that are about starting have their own.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Readable, Writable } from 'node:stream'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Context } from '../../cli/context.ts'
+import { EXIT } from '../../cli/exit-codes.ts'
+import { run as runCommand } from '../../cli/program.ts'
+import { Terminal } from '../../cli/terminal.ts'
 
 const COMMAND = join(import.meta.dirname, '../../dist/cli/main.js')
 
@@ -74,10 +83,59 @@ class Running {
   }
 }
 
-function run(args: readonly string[], input: string | Buffer = '', environment = {}): Promise<Result> {
-  const running = new Running(args, environment)
+/** Runs the command in a process of its own, to its end. */
+function runProcess(args: readonly string[], input: string | Buffer = ''): Promise<Result> {
+  const running = new Running(args)
   running.child.stdin.end(input)
   return running.ended
+}
+
+/** Runs the command in this process, to its end. One at a time: commander reads the environment of the process. */
+async function run(
+  args: readonly string[],
+  input: string | Buffer = '',
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Result> {
+  const out = new Collected()
+  const err = new Collected()
+  const context: Context = {
+    out: new Terminal(out, environment),
+    err: new Terminal(err, environment),
+    input: Readable.from(input.length === 0 ? [] : [Buffer.from(input)]),
+    environment,
+    exitCode: EXIT.ok,
+    onBrokenPipe: () => undefined,
+  }
+  for (const name of Object.keys(process.env)) if (name.startsWith('MILLRACE_')) vi.stubEnv(name, undefined)
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
+  try {
+    const code = await runCommand(context, args)
+    return { code, out: out.text, err: err.text }
+  } finally {
+    vi.unstubAllEnvs()
+  }
+}
+
+class Collected extends Writable {
+  readonly #chunks: Buffer[] = []
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#chunks.push(chunk)
+    done()
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString()
+  }
+}
+
+/** A port at which nothing listens. */
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
 }
 
 interface Place {
@@ -116,6 +174,7 @@ async function createTopic(...flags: string[]): Promise<string> {
 
 beforeAll(async () => {
   expect(existsSync(COMMAND), 'dist/ is missing: run npm run build').toBe(true)
+  process.chdir(directory)
   shared = await startBroker('--ephemeral')
   tcp = shared.place.listeners[0]!.bootstrap
   webSocket = shared.place.listeners[0]!.url
@@ -129,13 +188,21 @@ afterAll(async () => {
 
 describe('millrace', () => {
   it('shows its help without arguments, and its version', async () => {
-    const help = await run([])
+    const help = await runProcess([])
     expect(help.code).toBe(0)
     expect(help.out).toContain('Usage: millrace')
     const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
       version: string
     }
-    expect(await run(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
+    expect(await runProcess(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
+  })
+
+  it('answers by the exit code of its process', async () => {
+    const unreachable = ['topic', 'list', '-b', `127.0.0.1:${await freePort()}`, '--connect-timeout', '0s']
+    const commands = [['tpoic'], unreachable, ['topic', 'describe', 'nothing', '-b', tcp]]
+    const results = await Promise.all(commands.map((args) => runProcess(args)))
+    expect(results.map(({ code, out }) => [code, out])).toEqual([2, 3, 5].map((code) => [code, '']))
+    expect(results[0]!.err).toMatch(/^error: Unknown command 'tpoic'/)
   })
 
   it.each([
@@ -221,13 +288,11 @@ describe('topics', () => {
   )
 
   it('of a broker that is not there are answered with 3 and what to do', async () => {
-    const { running, place } = await startBroker('--ephemeral')
-    await stop(running)
     const { code, err } = await run([
       'topic',
       'list',
       '-b',
-      place.listeners[0]!.bootstrap,
+      `127.0.0.1:${await freePort()}`,
       '--connect-timeout',
       '0s',
     ])
@@ -245,7 +310,7 @@ describe('produce and tail', () => {
     const binary = Buffer.from([0, 255, 27, 10, 200, 10])
     const input = Buffer.concat([lines, binary])
     for (const bootstrap of [tcp, webSocket]) {
-      const produced = await run(['produce', topic, '-b', bootstrap], input)
+      const produced = await runProcess(['produce', topic, '-b', bootstrap], input)
       expect(produced).toMatchObject({ code: 0, out: '' })
       expect(produced.err).toMatch(new RegExp(`^5,004 records to ${topic} in `))
     }
