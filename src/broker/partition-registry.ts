@@ -12,18 +12,32 @@
  */
 import { assert } from '../base/assert.ts'
 import { FileError } from '../env/index.ts'
-import type { Clock, Logger } from '../env/index.ts'
+import type { Cancel, Clock, Logger } from '../env/index.ts'
 import type { LogConfig } from '../log/log-config.ts'
 import { logDirectoryName, parseLogDirectoryName } from '../log/file-names.ts'
 import type { LogManager } from '../log/log-manager.ts'
-import { BROKER_RESOURCE, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
-import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/cluster-image.ts'
+import type { PartitionLog } from '../log/partition-log.ts'
+import { BROKER_RESOURCE, EMPTY_IMAGE, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
+import type { ClusterImage, TopicImage } from '../metadata/cluster-image.ts'
 import { resolveTopicConfig, topicLayers } from '../metadata/config-resolution.ts'
 import type { ConfigEntries } from '../metadata/config-table.ts'
 import type { ImageDelta } from '../metadata/image-delta.ts'
 import type { TopicConfig } from '../metadata/topic-config.ts'
 import { Partition } from '../replication/partition.ts'
 import type { StopReason } from '../replication/partition.ts'
+import type { IsrPort } from '../replication/partition-state.ts'
+
+/** What replication needs of the rest of the cluster. */
+export interface ClusterLinks {
+  readonly isr: IsrPort
+  /** `ReplicaFetchers`: fetches for the partitions that follow. */
+  readonly fetchers: {
+    assign(partition: Partition, leaderId: number): void
+    remove(partition: Partition): void
+  }
+  /** Ms for which a follower may lack something before it is out of sync: `replica.lag.time.max.ms`. */
+  readonly replicaLagMsMax: number
+}
 
 export interface PartitionRegistryOptions {
   readonly nodeId: number
@@ -33,7 +47,19 @@ export interface PartitionRegistryOptions {
   readonly toLogConfig: (config: TopicConfig) => LogConfig
   /** Called when a partition needs a new leader epoch: see `withSpentEpochs`. */
   readonly onEpochSpent: () => void
+  /** Absent: this broker is alone, and has no replica but its own. */
+  readonly cluster?: ClusterLinks
 }
+
+/** For a broker that is alone: nobody lags, nobody joins. */
+const ALONE: ClusterLinks = {
+  isr: { alterPartition: () => Promise.resolve({ kind: 'overtaken', error: 'NOT_CONTROLLER' }) },
+  fetchers: { assign: () => undefined, remove: () => undefined },
+  replicaLagMsMax: Infinity,
+}
+
+/** How often in a lag time followers are looked at: one that lags is found out after 1.5 of them at the latest. */
+const REVIEWS_PER_LAG_TIME = 2
 
 /** A topic as served here: an entry a partition, an error where there is none to serve. */
 interface ServedTopic {
@@ -54,6 +80,10 @@ export interface OfflinePartition {
 export class PartitionRegistry {
   readonly #ports: { readonly clock: Clock; readonly logger: Logger }
   readonly #options: PartitionRegistryOptions
+  readonly #cluster: ClusterLinks
+  /** Of the delta that is being applied, or was last. */
+  #image: ClusterImage = EMPTY_IMAGE
+  #cancelReview: Cancel = () => undefined
   readonly #topics = new Map<string, ServedTopic>()
   /** Invariant: the names of `#topics` by their ids, changed in the same turn. */
   readonly #namesById = new Map<string, string>()
@@ -61,12 +91,27 @@ export class PartitionRegistry {
   constructor(ports: { readonly clock: Clock; readonly logger: Logger }, options: PartitionRegistryOptions) {
     this.#ports = ports
     this.#options = options
+    this.#cluster = options.cluster ?? ALONE
+    if (Number.isFinite(this.#cluster.replicaLagMsMax)) this.#scheduleReview()
   }
 
   /** The partition as its leader serves it, or why it is not to be had here. */
   lookup(topic: string, index: number): Partition | StopReason {
+    const found = this.lookupReplica(topic, index)
+    return typeof found === 'string' || found.isLeader ? found : 'NOT_LEADER_OR_FOLLOWER'
+  }
+
+  /** The partition as this broker has it, as leader or as follower, or why it is not to be had here. */
+  lookupReplica(topic: string, index: number): Partition | StopReason {
     const found = this.#topics.get(topic)?.partitions[index] ?? 'UNKNOWN_TOPIC_OR_PARTITION'
     return typeof found === 'string' ? found : (found.stopped ?? found)
+  }
+
+  /** The high watermark of a log: for its checkpoint, and the bound of retention (docs/faults.md R12). */
+  highWatermarkOf(log: PartitionLog): number {
+    const found = this.#topics.get(log.topic)?.partitions[log.partition]
+    if (found !== undefined && typeof found !== 'string' && found.log === log) return found.highWatermark
+    return this.#options.logs.checkpointedHighWatermark(log.topic, log.partition)
   }
 
   /**
@@ -114,11 +159,14 @@ export class PartitionRegistry {
 
   /** Puts a committed change into effect. Failures concern single partitions and are logged, not thrown. */
   async apply(delta: ImageDelta): Promise<void> {
+    this.#image = delta.after
     for (const topic of delta.deletedTopics) await this.#drop(topic)
     for (const topic of delta.createdTopics)
       await this.#serve(topic, delta.after, [...topic.partitions.keys()])
     for (const { after, partitions } of delta.changedTopics) await this.#serve(after, delta.after, partitions)
     this.#applyConfigs(delta)
+    // A broker that came back may join in-sync sets that it has caught up with.
+    if (delta.changedBrokers.length > 0) this.#reviewAll()
   }
 
   /**
@@ -142,7 +190,8 @@ export class PartitionRegistry {
     for (const log of this.#options.logs.logs()) {
       const topic = image.topicsByName.get(log.topic)
       const isClaimed =
-        topic !== undefined && topic.id === log.topicId && log.partition < topic.partitions.length
+        topic?.id === log.topicId &&
+        topic.partitions[log.partition]?.replicas.includes(this.#options.nodeId) === true
       if (isClaimed) continue
       this.#ports.logger.warn('Setting aside a log that belongs to no topic of the cluster', {
         topic: log.topic,
@@ -165,6 +214,8 @@ export class PartitionRegistry {
 
   /** Ends the service of every partition: waiting requests are told, new ones refused. */
   stop(): void {
+    this.#cancelReview()
+    for (const partition of this.partitions()) this.#cluster.fetchers.remove(partition)
     for (const partition of this.partitions()) partition.stop('NOT_LEADER_OR_FOLLOWER')
   }
 
@@ -175,7 +226,10 @@ export class PartitionRegistry {
     this.#namesById.delete(topic.id)
     const { logs } = this.#options
     for (const [index, partition] of served.partitions.entries()) {
-      if (typeof partition !== 'string') partition.stop('UNKNOWN_TOPIC_OR_PARTITION')
+      if (typeof partition !== 'string') {
+        this.#cluster.fetchers.remove(partition)
+        partition.stop('UNKNOWN_TOPIC_OR_PARTITION')
+      }
       if (logs.get(topic.name, index)?.topicId === topic.id) {
         await this.#contained(topic.name, index, served, () => logs.remove(topic.name, index))
       } else if (logs.quarantined.has(logDirectoryName(topic.name, index))) {
@@ -195,11 +249,19 @@ export class PartitionRegistry {
     }
     this.#topics.set(topic.name, served)
     this.#namesById.set(topic.id, topic.name)
+    const changing: Promise<void>[] = []
     for (const index of indexes) {
-      served.partitions[index] = await this.#servePartition(topic, index, served)
+      const partition = await this.#servePartition(topic, index, served)
+      served.partitions[index] = partition
+      if (typeof partition === 'string') continue
+      const whenChanged = partition.update(topic.partitions[index]!)
+      if (whenChanged === undefined) this.#assign(partition)
+      else changing.push(whenChanged.then(() => this.#assign(partition)))
     }
+    await Promise.all(changing)
   }
 
+  /** The partition with its log open, whoever leads it; or why it is not served here. */
   async #servePartition(
     topic: TopicImage,
     index: number,
@@ -207,26 +269,34 @@ export class PartitionRegistry {
   ): Promise<Partition | StopReason> {
     const image = topic.partitions[index]!
     const current = served.partitions[index]
-    if (image.leader !== this.#options.nodeId) {
-      if (current !== undefined && typeof current !== 'string') current.stop('NOT_LEADER_OR_FOLLOWER')
+    const isServed = current !== undefined && typeof current !== 'string'
+    if (!image.replicas.includes(this.#options.nodeId)) {
+      if (isServed) await this.#giveUp(current, served)
       return 'NOT_LEADER_OR_FOLLOWER'
     }
-    if (current !== undefined && typeof current !== 'string' && current.stopped === null) {
-      current.lead(image.leaderEpoch)
-      return current
-    }
-    const open = () => this.#open(topic, index, image, served)
-    const partition = await this.#contained(topic.name, index, served, open)
+    if (isServed && current.stopped === null) return current
+    const partition = await this.#contained(topic.name, index, served, () => this.#open(topic, index, served))
     return partition ?? 'KAFKA_STORAGE_ERROR'
   }
 
-  async #open(
-    topic: TopicImage,
-    index: number,
-    image: PartitionImage,
-    served: ServedTopic,
-  ): Promise<Partition> {
-    const { logs, toLogConfig } = this.#options
+  /** A committed record has taken the replica away: its log goes. */
+  async #giveUp(partition: Partition, served: ServedTopic): Promise<void> {
+    const { topic, index, log } = partition
+    this.#cluster.fetchers.remove(partition)
+    partition.stop('NOT_LEADER_OR_FOLLOWER')
+    const { logs } = this.#options
+    if (logs.get(topic, index) !== log) return
+    await this.#contained(topic, index, served, () => logs.remove(topic, index))
+  }
+
+  #assign(partition: Partition): void {
+    const { fetchers } = this.#cluster
+    if (partition.isFollower && partition.leaderId !== null) fetchers.assign(partition, partition.leaderId)
+    else fetchers.remove(partition)
+  }
+
+  async #open(topic: TopicImage, index: number, served: ServedTopic): Promise<Partition> {
+    const { logs, toLogConfig, nodeId, onEpochSpent } = this.#options
     let log = logs.get(topic.name, index)
     if (log !== undefined && log.topicId !== topic.id) {
       await logs.setAside(topic.name, index)
@@ -241,9 +311,26 @@ export class PartitionRegistry {
       topic: name,
       topicId: id,
       index,
-      leaderEpoch: image.leaderEpoch,
-      onEpochSpent: this.#options.onEpochSpent,
+      nodeId,
+      highWatermark: logs.checkpointedHighWatermark(name, index),
+      minInsyncReplicas: served.config.minInsyncReplicas,
+      isr: this.#cluster.isr,
+      findBroker: (brokerId) => this.#image.brokers.get(brokerId),
+      replicaLagMsMax: this.#cluster.replicaLagMsMax,
+      onEpochSpent,
     })
+  }
+
+  #scheduleReview(): void {
+    const delayMs = this.#cluster.replicaLagMsMax / REVIEWS_PER_LAG_TIME
+    this.#cancelReview = this.#ports.clock.after(delayMs, () => {
+      this.#reviewAll()
+      this.#scheduleReview()
+    })
+  }
+
+  #reviewAll(): void {
+    for (const partition of this.partitions()) partition.reviewIsr()
   }
 
   #applyConfigs(delta: ImageDelta): void {
@@ -256,8 +343,9 @@ export class PartitionRegistry {
       if (served === undefined) continue
       served.config = this.#resolve(name, delta.after)
       for (const partition of served.partitions) {
-        if (typeof partition !== 'string')
-          partition.log.updateConfig(this.#options.toLogConfig(served.config))
+        if (typeof partition === 'string') continue
+        partition.log.updateConfig(this.#options.toLogConfig(served.config))
+        partition.updateMinInsyncReplicas(served.config.minInsyncReplicas)
       }
     }
   }

@@ -1,29 +1,44 @@
 /**
- * One partition as this broker serves it: who leads it, how far it is committed, and who waits for that.
+ * One partition as this broker serves it: as its leader, as a follower, or for the moment as neither. Who it is comes with
+ * each committed image; how far it is committed, and who waits for that, is here.
  *
- * The high watermark is the smallest durable end offset over the in-sync replicas. With one replica that is the
- * log's own durable end offset; `#advance` is the only place that moves it, and the place where the positions of
- * followers join in.
+ *            image: leads here              image: another leads
+ *   leader ◄───────────────────── idle ─────────────────────► follower
+ *      └──── image: leads, in a higher epoch ─► a new LeaderState; who waits goes on waiting
+ *
+ * A follower whose log is being cut stays idle until that is done, whatever the image says: the start of a leader's epoch is
+ * the end of its log, and that must stand still.
+ *
+ * The high watermark is the smallest durable end offset over the maximal in-sync set, told in the leader's present epoch, and
+ * moves only while the committed set is at least `min.insync.replicas` (KIP-966). A follower's is the leader's, but no
+ * more than it has durably itself.
  *
  * Invariants (docs/faults.md R7, R8, R12, R13):
- * - `log.logStartOffset <= highWatermark <= log.logEndOffset`; the high watermark never falls while this object
- *   leads.
+ * - `log.logStartOffset <= highWatermark <= log.logEndOffset`. The high watermark never falls, unless a follower cuts
+ *   below it after an unclean election.
  * - An acknowledgement is given only for offsets below the durable end (acks=1) or the high watermark (acks=all).
  * - Consumers are served nothing at or above the high watermark.
  * - Checking a batch and taking it into the log happen in one turn, with no `await` between (faults.md TX-3).
+ *
+ * Data plane: an append costs a loop over the followers, nothing a record.
  */
 import { assert } from '../base/assert.ts'
-import type { Clock } from '../env/index.ts'
+import type { Clock, Logger } from '../env/index.ts'
+import { LogError } from '../log/log-error.ts'
 import type { AppendResult, LogSlice, PartitionLog } from '../log/partition-log.ts'
 import type { BatchHeader } from '../records/batch-header.ts'
+import { FollowerState, lastRecordEpoch } from './follower-state.ts'
+import type { EpochEnd } from './follower-state.ts'
+import { LeaderState } from './leader-state.ts'
+import type { FetchPosition, FetchVerdict, LeaderOptions, ReplicaIdentity } from './leader-state.ts'
+import type { PartitionState } from './partition-state.ts'
 import { AckWaiter, WaitingAcks } from './waiting-acks.ts'
 import type { AckFailure } from './waiting-acks.ts'
 
-export interface PartitionOptions {
-  readonly topic: string
-  readonly topicId: string
-  readonly index: number
-  readonly leaderEpoch: number
+export interface PartitionOptions extends LeaderOptions {
+  /** The high watermark of an earlier life as it was written down: a lower bound, 0 when there is none. */
+  readonly highWatermark: number
+  readonly minInsyncReplicas: number
   /** Called when the log takes no more appends in this leader epoch: the controller must give a new one. */
   readonly onEpochSpent?: () => void
 }
@@ -34,39 +49,78 @@ export type StopReason = 'UNKNOWN_TOPIC_OR_PARTITION' | 'NOT_LEADER_OR_FOLLOWER'
 /** Why a request that names a leader epoch is refused; names of the protocol's error table. */
 export type EpochFault = 'FENCED_LEADER_EPOCH' | 'UNKNOWN_LEADER_EPOCH'
 
+/** Whoever serves a follower of this leader. Called in the turn of the change, before any consumer hears of it. */
+export interface ReplicaWatcher {
+  /** The log has grown. */
+  appended(): void
+  /** The high watermark or the log start has moved. */
+  moved(): void
+  /** The leader epoch is over, or the partition is served no more: what the follower told is forgotten. */
+  ended(): void
+}
+
+/** Whoever fetches for this follower. */
+export interface FollowerWatcher {
+  /** The durable end has moved. */
+  durable(): void
+  /** The end of the log has gone back: a write was undone for lack of room. */
+  rolledBack(): void
+}
+
+type Role =
+  | { readonly kind: 'leader'; readonly state: LeaderState }
+  | { readonly kind: 'follower'; readonly state: FollowerState }
+  | { readonly kind: 'idle' }
+
+const IDLE: Role = { kind: 'idle' }
+const NO_EPOCH = -1
+
 export class Partition {
   readonly topic: string
   readonly topicId: string
   readonly index: number
   readonly log: PartitionLog
-  #leaderEpoch: number
+  readonly #ports: { readonly clock: Clock; readonly logger: Logger }
+  readonly #options: PartitionOptions
+  #role: Role = IDLE
+  #leaderEpoch = NO_EPOCH
+  #leaderId: number | null = null
+  #isr: readonly number[] = []
+  #minInsyncReplicas: number
   #highWatermark: number
-  /** Set when the partition stops being served here; requests then get this answer. */
+  /** Set when the partition stops being served here for good; requests then get this answer. */
   #stopped: StopReason | null = null
+  /** A cut or a fresh start of the log under way; never rejects. */
+  #surgery: Promise<void> | null = null
   readonly #waitingForDurable: WaitingAcks
   readonly #waitingForCommit: WaitingAcks
-  /** Waiting fetches. Called, in order of arrival, when the high watermark moved or the partition stopped. */
+  /** Waiting fetches. Called, in order of arrival, when the high watermark moved or the role changed. */
   readonly #watchers = new Set<() => void>()
+  /** Copied when it changes, so that whoever is called may come and go. */
+  #replicaWatchers: readonly ReplicaWatcher[] = []
+  #followerWatcher: FollowerWatcher | null = null
 
-  constructor(ports: { readonly clock: Clock }, log: PartitionLog, options: PartitionOptions) {
+  constructor(
+    ports: { readonly clock: Clock; readonly logger: Logger },
+    log: PartitionLog,
+    options: PartitionOptions,
+  ) {
     this.topic = options.topic
     this.topicId = options.topicId
     this.index = options.index
     this.log = log
-    this.#leaderEpoch = options.leaderEpoch
+    this.#ports = ports
+    this.#options = options
+    this.#minInsyncReplicas = options.minInsyncReplicas
     this.#waitingForDurable = new WaitingAcks(ports.clock)
     this.#waitingForCommit = new WaitingAcks(ports.clock)
-    this.#highWatermark = log.durableEndOffset
-    log.startEpoch(options.leaderEpoch, log.logEndOffset)
+    this.#highWatermark = Math.max(log.logStartOffset, Math.min(options.highWatermark, log.durableEndOffset))
     log.onDurable = (durableEndOffset) => this.#durable(durableEndOffset)
-    log.onRolledBack = (fromOffset) => {
-      this.#rolledBack(fromOffset)
-      if (this.isEpochSpent) options.onEpochSpent?.()
-    }
+    log.onRolledBack = (fromOffset) => this.#rolledBack(fromOffset)
     log.onFailed = () => this.stop('KAFKA_STORAGE_ERROR')
   }
 
-  /** Offset after the last committed record. */
+  /** Offset after the last record known here to be committed. */
   get highWatermark(): number {
     return this.#highWatermark
   }
@@ -80,12 +134,48 @@ export class Partition {
     return this.#leaderEpoch
   }
 
-  /** The log takes no appends in this epoch any more: it undid batches that a follower may have. */
-  get isEpochSpent(): boolean {
-    return this.#stopped === null && this.log.leaderEpochMin > this.#leaderEpoch
+  /** Broker that leads, as of the image in effect. */
+  get leaderId(): number | null {
+    return this.#leaderId
   }
 
-  /** The protocol error for every request while the partition is not served, else null. */
+  get isLeader(): boolean {
+    return this.#role.kind === 'leader'
+  }
+
+  get isFollower(): boolean {
+    return this.#role.kind === 'follower'
+  }
+
+  /** In-sync replicas as committed; a leader knows its own changes before the image that tells them. */
+  get isr(): readonly number[] {
+    return this.#role.kind === 'leader' ? this.#role.state.isr : this.#isr
+  }
+
+  /** What this broker knows as the leader, or null. */
+  get leaderState(): LeaderState | null {
+    return this.#role.kind === 'leader' ? this.#role.state : null
+  }
+
+  /** Too few replicas are in sync for acks=all. */
+  get isUnderMinIsr(): boolean {
+    return this.#role.kind === 'leader' && this.#role.state.isUnderMinIsr(this.#minInsyncReplicas)
+  }
+
+  /**
+   * A new leader does not know yet how far its predecessor had come: until it has committed up to the start of its epoch,
+   * offsets at the end might go back for those who ask (KIP-207).
+   */
+  get isEndUncertain(): boolean {
+    return this.#role.kind === 'leader' && this.#highWatermark < this.#role.state.epochStartOffset
+  }
+
+  /** The log takes no appends in this epoch any more: it undid batches that a follower may have. */
+  get isEpochSpent(): boolean {
+    return this.#stopped === null && this.isLeader && this.log.leaderEpochMin > this.#leaderEpoch
+  }
+
+  /** The protocol error for every request once the partition is served no more, else null. */
   get stopped(): StopReason | null {
     return this.#stopped
   }
@@ -96,18 +186,70 @@ export class Partition {
   }
 
   /**
-   * Compares the leader epoch that a client believes in with the real one (KIP-320).
+   * Takes the state of a committed image, in the order of the metadata log. An older one changes nothing.
    *
-   * @param epoch - The client's; -1 skips the check.
+   * @returns A promise if the log is being cut: the role changes when that is done.
+   */
+  update(state: PartitionState): Promise<void> | undefined {
+    if (this.#stopped !== null || state.leaderEpoch < this.#leaderEpoch) return undefined
+    this.#isr = state.isr
+    if (state.leaderEpoch === this.#leaderEpoch && this.#role.kind !== 'idle') {
+      if (this.#role.kind === 'leader') this.#role.state.update(state)
+      return undefined
+    }
+    this.#leave(state)
+    this.#leaderEpoch = state.leaderEpoch
+    this.#leaderId = state.leader
+    if (this.#surgery === null) {
+      this.#enter(state)
+      return undefined
+    }
+    return this.#surgery.then(() => {
+      // A later image may have come meanwhile; it has waited here, too.
+      if (this.#stopped !== null || state.leaderEpoch !== this.#leaderEpoch) return
+      if (this.#role.kind === 'idle') this.#enter(state)
+      else if (this.#role.kind === 'leader') this.#role.state.update(state)
+    })
+  }
+
+  /** Takes `min.insync.replicas`. */
+  updateMinInsyncReplicas(minInsyncReplicas: number): void {
+    if (minInsyncReplicas === this.#minInsyncReplicas) return
+    this.#minInsyncReplicas = minInsyncReplicas
+    this.#isrChanged()
+  }
+
+  /** Ends the service of this partition here: all who wait are told, new requests are refused. */
+  stop(reason: StopReason): void {
+    if (this.#stopped !== null) return
+    this.#stopped = reason
+    this.#resign()
+    this.#failWaiting(reason)
+    this.#wakeWatchers()
+  }
+
+  /**
+   * Compares the leader epoch that a client or a follower believes in with the real one (KIP-320).
+   *
+   * @param epoch - -1 skips the check.
    */
   checkEpoch(epoch: number): EpochFault | null {
-    if (epoch === -1 || epoch === this.#leaderEpoch) return null
+    if (epoch === NO_EPOCH || epoch === this.#leaderEpoch) return null
     return epoch < this.#leaderEpoch ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH'
   }
 
+  // As the leader.
+
   /** Takes a checked batch into the log, in this turn; the bytes are handed over. */
   appendAsLeader(batch: Uint8Array, header: BatchHeader): AppendResult {
-    return this.log.appendAsLeader(batch, header, this.#leaderEpoch)
+    if (this.#role.kind !== 'leader') {
+      const message = `Appended to ${this.topic}-${this.index}: this broker does not lead it`
+      return { kind: 'rejected', error: 'NOT_LEADER_OR_FOLLOWER', message }
+    }
+    this.#role.state.appending()
+    const result = this.log.appendAsLeader(batch, header, this.#leaderEpoch)
+    if (result.kind === 'appended') for (const watcher of this.#replicaWatchers) watcher.appended()
+    return result
   }
 
   /**
@@ -122,8 +264,9 @@ export class Partition {
     deadlineMs: number,
     settle: (failure: AckFailure | null) => void,
   ): void {
-    if (this.#stopped !== null) {
-      settle(this.#stopped)
+    const refusal = this.#stopped ?? (this.isLeader ? null : 'NOT_LEADER_OR_FOLLOWER')
+    if (refusal !== null) {
+      settle(refusal)
       return
     }
     const safeOffset = acks === 1 ? this.log.durableEndOffset : this.#highWatermark
@@ -131,9 +274,94 @@ export class Partition {
       settle(null)
       return
     }
+    if (acks === -1 && this.isUnderMinIsr) {
+      settle('NOT_ENOUGH_REPLICAS_AFTER_APPEND')
+      return
+    }
     const queue = acks === 1 ? this.#waitingForDurable : this.#waitingForCommit
     queue.add(new AckWaiter(endOffset, deadlineMs, settle))
   }
+
+  /**
+   * Takes a follower's fetch: its position moves, and with it perhaps the high watermark and the in-sync set.
+   *
+   * @returns Whether it may be served from its fetch offset.
+   */
+  onReplicaFetch(from: ReplicaIdentity, position: FetchPosition): FetchVerdict {
+    const { kind } = this.#role
+    if (this.#stopped !== null) return { kind: 'refused', error: storageOr(this.#stopped) }
+    if (position.leaderEpoch !== this.#leaderEpoch) {
+      const isOld = position.leaderEpoch < this.#leaderEpoch
+      return { kind: 'refused', error: isOld ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH' }
+    }
+    if (kind !== 'leader') return { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' }
+    const verdict = this.#role.state.fetched(from, position)
+    if (verdict.kind === 'accepted') this.#advance()
+    return verdict
+  }
+
+  /** Reads whole batches up to the end of the log, for a follower. @throws {LogError} as `PartitionLog.read`. */
+  readForReplica(offset: number, bytesMax: number, atLeastOneBatch: boolean): LogSlice | Promise<LogSlice> {
+    return this.log.read(offset, Infinity, bytesMax, atLeastOneBatch)
+  }
+
+  /** Looks whether followers lag or may join, which time and other brokers decide as much as their fetches do. */
+  reviewIsr(): void {
+    if (this.#role.kind === 'leader') this.#role.state.review()
+  }
+
+  watchAsReplica(watcher: ReplicaWatcher): void {
+    this.#replicaWatchers = [...this.#replicaWatchers, watcher]
+  }
+
+  unwatchAsReplica(watcher: ReplicaWatcher): void {
+    this.#replicaWatchers = this.#replicaWatchers.filter((each) => each !== watcher)
+  }
+
+  // As a follower.
+
+  /** Who fetches for this partition while it is a follower. */
+  set followerWatcher(watcher: FollowerWatcher | null) {
+    this.#followerWatcher = watcher
+  }
+
+  /** What to tell the leader; null while there is none to follow, or the log is being cut. */
+  fetchPosition(): FetchPosition | null {
+    if (this.#role.kind !== 'follower' || this.#surgery !== null) return null
+    return {
+      leaderEpoch: this.#leaderEpoch,
+      fetchOffset: this.log.logEndOffset,
+      durableOffset: this.log.durableEndOffset,
+      lastFetchedEpoch: lastRecordEpoch(this.log),
+      logStartOffset: this.log.logStartOffset,
+    }
+  }
+
+  /**
+   * Takes an answer of the leader of the present epoch that agreed with what `fetchPosition` said.
+   *
+   * @param batches - Continue at the end of the log, or are empty. Handed over.
+   * @throws {LogError} `LOG_BAD_BATCH`, `LOG_BUSY`, `LOG_FAILED`, `LOG_CLOSED`: nothing was appended.
+   */
+  appendAsFollower(batches: Uint8Array, leaderHighWatermark: number, leaderLogStartOffset: number): void {
+    const { state } = this.#following()
+    if (batches.length > 0) state.append(batches)
+    if (state.heard(leaderHighWatermark, leaderLogStartOffset)) this.#follow(state)
+  }
+
+  /** Cuts the log where the leader says that it parted from its own. Resolves when fetching can go on; logs failures. */
+  truncateByEpoch(leaderEnd: EpochEnd): Promise<void> {
+    const { state } = this.#following()
+    return this.#operate(() => state.cut(leaderEnd))
+  }
+
+  /** Drops the log and goes on where the leader's begins. Resolves when fetching can go on; logs failures. */
+  restartAt(leaderLogStartOffset: number): Promise<void> {
+    const { state } = this.#following()
+    return this.#operate(() => state.restartAt(leaderLogStartOffset))
+  }
+
+  // For consumers.
 
   /**
    * Reads whole batches that consumers may see.
@@ -154,43 +382,131 @@ export class Partition {
     this.#watchers.delete(watcher)
   }
 
-  /** Goes on leading, in a higher epoch: appends from now on carry it. */
-  lead(leaderEpoch: number): void {
-    if (leaderEpoch === this.#leaderEpoch) return
-    assert(leaderEpoch > this.#leaderEpoch, `Leader epoch went from ${this.#leaderEpoch} to ${leaderEpoch}`)
-    this.#leaderEpoch = leaderEpoch
-    this.log.startEpoch(leaderEpoch, this.log.logEndOffset)
+  /** Ends the present role. Whoever waits for a commit goes on waiting if this broker leads on. */
+  #leave(next: PartitionState): void {
+    this.#resign()
+    if (next.leader !== this.#options.nodeId) this.#failWaiting('NOT_LEADER_OR_FOLLOWER')
   }
 
-  /** Ends the service of this partition here: all who wait are told, new requests are refused. */
-  stop(reason: StopReason): void {
-    if (this.#stopped !== null) return
-    this.#stopped = reason
-    this.#waitingForDurable.failAll(reason)
-    this.#waitingForCommit.failAll(reason)
+  #resign(): void {
+    if (this.#role.kind === 'leader') this.#role.state.retire()
+    this.#role = IDLE
+    const watchers = this.#replicaWatchers
+    this.#replicaWatchers = []
+    for (const watcher of watchers) watcher.ended()
+  }
+
+  #enter(state: PartitionState): void {
+    if (state.leader === this.#options.nodeId) {
+      this.log.startEpoch(state.leaderEpoch, this.log.logEndOffset)
+      const leader = new LeaderState(this.#ports, this.log, this.#options, this.#hostOf(), state)
+      this.#role = { kind: 'leader', state: leader }
+      this.#isrChanged()
+      leader.review()
+      if (this.isEpochSpent) this.#options.onEpochSpent?.()
+    } else if (state.leader !== null) {
+      this.#role = { kind: 'follower', state: new FollowerState(this.#ports, this.log, state.leaderEpoch) }
+    }
     this.#wakeWatchers()
+  }
+
+  #hostOf(): ConstructorParameters<typeof LeaderState>[3] {
+    const highWatermark = (): number => this.#highWatermark
+    return {
+      get highWatermark() {
+        return highWatermark()
+      },
+      isrChanged: () => this.#isrChanged(),
+      positionsForgotten: () => {
+        const watchers = this.#replicaWatchers
+        this.#replicaWatchers = []
+        for (const watcher of watchers) watcher.ended()
+      },
+    }
+  }
+
+  #following(): { readonly kind: 'follower'; readonly state: FollowerState } {
+    const role = this.#role
+    assert(role.kind === 'follower', `Expected ${this.topic}-${this.index} to follow: it is ${role.kind}`)
+    assert(this.#surgery === null, `Expected ${this.topic}-${this.index} not to be cut meanwhile`)
+    return role
+  }
+
+  #operate(operation: () => Promise<void>): Promise<void> {
+    this.#surgery = operation().then(
+      () => this.#operated(),
+      (error: unknown) => {
+        // A log that failed has said so; one that was closed is served no more. Anything else is a defect.
+        this.#ports.logger.error('Cut the log of a follower', { error: error as Error })
+        this.#operated()
+        if (!(error instanceof LogError)) this.stop('KAFKA_STORAGE_ERROR')
+      },
+    )
+    return this.#surgery
+  }
+
+  #operated(): void {
+    this.#surgery = null
+    const { logStartOffset, logEndOffset } = this.log
+    // Only an unclean election, or a leader that deleted what this replica never saw, can move it here.
+    this.#highWatermark = Math.max(logStartOffset, Math.min(this.#highWatermark, logEndOffset))
   }
 
   #durable(durableEndOffset: number): void {
     if (this.#stopped !== null) return
     this.#waitingForDurable.reached(durableEndOffset)
-    this.#advance(durableEndOffset)
+    if (this.#role.kind === 'leader') this.#advance()
+    else if (this.#role.kind === 'follower') {
+      this.#follow(this.#role.state)
+      this.#followerWatcher?.durable()
+    }
   }
 
-  #advance(ownDurableEndOffset: number): void {
-    if (ownDurableEndOffset <= this.#highWatermark) return
-    this.#highWatermark = ownDurableEndOffset
-    this.#waitingForCommit.reached(this.#highWatermark)
+  /** Moves the high watermark of a leader as far as it may go. */
+  #advance(): void {
+    if (this.#role.kind !== 'leader') return
+    const offset = this.#role.state.committableOffset(this.#minInsyncReplicas)
+    if (offset <= this.#highWatermark) return
+    this.#highWatermark = offset
+    this.#waitingForCommit.reached(offset)
+    for (const watcher of this.#replicaWatchers) watcher.moved()
     this.#wakeWatchers()
+  }
+
+  /** Moves the high watermark of a follower after its leader's. */
+  #follow(state: FollowerState): void {
+    const offset = state.committedOffset
+    if (offset > this.#highWatermark) {
+      this.#highWatermark = offset
+      this.#wakeWatchers()
+    }
+    state.followLogStart(this.#highWatermark)
+  }
+
+  #isrChanged(): void {
+    this.#advance()
+    // What waits for a commit that may not come is told so now: its records may yet be committed (docs/faults.md RP-7).
+    if (this.isUnderMinIsr) this.#waitingForCommit.failAll('NOT_ENOUGH_REPLICAS_AFTER_APPEND')
   }
 
   #rolledBack(fromOffset: number): void {
     this.#waitingForDurable.failFrom(fromOffset, 'KAFKA_STORAGE_ERROR')
     this.#waitingForCommit.failFrom(fromOffset, 'KAFKA_STORAGE_ERROR')
+    if (this.#role.kind === 'follower') this.#followerWatcher?.rolledBack()
+    if (this.isEpochSpent) this.#options.onEpochSpent?.()
+  }
+
+  #failWaiting(reason: StopReason): void {
+    this.#waitingForDurable.failAll(reason)
+    this.#waitingForCommit.failAll(reason)
   }
 
   #wakeWatchers(): void {
     if (this.#watchers.size === 0) return
     for (const watcher of [...this.#watchers]) watcher()
   }
+}
+
+function storageOr(reason: StopReason): 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER' {
+  return reason === 'KAFKA_STORAGE_ERROR' ? reason : 'NOT_LEADER_OR_FOLLOWER'
 }

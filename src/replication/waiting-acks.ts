@@ -14,7 +14,11 @@ import type { Cancel, Clock } from '../env/index.ts'
 
 /** Why a batch was not acknowledged; names of the protocol's error table. */
 export type AckFailure =
-  'REQUEST_TIMED_OUT' | 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER' | 'UNKNOWN_TOPIC_OR_PARTITION'
+  | 'REQUEST_TIMED_OUT'
+  | 'KAFKA_STORAGE_ERROR'
+  | 'NOT_LEADER_OR_FOLLOWER'
+  | 'UNKNOWN_TOPIC_OR_PARTITION'
+  | 'NOT_ENOUGH_REPLICAS_AFTER_APPEND'
 
 /** One batch that waits for its acknowledgement. */
 export class AckWaiter {
