@@ -41,6 +41,7 @@ export class BrokerLink {
   readonly #closing = new AbortController()
   #ready: ReadyLink | null = null
   #connecting: Promise<ReadyLink> | null = null
+  #isRetired = false
   #failureCount = 0
   #notBeforeMs = 0
   readonly #watchers = new Set<() => void>()
@@ -105,6 +106,12 @@ export class BrokerLink {
     return ready.request(api, body, options)
   }
 
+  /** Closes for good, for a reason that others do not share; what waits for an answer fails so that it is tried elsewhere. */
+  retire(): void {
+    this.#isRetired = true
+    this.close()
+  }
+
   /** Closes for good; what waits for an answer fails with `CLIENT_CLOSED`. */
   close(): void {
     this.#closing.abort()
@@ -159,8 +166,9 @@ export class BrokerLink {
   /** The failure of a request, in the client's words. */
   requestError(error: Error): Error {
     if (!(error instanceof ChannelError)) return error
-    if (this.#closing.signal.aborted && error.code === 'CHANNEL_CLOSED') return this.#closedError()
     const { message } = error
+    if (this.#closing.signal.aborted && !this.#isRetired && error.code === 'CHANNEL_CLOSED')
+      return this.#closedError()
     switch (error.code) {
       case 'CHANNEL_CLOSED':
         return new ClientError('CLIENT_DISCONNECTED', message, { retriable: true, cause: error })
@@ -187,6 +195,10 @@ export class BrokerLink {
   }
 
   #closedError(): ClientError {
+    if (this.#isRetired) {
+      const message = `Cannot use the connection to ${this.address.label}: it was given up`
+      return new ClientError('CLIENT_DISCONNECTED', message, { retriable: true })
+    }
     return new ClientError(
       'CLIENT_CLOSED',
       `Cannot use the connection to ${this.address.label}: the client is closed`,

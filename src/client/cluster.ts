@@ -16,9 +16,16 @@ import { abortable, backoffMs, pause } from './backoff.ts'
 import { BrokerLink } from './broker-link.ts'
 import { brokerError, ClientError, throwIfAborted, toError } from './client-error.ts'
 import type { ClientConfig, ClientPorts } from './client-options.ts'
+import { hedged } from './hedge.ts'
 
 /** How long a topic that no broker knows may yet appear (another client has just created it), in ms. */
 const UNKNOWN_TOPIC_WAIT_MS = 3_000
+
+/**
+ * How long a broker may be silent about metadata before another one is asked as well, in ms: one that hangs must not keep
+ * the client from finding the leaders that took over from it.
+ */
+const METADATA_PATIENCE_MS = 1_000
 
 export interface NodeInfo {
   readonly id: number
@@ -64,7 +71,7 @@ export class Cluster {
   #controllerId = -1
   #clusterId: string | null = null
   readonly #topics = new Map<string, TopicInfo>()
-  /** Topics in use, and whether a question about one may create it. */
+  /** Topics in use, and whether a question about one may create it: only until it has been seen. */
   readonly #wanted = new Map<string, { mayCreate: boolean; errorCode: number }>()
   #refreshing: Promise<void> | null = null
   #nextRefresh: Promise<void> | null = null
@@ -257,7 +264,7 @@ export class Cluster {
   /** Closes one connection and whatever waits for answers on it; the next use connects anew. */
   closeLink(link: BrokerLink): void {
     for (const [key, candidate] of this.#links) if (candidate === link) this.#links.delete(key)
-    link.close()
+    link.retire()
   }
 
   close(): void {
@@ -291,46 +298,47 @@ export class Cluster {
     }
   }
 
-  /** Asks one broker after the other, known ones first, then the bootstrap list. */
+  /** Asks brokers, known ones first, then the bootstrap list, until one has answered. */
   async #askAnybody(): Promise<void> {
-    const failures: { label: string; error: Error }[] = []
-    const tried = new Set<BrokerLink>()
-    for (const link of [
-      ...this.#candidates(),
-      ...this.#bootstrap.map((one) => this.#link(one, 'requests')),
-    ]) {
-      if (this.isClosed)
-        throw new ClientError('CLIENT_CLOSED', 'Cannot ask for metadata: the client is closed')
-      if (tried.has(link)) continue
-      tried.add(link)
-      try {
-        await this.#ask(link)
-        this.#hasConnected = true
-        return
-      } catch (thrown) {
-        const error = toError(thrown)
-        if (error instanceof ClientError && error.code === 'CLIENT_CLOSED') throw error
-        failures.push({ label: link.address.label, error })
-      }
+    const bootstrap = this.#bootstrap.map((one) => this.#link(one, 'requests'))
+    const links = [...new Set([...this.#candidates(), ...bootstrap])]
+    const attempts = links.map((link) => () => this.#ask(link))
+    const outcome = await hedged(this.ports.clock, attempts, METADATA_PATIENCE_MS)
+    if (this.isClosed) throw new ClientError('CLIENT_CLOSED', 'Cannot ask for metadata: the client is closed')
+    if (outcome.kind === 'answered') {
+      const { link, answers } = outcome.value
+      for (const answer of answers) this.#learn(answer, link)
+      this.#hasConnected = true
+      return
     }
-    const labels = failures.map(({ label }) => label).join(', ')
-    const reasons = [...new Set(failures.map(({ error }) => shortReason(error)))].join('; ')
-    const retriable = failures.some(({ error }) => error instanceof ClientError && error.retriable)
+    const { errors } = outcome
+    const labels = links.map(({ address }) => address.label).join(', ')
+    const reasons = [...new Set(errors.map(shortReason))].join('; ')
+    const retriable = errors.some((error) => error instanceof ClientError && error.retriable)
     throw new ClientError('CLIENT_CANNOT_CONNECT', `Cannot reach any of ${labels}: ${reasons}`, {
       retriable,
-      cause: failures[0]!.error,
+      cause: errors[0]!,
     })
   }
 
-  async #ask(link: BrokerLink): Promise<void> {
-    const names = [...this.#wanted.keys()]
-    const allowAutoTopicCreation = names.some(
-      (name) => this.#wanted.get(name)!.mayCreate && !this.#topics.has(name),
-    )
-    const answer = await link.request('Metadata', {
-      topics: names.map((name) => ({ name })),
-      allowAutoTopicCreation,
-    })
+  /** Topics that may be created go by a request of their own: the permission is for all that a request names. */
+  async #ask(link: BrokerLink): Promise<{ link: BrokerLink; answers: readonly MetadataResponse[] }> {
+    const known: string[] = []
+    const creatable: string[] = []
+    for (const [name, { mayCreate }] of this.#wanted) (mayCreate ? creatable : known).push(name)
+    const requests: Promise<MetadataResponse>[] = []
+    if (known.length > 0 || creatable.length === 0) requests.push(this.#askFor(link, known, false))
+    if (creatable.length > 0) requests.push(this.#askFor(link, creatable, true))
+    return { link, answers: await Promise.all(requests) }
+  }
+
+  async #askFor(
+    link: BrokerLink,
+    names: readonly string[],
+    allowAutoTopicCreation: boolean,
+  ): Promise<MetadataResponse> {
+    const topics = names.map((name) => ({ name }))
+    const answer = await link.request('Metadata', { topics, allowAutoTopicCreation })
     if (answer.errorCode !== 0) {
       throw brokerError(`Cannot get metadata from ${link.address.label}`, answer.errorCode)
     }
@@ -338,7 +346,7 @@ export class Cluster {
       const message = `Cannot get metadata from ${link.address.label}: it names no brokers, wanted at least one`
       throw new ClientError('CLIENT_PROTOCOL_VIOLATED', message, { retriable: true })
     }
-    this.#learn(answer, link)
+    return answer
   }
 
   #learn(answer: MetadataResponse, link: BrokerLink): void {
@@ -354,6 +362,7 @@ export class Cluster {
       if (topic.name === null || wanted === undefined) continue
       wanted.errorCode = topic.errorCode
       const info = topicInfo(topic.name, topic)
+      if (info !== null) wanted.mayCreate = false // if it is gone one day, somebody has deleted it
       if (info !== null) this.#topics.set(topic.name, newest(this.#topics.get(topic.name), info))
       else if (!errorByCode(topic.errorCode).retriable) this.#topics.delete(topic.name)
     }
@@ -375,7 +384,7 @@ export class Cluster {
     for (const [key, link] of this.#links) {
       if (urls.has(link.address.url)) continue
       this.#links.delete(key)
-      link.close()
+      link.retire()
     }
   }
 

@@ -21,6 +21,7 @@ import { splitBatch } from './batch-split.ts'
 import type { BuilderPool } from './builder-pool.ts'
 import { brokerError, ClientError, toError } from './client-error.ts'
 import type { Cluster } from './cluster.ts'
+import { deliveryTimedOut, deliveryUnknown, describeBatch } from './delivery-errors.ts'
 import type { PartitionQueue } from './partition-queue.ts'
 import { produceOutcome } from './produce-outcome.ts'
 import type { PartitionAnswer, ProduceAnswer, SentBatch } from './produce-request.ts'
@@ -284,17 +285,17 @@ export class ProduceSender {
   }
 
   #handle(answer: ProduceAnswer, request: ProduceRequest): void {
-    let mustRefresh = false
+    let wrongLeaderCount = 0
     request.match(answer, (sent, one) => {
-      if (this.#settle(answer, sent, one)) mustRefresh = true
+      if (this.#settle(answer, sent, one)) wrongLeaderCount++
     })
-    if (mustRefresh) this.#cluster.refreshSoon()
+    if (wrongLeaderCount > 0) this.#cluster.refreshSoon()
   }
 
   /** Returns whether the client should look for the leader again. */
   #settle(answer: ProduceAnswer, { queue, batch }: SentBatch, one: PartitionAnswer | null): boolean {
     if (one === null) {
-      const message = `Cannot tell whether ${describe(batch)} was written: the broker's answer leaves it out`
+      const message = `Cannot tell whether ${describeBatch(batch)} was written: the broker's answer leaves it out`
       this.#unanswered(queue, batch, new ClientError('CLIENT_PROTOCOL_VIOLATED', message))
       return false
     }
@@ -309,7 +310,7 @@ export class ProduceSender {
   #decide(queue: PartitionQueue, batch: ProducerBatch, one: PartitionAnswer): boolean {
     const outcome = produceOutcome(one.errorCode)
     const error = (): ClientError =>
-      brokerError(`Cannot write ${describe(batch)}`, one.errorCode, one.errorMessage)
+      brokerError(`Cannot write ${describeBatch(batch)}`, one.errorCode, one.errorMessage)
     switch (outcome.kind) {
       case 'written':
         this.#written(queue, batch, one.errorCode === 0 ? one.baseOffset : NO_OFFSET, one.logAppendTimeMs)
@@ -355,7 +356,7 @@ export class ProduceSender {
   #retry(queue: PartitionQueue, batch: ProducerBatch, cause: ClientError): void {
     const nowMs = this.#cluster.ports.clock.monotonicMs()
     if (nowMs - batch.createdAtMs >= this.#config.deliveryTimeoutMs) {
-      this.#fail(queue, batch, this.#deliveryTimedOut(batch, cause))
+      this.#fail(queue, batch, deliveryTimedOut(batch, this.#config.deliveryTimeoutMs, cause))
       return
     }
     queue.retry(batch)
@@ -392,18 +393,8 @@ export class ProduceSender {
     if (nowMs - queue.oldestUnsentAtMs < this.#config.deliveryTimeoutMs) return
     for (const batch of queue.unsent()) {
       if (nowMs - batch.createdAtMs < this.#config.deliveryTimeoutMs) break
-      this.#fail(queue, batch, this.#deliveryTimedOut(batch, null))
+      this.#fail(queue, batch, deliveryTimedOut(batch, this.#config.deliveryTimeoutMs, null))
     }
-  }
-
-  #deliveryTimedOut(batch: ProducerBatch, cause: ClientError | null): ClientError {
-    const fate = batch.mayBeInLog ? 'it may or may not be in the log' : 'it was not written'
-    const last = cause === null ? '' : `; the last attempt: ${cause.message}`
-    return new ClientError(
-      'CLIENT_DELIVERY_TIMED_OUT',
-      `Cannot write ${describe(batch)} within ${this.#config.deliveryTimeoutMs} ms: ${fate} after ${batch.attemptCount} attempts${last}`,
-      { retriable: !batch.mayBeInLog, cause },
-    )
   }
 
   #giveIdentity(queue: PartitionQueue): boolean {
@@ -458,15 +449,6 @@ export class ProduceSender {
   }
 }
 
-function deliveryUnknown(batch: ProducerBatch, cause: ClientError | null): ClientError {
-  const told = cause === null ? '' : `: ${cause.code}`
-  return new ClientError(
-    'CLIENT_DELIVERY_UNKNOWN',
-    `Cannot tell whether ${describe(batch)} was written: an answer was lost, and the broker does not remember${told}; read the partition's end before sending it again`,
-    { cause },
-  )
-}
-
 /** A request without an answer. */
 class Outstanding implements Settler<'Produce'> {
   readonly target: Target
@@ -493,9 +475,4 @@ class Outstanding implements Settler<'Produce'> {
   failed(error: Error): void {
     this.#finished(this, null, error)
   }
-}
-
-function describe(batch: ProducerBatch): string {
-  const what = batch.recordCount === 1 ? 'a record' : `${batch.recordCount} records`
-  return `${what} to ${batch.topic}-${batch.partition}`
 }

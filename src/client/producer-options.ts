@@ -63,6 +63,11 @@ export interface ProducerOptions<K = Payload, V = Payload> {
   /** Requests to one broker that may be unanswered: 1 to 5 when idempotent, as brokers remember 5 batches. Default 5. */
   readonly inFlightMax?: number
   readonly compression?: CodecName | 'none'
+  /**
+   * How long a record may wait for room (`bufferBytesMax`) or for its topic's partitions to be known, in ms, as Kafka's
+   * `max.block.ms`. Then it fails with `CLIENT_TIMED_OUT` and was not sent. Default 60,000.
+   */
+  readonly lineTimeoutMs?: number
   /** Time from when a record has room to its acknowledgement, retries included, in ms. Default 120,000. */
   readonly deliveryTimeoutMs?: number
   readonly partitioner?: Partitioner
@@ -82,6 +87,7 @@ export interface ProducerConfig<K, V> {
   readonly bufferBytesMax: number
   readonly inFlightMax: number
   readonly compression: CodecName | 'none'
+  readonly lineTimeoutMs: number
   readonly deliveryTimeoutMs: number
   readonly partitioner: Partitioner
   readonly mayCreateTopics: boolean
@@ -117,6 +123,7 @@ export function producerConfig<K, V>(options: ProducerOptions<K, V>): ProducerCo
     bufferBytesMax: wholeNumber('bufferBytesMax', options.bufferBytesMax ?? 32 * 1024 * 1024, 1),
     inFlightMax: wholeNumber('inFlightMax', options.inFlightMax ?? 5, 1, inFlightMax),
     compression: options.compression ?? 'none',
+    lineTimeoutMs: wholeNumber('lineTimeoutMs', options.lineTimeoutMs ?? 60_000, 1),
     deliveryTimeoutMs: wholeNumber('deliveryTimeoutMs', options.deliveryTimeoutMs ?? 120_000, 1),
     partitioner: options.partitioner ?? keyPartitioner,
     mayCreateTopics: options.mayCreateTopics ?? true,

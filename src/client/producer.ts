@@ -9,12 +9,14 @@
  *   wait in line, and later ones behind them.
  * - Bytes in batches stay within `bufferBytesMax`, but for the one record that is larger than that alone.
  */
+import type { Cancel } from '../env/index.ts'
 import type { Codec } from '../records/compression/codec.ts'
 import { CodecSet } from '../records/compression/codec-set.ts'
 import { abortable, pause } from './backoff.ts'
 import { BuilderPool } from './builder-pool.ts'
 import { abortedError, ClientError, toError } from './client-error.ts'
 import type { Cluster } from './cluster.ts'
+import { sendError } from './delivery-errors.ts'
 import { PartitionQueue } from './partition-queue.ts'
 import { ProduceSender } from './produce-sender.ts'
 import { ProducerBatch, SendGroup } from './producer-batch.ts'
@@ -23,6 +25,8 @@ import type { ProducerConfig } from './producer-options.ts'
 import { producerConfig } from './producer-options.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import type { Payload } from './serde.ts'
+import type { Waiting } from './waiting-line.ts'
+import { failWaiting, WaitingLine } from './waiting-line.ts'
 
 /** Room that a batch begins with, in bytes; it doubles from there, and its memory is used again. */
 const INITIAL_BATCH_BYTES = 16 * 1024
@@ -39,19 +43,9 @@ interface TopicSlot<K, V> {
   queues: PartitionQueue[]
   /** Where records without a key go, for one batch at a time; -1: to be drawn. */
   stickyPartition: number
-  /** In line for metadata or room. */
-  readonly line: Waiting<K, V>[]
+  /** Who waits for metadata or room. */
+  readonly line: WaitingLine<K, V>
   isLookingUp: boolean
-}
-
-interface Waiting<K, V> {
-  readonly records: readonly ProducerRecord<K, V>[]
-  /** The first of `records` that has not entered a batch. */
-  nextIndex: number
-  readonly group: SendGroup | null
-  readonly resolve: ((delivery: Delivery) => void) | null
-  readonly reject: ((error: Error) => void) | null
-  readonly outcome: Promise<unknown>
 }
 
 export class Producer<K = Payload, V = Payload> {
@@ -67,6 +61,7 @@ export class Producer<K = Payload, V = Payload> {
   #bufferedBytes = 0
   /** What no record can be sent without: a codec that loads. */
   #preparing: Promise<void> | null
+  #cancelLineTimer: Cancel | null = null
   #flushCount = 0
   #closing: Promise<void> | null = null
   #isClosed = false
@@ -100,8 +95,9 @@ export class Producer<K = Payload, V = Payload> {
   /**
    * Sends one record.
    *
-   * @returns Where it is, once it is as safe as `acks` asks. Waits for room when `bufferBytesMax` is used up.
-   * @throws {ClientError} `CLIENT_DELIVERY_TIMED_OUT`, `CLIENT_DELIVERY_UNKNOWN`, `MESSAGE_TOO_LARGE` and other names of
+   * @returns Where it is, once it is as safe as `acks` asks. Waits for room when `bufferBytesMax` is used up, at most
+   *   `lineTimeoutMs`.
+   * @throws {ClientError} `CLIENT_TIMED_OUT` after that: the record was not sent. `CLIENT_DELIVERY_TIMED_OUT`, `CLIENT_DELIVERY_UNKNOWN`, `MESSAGE_TOO_LARGE` and other names of
    *   the protocol, `UNKNOWN_TOPIC_OR_PARTITION`, `CLIENT_CANNOT_CONNECT`, `CLIENT_BAD_ARGUMENT`, `CLIENT_BAD_FORMAT`,
    *   `CLIENT_ABORTED`, `CLIENT_CLOSED`.
    */
@@ -120,6 +116,7 @@ export class Producer<K = Payload, V = Payload> {
         resolve,
         reject,
         outcome: promise,
+        deadlineMs: this.#lineDeadlineMs(),
       }
       this.#queueUp(slot, waiting, signal)
     } else {
@@ -146,8 +143,10 @@ export class Producer<K = Payload, V = Payload> {
     const group = new SendGroup()
     if (!this.#isRefused((error) => group.failed(0, error), signal)) {
       group.expect(records.length)
+      const deadlineMs = this.#lineDeadlineMs()
+      const outcome = group.promise
       this.#enter(
-        { records, nextIndex: 0, group, resolve: null, reject: null, outcome: group.promise },
+        { records, nextIndex: 0, group, resolve: null, reject: null, outcome, deadlineMs },
         null,
         signal,
       )
@@ -207,9 +206,10 @@ export class Producer<K = Payload, V = Payload> {
   #shut(error: ClientError): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#cancelLineTimer?.()
     this.#unwatch()
     for (const slot of this.#slots.values()) {
-      this.#failLine(slot, error)
+      slot.line.failAll(error)
       for (const queue of slot.queues) {
         for (const batch of queue.batches()) {
           queue.drop(batch)
@@ -233,7 +233,7 @@ export class Producer<K = Payload, V = Payload> {
   #slot(topic: string): TopicSlot<K, V> {
     let slot = this.#slots.get(topic)
     if (slot === undefined) {
-      slot = { name: topic, queues: [], stickyPartition: -1, line: [], isLookingUp: false }
+      slot = { name: topic, queues: [], stickyPartition: -1, line: new WaitingLine(), isLookingUp: false }
       this.#slots.set(topic, slot)
       this.#updateQueues(slot)
     }
@@ -243,7 +243,7 @@ export class Producer<K = Payload, V = Payload> {
   #mustWait(slot: TopicSlot<K, V>): boolean {
     return (
       slot.queues.length === 0 ||
-      slot.line.length > 0 ||
+      slot.line.count > 0 ||
       this.#bufferedBytes >= this.#config.bufferBytesMax ||
       this.#preparing !== null
     )
@@ -280,8 +280,9 @@ export class Producer<K = Payload, V = Payload> {
 
   #queueUp(slot: TopicSlot<K, V>, waiting: Waiting<K, V>, signal: AbortSignal | undefined): void {
     slot.line.push(waiting)
+    this.#watchLines(waiting.deadlineMs)
     if (signal !== undefined) {
-      const onAbort = (): void => this.#leaveLine(slot, waiting, abortedError('Cannot send', signal))
+      const onAbort = (): void => failWaiting(waiting, abortedError('Cannot send', signal))
       const forget = (): void => signal.removeEventListener('abort', onAbort)
       signal.addEventListener('abort', onAbort, { once: true })
       waiting.outcome.then(forget, forget)
@@ -290,27 +291,51 @@ export class Producer<K = Payload, V = Payload> {
     else this.#crowded.add(slot)
   }
 
-  #leaveLine(slot: TopicSlot<K, V>, waiting: Waiting<K, V>, error: Error): void {
-    const place = slot.line.indexOf(waiting)
-    if (place < 0) return
-    slot.line.splice(place, 1)
-    failWaiting(waiting, error)
+  #lineDeadlineMs(): number {
+    return this.#cluster.ports.clock.monotonicMs() + this.#config.lineTimeoutMs
   }
 
-  #failLine(slot: TopicSlot<K, V>, error: Error): void {
-    for (const waiting of slot.line.splice(0)) failWaiting(waiting, error)
+  /** Fails those whose time in line is over, and comes back for the next. */
+  #expireLines(): void {
+    const nowMs = this.#cluster.ports.clock.monotonicMs()
+    let nextMs = Infinity
+    for (const slot of this.#slots.values()) {
+      slot.line.expire(nowMs, () => this.#lineError(slot))
+      nextMs = Math.min(nextMs, slot.line.deadlineMs)
+    }
+    if (nextMs < Infinity) this.#watchLines(nextMs)
+  }
+
+  /** One timer for all lines: all who wait have the same time, so the first to come is the first to go. */
+  #watchLines(atMs: number): void {
+    if (this.#cancelLineTimer !== null) return
+    const { clock } = this.#cluster.ports
+    this.#cancelLineTimer = clock.after(Math.max(0, atMs - clock.monotonicMs()), () => {
+      this.#cancelLineTimer = null
+      this.#expireLines()
+    })
+  }
+
+  #lineError({ name, queues }: TopicSlot<K, V>): ClientError {
+    const { lineTimeoutMs, bufferBytesMax } = this.#config
+    const reason =
+      queues.length === 0
+        ? 'no broker has told of its partitions'
+        : `${this.#bufferedBytes} of ${bufferBytesMax} bytes (bufferBytesMax) wait for acknowledgement`
+    const message = `Cannot send to '${name}' within ${lineTimeoutMs} ms (lineTimeoutMs): ${reason}; it was not sent`
+    return new ClientError('CLIENT_TIMED_OUT', message, { retriable: true })
   }
 
   #lookUp(slot: TopicSlot<K, V>): void {
     if (slot.isLookingUp) return
     slot.isLookingUp = true
-    const { mayCreateTopics, deliveryTimeoutMs } = this.#config
-    const deadlineMs = this.#cluster.ports.clock.monotonicMs() + deliveryTimeoutMs
+    const { mayCreateTopics } = this.#config
+    const deadlineMs = this.#lineDeadlineMs()
     this.#cluster
       .topic(slot.name, { mayCreate: mayCreateTopics, deadlineMs })
       .then(
         () => this.#updateQueues(slot),
-        (thrown: unknown) => this.#failLine(slot, toError(thrown)),
+        (thrown: unknown) => slot.line.failAll(toError(thrown)),
       )
       .finally(() => {
         slot.isLookingUp = false
@@ -325,7 +350,7 @@ export class Producer<K = Payload, V = Payload> {
     for (let partition = slot.queues.length; partition < info.partitions.length; partition++) {
       slot.queues.push(new PartitionQueue(slot.name, partition))
     }
-    if (slot.line.length > 0) this.#crowded.add(slot)
+    if (slot.line.count > 0) this.#crowded.add(slot)
   }
 
   #learned(): void {
@@ -339,16 +364,16 @@ export class Producer<K = Payload, V = Payload> {
     for (const slot of this.#crowded) {
       if (slot.queues.length === 0) {
         this.#crowded.delete(slot)
-        if (slot.line.length > 0) this.#lookUp(slot)
+        if (slot.line.count > 0) this.#lookUp(slot)
         continue
       }
-      for (let waiting = slot.line[0]; waiting !== undefined; waiting = slot.line[0]) {
+      for (let waiting = slot.line.peek(); waiting !== undefined; waiting = slot.line.peek()) {
         this.#enter(waiting, slot)
         if (waiting.nextIndex < waiting.records.length) break
         slot.line.shift()
       }
       this.#crowded.delete(slot)
-      if (slot.line.length === 0) continue
+      if (slot.line.count === 0) continue
       this.#crowded.add(slot) // behind the others
       return
     }
@@ -439,7 +464,7 @@ export class Producer<K = Payload, V = Payload> {
   async #settlement(): Promise<void> {
     const outcomes: Promise<unknown>[] = []
     for (const { line, queues } of this.#slots.values()) {
-      for (const { outcome } of line) outcomes.push(outcome.catch(() => undefined)) // told to the sender
+      outcomes.push(...line.outcomes())
       for (const queue of queues) {
         for (const batch of queue.batches())
           outcomes.push(new Promise<void>((resolve) => batch.whenSettled(resolve)))
@@ -461,7 +486,7 @@ export class Producer<K = Payload, V = Payload> {
         const error = new ClientError('CLIENT_BAD_ARGUMENT', `Cannot load the codec: ${cause.message}`, {
           cause,
         })
-        for (const slot of this.#slots.values()) this.#failLine(slot, error)
+        for (const slot of this.#slots.values()) slot.line.failAll(error)
       },
     )
   }
@@ -474,18 +499,4 @@ let capturedReject: (error: Error) => void
 function captureSettlers(resolve: (delivery: Delivery) => void, reject: (error: Error) => void): void {
   capturedResolve = resolve
   capturedReject = reject
-}
-
-function failWaiting<K, V>(waiting: Waiting<K, V>, error: Error): void {
-  const { records, nextIndex, group, reject } = waiting
-  if (group !== null) group.failed(records.length - nextIndex, error)
-  else reject!(error)
-  waiting.nextIndex = records.length
-}
-
-function sendError(topic: string, error: Error): Error {
-  if (error instanceof ClientError) return error
-  return new ClientError('CLIENT_BAD_ARGUMENT', `Cannot send a record to '${topic}': ${error.message}`, {
-    cause: error,
-  })
 }

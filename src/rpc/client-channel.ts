@@ -130,8 +130,8 @@ export class ClientChannel {
         return
       }
       const settler: Settler<A> = { answered: resolve, failed: reject }
-      if (signal !== undefined) watch(settler, api, signal)
-      this.start(api, version, body, timeoutMs, settler)
+      const heard = signal === undefined ? settler : watched(settler, api, signal)
+      this.start(api, version, body, timeoutMs, heard)
     })
   }
 
@@ -155,7 +155,7 @@ export class ClientChannel {
     const correlationId = this.#drawCorrelationId()
     const frame = encodeRequest(api, version, correlationId, this.#options.clientId, body)
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs
-    this.#calls.push({ api, version, correlationId, deadlineMs, settler: settler as Settler<never> })
+    this.#calls.push({ api, version, correlationId, deadlineMs, settler: settler })
     if (deadlineMs < this.#timerAtMs) this.#armTimer(deadlineMs)
     this.#connection.send(frame)
   }
@@ -282,17 +282,19 @@ interface Call {
 }
 
 /** Lets a signal settle a call before its answer does; what comes after that goes unheard. */
-function watch<A extends ApiName>(settler: Settler<A>, api: A, signal: AbortSignal): void {
-  const { answered, failed } = settler
-  const onAbort = (): void => failed(aborted(api, signal, true))
+function watched<A extends ApiName>(settler: Settler<A>, api: A, signal: AbortSignal): Settler<A> {
+  const onAbort = (): void => settler.failed(aborted(api, signal, true))
   signal.addEventListener('abort', onAbort, { once: true })
-  settler.answered = (body) => {
-    signal.removeEventListener('abort', onAbort)
-    answered(body)
-  }
-  settler.failed = (error) => {
-    signal.removeEventListener('abort', onAbort)
-    failed(error)
+  const unwatch = (): void => signal.removeEventListener('abort', onAbort)
+  return {
+    answered: (body) => {
+      unwatch()
+      settler.answered(body)
+    },
+    failed: (error) => {
+      unwatch()
+      settler.failed(error)
+    },
   }
 }
 

@@ -307,6 +307,55 @@ describe('Producer', () => {
     expect(producer.bufferedBytes).toBe(0)
   })
 
+  it('gives up waiting for room after lineTimeoutMs, says that the record was not sent, and goes on', async () => {
+    const answers: (() => void)[] = []
+    const { broker, producer } = await start(
+      {
+        Produce: (request, { answer }) => {
+          answers.push(() => answer(produced(request) as never))
+          return 'silence'
+        },
+      },
+      { bufferBytesMax: 100, lineTimeoutMs: 300 },
+    )
+    await broker.settled(broker.client({ requestTimeoutMs: 1_000 }).connect())
+    const first = send(producer, 'a'.repeat(100))
+    await broker.pass(100)
+    const one = expect(send(producer, 'b')).rejects.toMatchObject({
+      code: 'CLIENT_TIMED_OUT',
+      retriable: true,
+      message: expect.stringContaining(
+        '(bufferBytesMax) wait for acknowledgement; it was not sent',
+      ) as string,
+    })
+    const many = expect(producer.sendAll([{ topic: 't', value: 'c' }])).rejects.toMatchObject({
+      code: 'CLIENT_TIMED_OUT',
+    })
+    await broker.pass(310)
+    await Promise.all([one, many])
+    answers.shift()!()
+    await broker.settled(first)
+    const last = send(producer, 'd')
+    await broker.pass(50)
+    answers.shift()!()
+    await broker.settled(last)
+    expect(broker.requestsOf('Produce').flatMap(valuesOf)).toEqual(['a'.repeat(100), 'd'])
+  })
+
+  it('leaves one who called off its wait for room out, and lets the others in', async () => {
+    const { broker, producer } = await start({ Produce: script('silence') }, { bufferBytesMax: 100 })
+    const first = send(producer, 'a'.repeat(100))
+    await broker.pass(100)
+    const controller = new AbortController()
+    const off = producer.send({ topic: 't', value: 'off', partition: 0 }, { signal: controller.signal })
+    const on = send(producer, 'on')
+    const failed = expect(off).rejects.toMatchObject({ code: 'CLIENT_ABORTED' })
+    controller.abort()
+    await failed
+    await broker.settled(Promise.all([first, on]))
+    expect(new Set(broker.requestsOf('Produce').flatMap(valuesOf))).toEqual(new Set(['a'.repeat(100), 'on']))
+  })
+
   it('keeps the order of sends that waited for metadata', async () => {
     const { broker, producer } = await start({ Produce: (request) => produced(request) })
     const early = [

@@ -26,6 +26,8 @@ export type Rules = { [A in ApiName]?: (request: RequestOf<A>, call: Call) => Re
 
 export interface Call {
   readonly connection: Connection
+  /** Of the broker that was called, when several play together. */
+  readonly name: string
   readonly version: number
   /** How often this API was called before. */
   readonly index: number
@@ -66,7 +68,7 @@ export class ScriptedBroker {
 
   async listen(name = 'scripted'): Promise<void> {
     const options = { host: name, port: 0, protocols: ['kafka'] as const, limits: LIMITS, origins: [] }
-    await this.network.listen(options, (connection) => this.#accept(connection))
+    await this.network.listen(options, (connection) => this.#accept(connection, name))
   }
 
   client(options: Partial<ClientOptions> = {}): Client {
@@ -92,7 +94,7 @@ export class ScriptedBroker {
     return this.requests.filter((request) => request.api === api).map(({ body }) => body)
   }
 
-  #accept(connection: Connection): void {
+  #accept(connection: Connection, brokerName: string): void {
     this.connections.push(connection)
     connection.onMessage = (frame) => {
       const request = decodeRequest(frame)
@@ -110,7 +112,7 @@ export class ScriptedBroker {
         connection.send(encodeResponse(name, version, header.correlationId, response))
       }
       const rule = (this.rules[name] ?? DEFAULTS[name]) as ((body: never, call: Call) => unknown) | undefined
-      const call = { connection, version: header.apiVersion, index, answer, broker: this }
+      const call = { connection, name: brokerName, version: header.apiVersion, index, answer, broker: this }
       const reaction = rule?.(body as never, call) ?? 'close'
       if (reaction === 'close') connection.close('scripted')
       else if (reaction !== 'silence') answer(reaction as never)

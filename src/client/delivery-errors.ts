@@ -1,0 +1,41 @@
+/** Why a record or a batch was not delivered, in words that say whether it may be in the log. */
+import { ClientError } from './client-error.ts'
+import type { ProducerBatch } from './producer-batch.ts'
+
+/** `deliveryTimeoutMs` is over. @param cause - Of the last attempt's failure, if one is known. */
+export function deliveryTimedOut(
+  batch: ProducerBatch,
+  deliveryTimeoutMs: number,
+  cause: ClientError | null,
+): ClientError {
+  const fate = batch.mayBeInLog ? 'it may or may not be in the log' : 'it was not written'
+  const last = cause === null ? '' : `; the last attempt: ${cause.message}`
+  return new ClientError(
+    'CLIENT_DELIVERY_TIMED_OUT',
+    `Cannot write ${describeBatch(batch)} within ${deliveryTimeoutMs} ms: ${fate} after ${batch.attemptCount} attempts${last}`,
+    { retriable: !batch.mayBeInLog, cause },
+  )
+}
+
+/** An answer was lost, and with it what the broker knew. */
+export function deliveryUnknown(batch: ProducerBatch, cause: ClientError | null): ClientError {
+  const told = cause === null ? '' : `: ${cause.code}`
+  return new ClientError(
+    'CLIENT_DELIVERY_UNKNOWN',
+    `Cannot tell whether ${describeBatch(batch)} was written: an answer was lost, and the broker does not remember${told}; read the partition's end before sending it again`,
+    { cause },
+  )
+}
+
+export function describeBatch(batch: ProducerBatch): string {
+  const what = batch.recordCount === 1 ? 'a record' : `${batch.recordCount} records`
+  return `${what} to ${batch.topic}-${batch.partition}`
+}
+
+/** What came in the way of a record before it was in a batch, in the client's words. */
+export function sendError(topic: string, error: Error): Error {
+  if (error instanceof ClientError) return error
+  return new ClientError('CLIENT_BAD_ARGUMENT', `Cannot send a record to '${topic}': ${error.message}`, {
+    cause: error,
+  })
+}
