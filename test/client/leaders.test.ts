@@ -111,7 +111,10 @@ describe('Client with several brokers', () => {
   it('a broker that leaves the cluster with requests unanswered fails none of them', async () => {
     let hasLeft = false
     const { broker } = await start({
-      Metadata: (request) => (hasLeft ? led(request, [[2, 1]], [NODES[1]!]) : led(request, [[1, 0]])),
+      Metadata: (request, { name }) => {
+        if (!hasLeft) return led(request, [[1, 0]])
+        return name === 'one' ? 'silence' : led(request, [[2, 1]], [NODES[1]!])
+      },
       Produce: (request, { name }) => (name === 'two' ? produced(request, 'NONE', 5) : 'silence'),
     })
     const bootstrapped = broker.client({ bootstrap: 'in-process://two', requestTimeoutMs: 60_000 })
