@@ -217,4 +217,4 @@ it(`F-KILL: ${ROUNDS} times kill -9 under load lose, double, reorder and take ba
   expect(history.count('unknown')).toBe(0)
   expect(last.count).toBe(history.count('acknowledged'))
   for await (const { faults } of verifyDataDirectory(directory)) expect(faults).toEqual([])
-}, 120_000)
+}, 180_000)

@@ -19,6 +19,8 @@ export interface ProcessOptions {
 
 interface Waiting {
   readonly isWanted: (line: string) => boolean
+  /** The first line that it has not looked at. */
+  nextIndex: number
   readonly resolve: (line: string) => void
   readonly reject: (error: Error) => void
 }
@@ -50,19 +52,21 @@ class LineStream {
 
   next(isWanted: (line: string) => boolean): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ isWanted, resolve, reject })
+      this.#waiting.push({ isWanted, nextIndex: 0, resolve, reject })
       this.#serve()
     })
   }
 
   #serve(): void {
     while (this.#waiting.length > 0) {
-      const { isWanted, resolve } = this.#waiting[0]!
-      const index = this.lines.findIndex((line, at) => at >= this.#takenCount && isWanted(line))
-      if (index < 0) break
+      const first = this.#waiting[0]!
+      let index = Math.max(first.nextIndex, this.#takenCount)
+      while (index < this.lines.length && !first.isWanted(this.lines[index]!)) index++
+      first.nextIndex = index
+      if (index === this.lines.length) break
       this.#takenCount = index + 1
       this.#waiting.shift()
-      resolve(this.lines[index]!)
+      first.resolve(this.lines[index]!)
     }
     if (!this.#hasEnded) return
     const error = new Error(`Waiting for a line: the process ended without it: ${this.#describe()}`)
