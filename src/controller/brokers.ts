@@ -1,11 +1,15 @@
 /**
  * Membership of brokers (KIP-631): registration, heartbeats, and leaving.
  *
- *   absent ── register ──> fenced ── heartbeat, caught up ──> live ── fence, or register again ──> fenced
+ *   absent ── register ──> fenced ── heartbeat, caught up ──> live ── silence, or register again ──> fenced
+ *                            ▲                                 │
+ *                            └── all who live know who leads ── wants to shut down: others lead
  *
  * A broker registers once for each process (incarnation) and gets an epoch, the offset of its registration. The
  * registration takes it out of all leaderships that an earlier incarnation held; the heartbeat that unfences it elects
  * it anew where it may lead. So no incarnation goes on with the leader epochs of another, whatever it lost on the way.
+ * One that cannot show that its predecessor stopped cleanly may have lost what that one had in memory, and is taken out
+ * of the eligible replicas, too (KIP-966, faults.md RP-11, RP-12).
  */
 import { ZERO_UUID, isUuidText } from '../bytes/uuid.ts'
 import type { BrokerImage, ListenerImage } from '../metadata/cluster-image.ts'
@@ -15,7 +19,7 @@ import type { MetadataRecordInput } from '../metadata/records.ts'
 import type { ErrorName } from '../protocol/errors.ts'
 import { Refusal } from './concern.ts'
 import type { Concern, Decision, DecisionContext } from './concern.ts'
-import { electBack, electWithout } from './elections.ts'
+import { electAway, electBack, electWithout } from './elections.ts'
 
 export interface RegisterBroker {
   readonly brokerId: number
@@ -25,6 +29,12 @@ export interface RegisterBroker {
   readonly rack: string | null
   /** Ids of its data directories. */
   readonly logDirs: readonly string[]
+  /**
+   * Epoch of the incarnation after which these directories surely hold everything it had acknowledged: that of the last
+   * one, if it stopped cleanly. It must be kept with the mark of the clean stop: the epoch of an older incarnation would
+   * hide that a later one lost something. Default -1: nothing is sure.
+   */
+  readonly previousBrokerEpoch?: number
 }
 
 export interface BrokerRegistered {
@@ -48,6 +58,7 @@ export interface BrokerHeartbeatAnswer {
   readonly errorMessage: string | null
   readonly isCaughtUp: boolean
   readonly isFenced: boolean
+  /** It may stop: leaderships that others could take are theirs, and all live brokers know it. */
   readonly mayShutDown: boolean
 }
 
@@ -81,24 +92,36 @@ export const unregisterBroker: Concern<UnregisterBroker, BrokerUnregistered> = {
   refuse: (_request, error, errorMessage) => ({ error, errorMessage }),
 }
 
+export interface FenceBroker {
+  readonly brokerId: number
+  /** Asked when it is decided: a sign of life may have come while another change was waited for. */
+  readonly isStillSilent: () => boolean
+}
+
 /** Fences a broker whose heartbeats have stopped. Nothing changes if it is fenced or gone. */
-export const fenceBroker: Concern<{ readonly brokerId: number }, BrokerUnregistered> = {
-  decide({ brokerId }, context) {
+export const fenceBroker: Concern<FenceBroker, BrokerUnregistered> = {
+  decide({ brokerId, isStillSilent }, context) {
     const broker = context.image.brokers.get(brokerId)
-    const records = broker === undefined || broker.isFenced ? [] : fence(broker, context)
+    const isDue = broker !== undefined && !broker.isFenced && isStillSilent()
+    const records = isDue ? fence(broker, context) : []
     return { records, response: { error: 'NONE', errorMessage: null } }
   },
   refuse: (_request, error, errorMessage) => ({ error, errorMessage }),
 }
 
 function register(request: RegisterBroker, context: DecisionContext): Decision<BrokerRegistered> {
-  const { brokerId, incarnationId, listeners, rack, logDirs } = request
+  const { brokerId, incarnationId, listeners, rack, logDirs, previousBrokerEpoch = -1 } = request
   checkRegistration(request)
   const current = context.image.brokers.get(brokerId)
   if (current?.incarnationId === incarnationId) {
     return { records: [], response: { error: 'NONE', errorMessage: null, brokerEpoch: current.epoch } }
   }
-  if (current !== undefined && !current.isFenced && context.hasSession(brokerId)) {
+  if (
+    current !== undefined &&
+    !current.isFenced &&
+    context.mayBeAlive(brokerId) &&
+    !isSameDisk(current, request)
+  ) {
     throw new Refusal('DUPLICATE_BROKER_REGISTRATION', `Broker ${brokerId} is alive in another process`)
   }
   const brokerEpoch = context.nextOffset
@@ -117,8 +140,18 @@ function register(request: RegisterBroker, context: DecisionContext): Decision<B
     fenced: true,
     logDirs,
   }
-  const records = [registration, ...electWithout(brokerId, context)]
+  const isClean =
+    current !== undefined &&
+    previousBrokerEpoch === current.epoch &&
+    isSameDisk(current, request) &&
+    logDirs.length === current.logDirs.length
+  const records = [registration, ...electWithout(brokerId, !isClean, context)]
   return { records, response: { error: 'NONE', errorMessage: null, brokerEpoch } }
+}
+
+/** A data directory is locked by one process, so the one that is registered has ended, whatever its session says. */
+function isSameDisk(current: BrokerImage, { logDirs }: RegisterBroker): boolean {
+  return logDirs.length > 0 && logDirs.every((id) => id !== ZERO_UUID && current.logDirs.includes(id))
 }
 
 function checkRegistration({ brokerId, incarnationId, listeners, rack, logDirs }: RegisterBroker): void {
@@ -151,37 +184,78 @@ function heartbeat(request: BrokerHeartbeat, context: DecisionContext): Decision
   }
   // Caught up: it has seen its own registration, and with it all that was decided about its earlier incarnation.
   const isCaughtUp = request.metadataEndOffset > broker.epoch
-  const shouldBeFenced = request.wantsFence || request.wantsShutdown || (broker.isFenced && !isCaughtUp)
+  if (request.wantsShutdown) return leave(broker, isCaughtUp, context)
+  // Who wanted to stop is not let in again: its next incarnation is.
+  const shouldBeFenced = broker.isInControlledShutdown
+    ? broker.isFenced
+    : request.wantsFence || (broker.isFenced && !isCaughtUp)
   const records =
     shouldBeFenced === broker.isFenced
       ? []
       : shouldBeFenced
         ? fence(broker, context)
         : unfence(broker, context)
-  const response: BrokerHeartbeatAnswer = {
-    error: 'NONE',
-    errorMessage: null,
-    isCaughtUp,
-    isFenced: shouldBeFenced,
-    mayShutDown: request.wantsShutdown,
+  return { records, response: beat({ isCaughtUp, isFenced: shouldBeFenced, mayShutDown: false }) }
+}
+
+/** Others take what they can; once all who live know that, the broker may go, and what nobody could take goes with it. */
+function leave(
+  broker: BrokerImage,
+  isCaughtUp: boolean,
+  context: DecisionContext,
+): Decision<BrokerHeartbeatAnswer> {
+  if (broker.isFenced)
+    return { records: [], response: beat({ isCaughtUp, isFenced: true, mayShutDown: true }) }
+  const moves = electAway(broker.id, context)
+  if (moves.length > 0) {
+    const mark: MetadataRecordInput[] = broker.isInControlledShutdown
+      ? []
+      : [
+          {
+            kind: 'brokerRegistrationChange',
+            brokerId: broker.id,
+            brokerEpoch: broker.epoch,
+            inControlledShutdown: 1,
+          },
+        ]
+    const records = [...mark, ...moves]
+    return { records, response: beat({ isCaughtUp, isFenced: false, mayShutDown: false }) }
   }
-  return { records, response }
+  if (broker.isInControlledShutdown && !context.isLeaveKnown(broker.id))
+    return { records: [], response: beat({ isCaughtUp, isFenced: false, mayShutDown: false }) }
+  return {
+    records: fence(broker, context),
+    response: beat({ isCaughtUp, isFenced: true, mayShutDown: true }),
+  }
+}
+
+function beat(
+  answer: Pick<BrokerHeartbeatAnswer, 'isCaughtUp' | 'isFenced' | 'mayShutDown'>,
+): BrokerHeartbeatAnswer {
+  return { error: 'NONE', errorMessage: null, ...answer }
 }
 
 function unregister({ brokerId }: UnregisterBroker, context: DecisionContext): Decision<BrokerUnregistered> {
   const broker = getBroker(brokerId, context)
-  if (context.hasSession(brokerId) && !broker.isFenced) {
-    throw new Refusal('INVALID_REQUEST', `Broker ${brokerId} is alive: stop it first`)
+  if (!broker.isFenced) throw new Refusal('INVALID_REQUEST', `Broker ${brokerId} is alive: stop it first`)
+  const heldCount = replicaCountOf(brokerId, context)
+  if (heldCount > 0) {
+    const problem = `it holds replicas of ${heldCount} partitions, which must be moved to other brokers first`
+    throw new Refusal('INVALID_REQUEST', `Broker ${brokerId} cannot be removed: ${problem}`)
   }
   const record: MetadataRecordInput = { kind: 'unregisterBroker', brokerId, brokerEpoch: broker.epoch }
-  return {
-    records: [...electWithout(brokerId, context), record],
-    response: { error: 'NONE', errorMessage: null },
-  }
+  return { records: [record], response: { error: 'NONE', errorMessage: null } }
+}
+
+function replicaCountOf(brokerId: number, { image }: DecisionContext): number {
+  let count = 0
+  for (const topic of image.topicsById.values())
+    for (const { replicas } of topic.partitions) if (replicas.includes(brokerId)) count++
+  return count
 }
 
 function fence(broker: BrokerImage, context: DecisionContext): MetadataRecordInput[] {
-  return [change(broker, 1), ...electWithout(broker.id, context)]
+  return [change(broker, 1), ...electWithout(broker.id, false, context)]
 }
 
 function unfence(broker: BrokerImage, context: DecisionContext): MetadataRecordInput[] {

@@ -34,8 +34,10 @@ export interface DecisionContext {
   readonly nextOffset: number
   readonly random: Random
   readonly settings: ControllerSettings
-  /** Whether the broker of this id has shown signs of life to this controller of late. */
-  readonly hasSession: (brokerId: number) => boolean
+  /** Whether nothing says yet that the registered broker of this id is dead. */
+  readonly mayBeAlive: (brokerId: number) => boolean
+  /** Whether all live brokers know where the leaderships went of the broker of this id, which wants to stop. */
+  readonly isLeaveKnown: (brokerId: number) => boolean
 }
 
 export interface ControllerSettings {

@@ -19,16 +19,19 @@ import {
   resourceKey,
   TOPIC_RESOURCE,
 } from '../metadata/cluster-image.ts'
-import type { ConfigResource } from '../metadata/cluster-image.ts'
+import type { ConfigResource, PartitionImage } from '../metadata/cluster-image.ts'
 import { checkTopicConfig, explainConfig } from '../metadata/config-resolution.ts'
 import { ConfigError, quote, splitList } from '../metadata/config-table.ts'
 import type { ConfigEntries, ConfigTable } from '../metadata/config-table.ts'
+import { ImageBuilder } from '../metadata/image-builder.ts'
 import { ITEMS_PER_REQUEST_MAX } from '../metadata/limits.ts'
+import { decodeMetadataRecord, encodeMetadataRecord } from '../metadata/records.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import { topicConfigs } from '../metadata/topic-config.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
 import { layersBelowTopic, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext, Outcome } from './concern.ts'
+import { changesIn, isAvailable } from './elections.ts'
 
 type IncrementalRequest = RequestOf<'IncrementalAlterConfigs'>
 type IncrementalResponse = ResponseOf<'IncrementalAlterConfigs'>
@@ -51,6 +54,8 @@ export const alterConfigs: Concern<LegacyRequest, LegacyResponse> = {
   decide: (request, context) => decideAll(request, context, (_before, configs) => replaceAll(configs)),
   refuse: refuseAll,
 }
+
+const MIN_INSYNC_REPLICAS = topicConfigs.shape.minInsyncReplicas.name
 
 type Change<C> = (before: ConfigEntries, configs: readonly C[], target: Target) => ConfigEntries
 
@@ -88,7 +93,30 @@ function decideAll<C extends { readonly name: string }>(
       throw error
     }
   })
-  return { records, response: { throttleTimeMs: 0, responses } }
+  return {
+    records: [...records, ...partitionChangesBy(records, context)],
+    response: { throttleTimeMs: 0, responses },
+  }
+}
+
+/**
+ * A lower `min.insync.replicas` lets the high watermark move past replicas that were eligible up to then: in the same batch
+ * they cease to be (faults.md R2).
+ */
+function partitionChangesBy(
+  records: readonly MetadataRecordInput[],
+  { image, settings }: DecisionContext,
+): MetadataRecordInput[] {
+  if (!records.some((record) => record.kind === 'config' && record.name === MIN_INSYNC_REPLICAS)) return []
+  const builder = new ImageBuilder(image)
+  for (const record of records) builder.replay(decodeMetadataRecord(encodeMetadataRecord(record)))
+  const after = builder.finish(image.endOffset + records.length, image.epoch).image
+  const context = { image: after, settings }
+  return changesIn(
+    context,
+    (id) => isAvailable(after, id),
+    ({ eligibleLeaderReplicas: elr }) => (elr.length > 0 ? {} : null),
+  )
 }
 
 function decideOne<C extends { readonly name: string }>(
@@ -192,9 +220,24 @@ function replaceAll(
 }
 
 function check(target: Target, before: ConfigEntries, after: ConfigEntries, context: DecisionContext): void {
-  if (target.resource.type === TOPIC_RESOURCE) {
-    checkTopicConfig(after, layersBelowTopic(context))
+  const { resource } = target
+  const isAnotherMin = before.get(MIN_INSYNC_REPLICAS) !== after.get(MIN_INSYNC_REPLICAS)
+  if (resource.type === TOPIC_RESOURCE) {
+    const { minInsyncReplicas } = checkTopicConfig(after, layersBelowTopic(context))
+    if (isAnotherMin && after.has(MIN_INSYNC_REPLICAS)) {
+      const { partitions } = context.image.topicsByName.get(resource.name)!
+      checkMinInsyncReplicas(minInsyncReplicas, Math.min(...partitions.map(replicationFactorOf)))
+    }
     return
+  }
+  if (isAnotherMin && resource.name !== ALL_BROKERS) {
+    const reason = 'it must be the same for all brokers, whose resource name is empty'
+    throw new Refusal('INVALID_CONFIG', `Cannot change ${MIN_INSYNC_REPLICAS} for one broker: ${reason}`)
+  }
+  if (isAnotherMin && !after.has(MIN_INSYNC_REPLICAS)) {
+    const reason =
+      'brokers would then read it from configurations that may differ, set it to another value instead'
+    throw new Refusal('INVALID_CONFIG', `Cannot remove ${MIN_INSYNC_REPLICAS} of all brokers: ${reason}`)
   }
   for (const [name, value] of after) {
     if (before.get(name) === value) continue
@@ -206,6 +249,18 @@ function check(target: Target, before: ConfigEntries, after: ConfigEntries, cont
       )
     }
   }
+}
+
+/** Without the replicas that a move adds. */
+function replicationFactorOf({ replicas, addingReplicas }: PartitionImage): number {
+  return replicas.length - addingReplicas.length
+}
+
+/** @throws {Refusal} `INVALID_CONFIG` if no write with acks=all could ever be acknowledged. */
+export function checkMinInsyncReplicas(minInsyncReplicas: number, replicationFactor: number): void {
+  if (minInsyncReplicas <= replicationFactor) return
+  const problem = `the topic has ${replicationFactor} replicas, so no write with acks=all could succeed`
+  throw new Refusal('INVALID_CONFIG', `Cannot set ${MIN_INSYNC_REPLICAS} to ${minInsyncReplicas}: ${problem}`)
 }
 
 function changesBetween(

@@ -1,33 +1,25 @@
 /**
- * The active controller: takes commands, lets a concern decide on them, writes the records through the quorum, and
- * answers once they are committed. Control plane.
+ * The controller of one node: what brokers and clients can ask of it, and what it does by itself. Every node has one; the one
+ * whose node leads the metadata quorum is active and decides (decider.ts), any other refuses with NOT_CONTROLLER. Control
+ * plane.
  *
  *   command ──> decide(image of all decided) ──> records ──> quorum.append ──> committed ──> answer
  *                        ▲                          │                             │
  *                        └──── fold into the tip ◄──┘        loader.image ◄───────┘   what readers see
  *
- * Deciding, folding and appending happen in one turn, so commands are decided one at a time, each on top of all before
- * it, committed or not. Reads see committed images only. When an append is undone, the decisions on top of it are
- * dropped with it and their commands are refused.
- *
  * Invariants:
- * - `#tip` is the fold of all records in the log, committed or not; a command is decided only while its end is
- *   `quorum.logEndOffset`.
- * - A command that wrote nothing is answered only after everything it was decided on is committed: nobody hears of a
- *   change that may yet be undone.
- * - After a failure of the quorum nothing is decided any more: the controller has resigned (faults.md MQ-4, MQ-12).
+ * - Reads see committed images only.
+ * - What is known of brokers but not in the log (sessions, how long they are gone) begins anew whenever it becomes active.
+ * - The first records of a new cluster are those of its first active controller, before any other.
  */
-import { assert } from '../base/assert.ts'
-import type { Cancel, Clock, Logger, Random } from '../env/index.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
-import { ImageBuilder } from '../metadata/image-builder.ts'
+import { MILLRACE_VERSION } from '../metadata/features.ts'
 import type { ImageDelta } from '../metadata/image-delta.ts'
-import { decodeMetadataRecord, encodeMetadataRecord } from '../metadata/records.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
-import type { ErrorName } from '../protocol/errors.ts'
-import { QuorumError } from '../raft/metadata-quorum.ts'
+import type { QuorumError } from '../raft/metadata-quorum.ts'
 import type { MetadataQuorum } from '../raft/metadata-quorum.ts'
 import { BrokerSessions } from './broker-sessions.ts'
+import { alterPartition } from './alter-partition.ts'
 import { brokerHeartbeat, fenceBroker, registerBroker, unregisterBroker } from './brokers.ts'
 import type {
   BrokerHeartbeat,
@@ -36,94 +28,108 @@ import type {
   BrokerUnregistered,
   RegisterBroker,
 } from './brokers.ts'
-import type { Concern, ControllerSettings } from './concern.ts'
+import { Chores } from './chores.ts'
+import { outcomeOf } from './concern.ts'
+import type { ControllerSettings } from './concern.ts'
 import { alterConfigs, incrementalAlterConfigs } from './configs.ts'
+import { COMMAND_TIMEOUT_MS, Decider, NOT_ACTIVE } from './decider.ts'
+import type { ControllerPorts } from './decider.ts'
+import { drainBroker } from './drain.ts'
+import type { BrokerDrained } from './drain.ts'
+import { electLeaders } from './elect-leaders.ts'
+import { balanceLeaders } from './elections.ts'
 import { formatCluster, updateFeature } from './features.ts'
 import type { FeatureUpdated, UpdateFeature } from './features.ts'
 import { renewLeaderEpochs } from './leader-epochs.ts'
 import type { LeaderEpochsRenewed, RenewLeaderEpochs } from './leader-epochs.ts'
-import { MetadataLoader } from './metadata-loader.ts'
 import { createPartitions } from './partitions.ts'
 import { allocateProducerIds } from './producer-ids.ts'
 import type { AllocateProducerIds, ProducerIdBlock } from './producer-ids.ts'
+import { alterPartitionReassignments, listPartitionReassignments } from './reassignments.ts'
 import { createTopics, deleteTopics } from './topics.ts'
-
-export interface ControllerPorts {
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-}
-
-/** How long a command without a time of its own waits for its commit, in ms; Kafka's clients wait 30 s by default. */
-const COMMAND_TIMEOUT_MS = 30_000
-
-/** Longest a client may make a command wait, in ms. */
-const COMMAND_TIMEOUT_MS_MAX = 300_000
-
-const STORAGE_FULL = 'The controller’s disk is full, nothing was changed'
-
-/** Decided, appended, not committed yet. */
-interface PendingChange {
-  readonly endOffset: number
-  readonly image: ClusterImage
-  readonly committed: Promise<number>
-}
 
 export class Controller {
   readonly #ports: ControllerPorts
-  readonly #quorum: MetadataQuorum
   readonly #settings: ControllerSettings
-  readonly #loader = new MetadataLoader()
-  readonly #sessions: BrokerSessions
-  #pending: PendingChange[] = []
-  #failure: QuorumError | null = null
-  #isStarted = false
+  readonly #decider: Decider
+  readonly #chores: Chores
+  #sessions: BrokerSessions
+  /** Since when each broker is fenced, as this controller saw it, in monotonic ms. */
+  readonly #fencedSinceMs = new Map<number, number>()
   /** Called once when the quorum has failed: this node controls nothing any more and must stop. */
   onFailed: (error: QuorumError) => void = () => undefined
+  /** Called when this controller begins to decide, in an epoch of the quorum. */
+  onActive: (epoch: number) => void = () => undefined
+  /** Called when it decides no more. */
+  onInactive: () => void = () => undefined
 
   constructor(ports: ControllerPorts, quorum: MetadataQuorum, settings: ControllerSettings) {
     this.#ports = ports
-    this.#quorum = quorum
     this.#settings = settings
-    this.#sessions = new BrokerSessions(ports.clock)
-    this.#loader.onImage = ({ endOffset }) => {
-      this.#pending = this.#pending.filter((change) => change.endOffset > endOffset)
+    this.#sessions = this.#newSessions()
+    this.#chores = this.#newChores()
+    const sightings = {
+      mayBeAlive: (brokerId: number): boolean => !this.#sessions.isSilent(brokerId),
+      isLeaveKnown: (brokerId: number): boolean => {
+        const endOffset = this.#sessions.leaveEndOffset(brokerId)
+        return endOffset !== null && this.#isKnownToLiveBrokers(endOffset)
+      },
     }
-    this.#loader.onRolledBack = (fromOffset) => {
-      this.#pending = this.#pending.filter((change) => change.endOffset <= fromOffset)
-    }
-    this.#loader.onFailed = (error) => this.#fail(error)
+    this.#decider = new Decider(ports, quorum, settings, sightings, {
+      activated: (epoch) => this.#activate(epoch),
+      deactivated: () => {
+        this.#chores.stop()
+        this.onInactive()
+      },
+      failed: (error) => this.onFailed(error),
+    })
   }
 
   /**
-   * Replays the metadata log; a new log gets its first records.
+   * Follows the metadata log. Resolves when all that was committed is replayed; on a node that leads the quorum by then,
+   * such as a voter alone, when the controller is active and a new cluster has its first records.
    *
    * @throws {QuorumError | MetadataError} if the log or a snapshot cannot be believed: nothing may be served then.
    */
   async start(): Promise<void> {
-    await this.#quorum.subscribe(this.#loader)
-    this.#isStarted = true
-    await this.#run(formatCluster, null)
-    if (this.#failure !== null) throw this.#failure
+    await this.#decider.start()
+    // The first records are on their way, if they are needed: this waits for them.
+    if (this.isActive) await this.#decider.run(formatCluster, null)
+    this.#decider.throwIfFailed()
+  }
+
+  /** Decides nothing any more. To be called before the quorum is closed, which is whoever opened it's affair. */
+  stop(): void {
+    this.#decider.stop()
+  }
+
+  /** Whether commands are decided here. */
+  get isActive(): boolean {
+    return this.#decider.activeEpoch !== null
+  }
+
+  /** Who decides, as far as this node knows; null while nobody is known to. */
+  get leaderId(): number | null {
+    return this.#decider.leaderId
   }
 
   /** The newest committed image. */
   get image(): ClusterImage {
-    return this.#loader.image
+    return this.#decider.loader.image
   }
 
-  /** Epoch of this controller. */
+  /** Epoch of the quorum, and so of the controller that decides in it. */
   get epoch(): number {
-    return this.#quorum.leaderEpoch
+    return this.#decider.epoch
   }
 
   /** Calls `follower` with all there is now, as one delta from the empty image, and then with every committed change. */
   follow(follower: (delta: ImageDelta) => void): void {
-    this.#loader.follow(follower)
+    this.#decider.loader.follow(follower)
   }
 
   createTopics(request: RequestOf<'CreateTopics'>): Promise<ResponseOf<'CreateTopics'>> {
-    return this.#run(createTopics, request, request.timeoutMs)
+    return this.#decider.run(createTopics, request, request.timeoutMs)
   }
 
   /** Creates topics with the cluster's defaults, for clients that name one before it is there. */
@@ -139,163 +145,174 @@ export class Controller {
   }
 
   deleteTopics(request: RequestOf<'DeleteTopics'>): Promise<ResponseOf<'DeleteTopics'>> {
-    return this.#run(deleteTopics, request, request.timeoutMs)
+    return this.#decider.run(deleteTopics, request, request.timeoutMs)
   }
 
   createPartitions(request: RequestOf<'CreatePartitions'>): Promise<ResponseOf<'CreatePartitions'>> {
-    return this.#run(createPartitions, request, request.timeoutMs)
+    return this.#decider.run(createPartitions, request, request.timeoutMs)
   }
 
   incrementalAlterConfigs(
     request: RequestOf<'IncrementalAlterConfigs'>,
   ): Promise<ResponseOf<'IncrementalAlterConfigs'>> {
-    return this.#run(incrementalAlterConfigs, request)
+    return this.#decider.run(incrementalAlterConfigs, request)
   }
 
   alterConfigs(request: RequestOf<'AlterConfigs'>): Promise<ResponseOf<'AlterConfigs'>> {
-    return this.#run(alterConfigs, request)
+    return this.#decider.run(alterConfigs, request)
   }
 
   async registerBroker(request: RegisterBroker): Promise<BrokerRegistered> {
-    const answer = await this.#run(registerBroker, request)
-    if (answer.error === 'NONE') this.#sessions.touch(request.brokerId)
+    const answer = await this.#decider.run(registerBroker, request)
+    // A lost answer is asked for again: that begins no new session.
+    if (answer.error === 'NONE' && this.#sessions.knownEndOffset(request.brokerId) <= answer.brokerEpoch)
+      this.#sessions.begin(request.brokerId)
     return answer
   }
 
   async heartbeat(request: BrokerHeartbeat): Promise<BrokerHeartbeatAnswer> {
-    const answer = await this.#run(brokerHeartbeat, request)
-    if (answer.error !== 'NONE') return answer
-    if (answer.mayShutDown) this.#sessions.end(request.brokerId)
-    else this.#sessions.touch(request.brokerId)
+    const { brokerId, brokerEpoch, metadataEndOffset, wantsShutdown } = request
+    // A sign of life when it comes: a slow commit of the answer is not the broker's silence.
+    if (this.isActive && this.#decider.tip.brokers.get(brokerId)?.epoch === brokerEpoch) {
+      this.#sessions.touch(brokerId)
+      this.#sessions.knows(brokerId, metadataEndOffset)
+      this.#decider.wake()
+    }
+    const sessions = this.#sessions
+    const beforeEndOffset = this.#decider.tip.endOffset
+    const deciding = this.#decider.run(brokerHeartbeat, request)
+    const { endOffset } = this.#decider.tip
+    if (wantsShutdown && (endOffset > beforeEndOffset || sessions.leaveEndOffset(brokerId) === null))
+      sessions.leaves(brokerId, endOffset)
+    const answer = await deciding
+    if (answer.error === 'NONE' && answer.mayShutDown) sessions.end(brokerId)
     return answer
   }
 
-  unregisterBroker(brokerId: number): Promise<BrokerUnregistered> {
-    return this.#run(unregisterBroker, { brokerId })
+  /** A change of in-sync sets, from the leader of the partitions. */
+  alterPartition(request: RequestOf<'AlterPartition'>): Promise<ResponseOf<'AlterPartition'>> {
+    return this.#decider.run(alterPartition, request)
   }
 
-  /** Fences every other broker whose heartbeats have stopped. Called by whoever keeps time; this node vouches for itself. */
-  async fenceSilentBrokers(): Promise<void> {
-    for (const broker of this.image.brokers.values()) {
-      if (broker.isFenced || broker.id === this.#settings.nodeId || !this.#sessions.isSilent(broker.id))
-        continue
-      await this.#run(fenceBroker, { brokerId: broker.id })
-    }
+  electLeaders(request: RequestOf<'ElectLeaders'>): Promise<ResponseOf<'ElectLeaders'>> {
+    return this.#decider.run(electLeaders, request, request.timeoutMs)
   }
 
-  renewLeaderEpochs(request: RenewLeaderEpochs): Promise<LeaderEpochsRenewed> {
-    return this.#run(renewLeaderEpochs, request)
+  alterPartitionReassignments(
+    request: RequestOf<'AlterPartitionReassignments'>,
+  ): Promise<ResponseOf<'AlterPartitionReassignments'>> {
+    return this.#decider.run(alterPartitionReassignments, request, request.timeoutMs)
   }
 
-  allocateProducerIds(request: AllocateProducerIds): Promise<ProducerIdBlock> {
-    return this.#run(allocateProducerIds, request)
-  }
-
-  updateFeature(request: UpdateFeature): Promise<FeatureUpdated> {
-    return this.#run(updateFeature, request)
-  }
-
-  async #run<Q, R>(concern: Concern<Q, R>, request: Q, timeoutMs = COMMAND_TIMEOUT_MS): Promise<R> {
-    assert(this.#isStarted, 'The controller decides only once it has replayed the log')
-    if (this.#failure !== null || this.#quorum.leaderId !== this.#quorum.nodeId) {
-      return concern.refuse(request, 'NOT_CONTROLLER', 'The controller has stopped')
-    }
-    const image = this.#tip
-    if (image.endOffset !== this.#quorum.logEndOffset) {
-      // The quorum is undoing an append that found no room, and has not said yet how far.
-      return concern.refuse(request, 'KAFKA_STORAGE_ERROR', STORAGE_FULL)
-    }
-    let response: R
-    let committed: Promise<number> | undefined
-    try {
-      const decision = concern.decide(request, {
-        image,
-        nextOffset: image.endOffset,
-        random: this.#ports.random,
-        settings: this.#settings,
-        hasSession: (brokerId) => this.#sessions.has(brokerId),
-      })
-      response = decision.response
-      const encoded = decision.records.map(encodeMetadataRecord)
-      committed = encoded.length > 0 ? this.#append(image, encoded) : this.#pending.at(-1)?.committed
-    } catch (error) {
-      this.#ports.logger.error('Controller could not decide', {
-        error: error instanceof Error ? error : String(error),
-      })
-      return concern.refuse(
-        request,
-        'UNKNOWN_SERVER_ERROR',
-        'The controller failed in a way it did not expect',
-      )
-    }
-    if (committed === undefined) return response
-    try {
-      const isInTime = await this.#settled(committed, Math.min(timeoutMs, COMMAND_TIMEOUT_MS_MAX))
-      if (isInTime) return response
-      return concern.refuse(
-        request,
-        'REQUEST_TIMED_OUT',
-        'The change was not committed in time, it may be yet',
-      )
-    } catch (error) {
-      const { name, message } = refusalOf(error)
-      return concern.refuse(request, name, message)
-    }
-  }
-
-  /** The image of everything in the log, committed or not. */
-  get #tip(): ClusterImage {
-    return this.#pending.at(-1)?.image ?? this.#loader.image
+  /** The moves under way, as they are committed. */
+  listPartitionReassignments(
+    request: RequestOf<'ListPartitionReassignments'>,
+  ): ResponseOf<'ListPartitionReassignments'> {
+    if (this.isActive) return listPartitionReassignments(request, this.image)
+    return { throttleTimeMs: 0, ...outcomeOf('NOT_CONTROLLER', NOT_ACTIVE), topics: [] }
   }
 
   /**
-   * Folds and appends the records of one decision. The fold comes first: records that do not fit the image are a defect
-   * and must not get into the log, where every replay would trip over them.
+   * Begins to move the replicas of a broker to others, some at a time: to be asked again until `leftCount` is 0. Then the
+   * broker can be stopped and unregistered.
    */
-  #append(before: ClusterImage, encoded: readonly Uint8Array[]): Promise<number> {
-    const builder = new ImageBuilder(before)
-    for (const bytes of encoded) builder.replay(decodeMetadataRecord(bytes))
-    const endOffset = before.endOffset + encoded.length
-    const { image } = builder.finish(endOffset, this.#quorum.leaderEpoch)
-    const committed = this.#quorum.append(this.#quorum.leaderEpoch, encoded)
-    // A refused append leaves the log as it was; the promise says why.
-    if (this.#quorum.logEndOffset === endOffset) this.#pending.push({ endOffset, image, committed })
-    return committed
+  drainBroker(brokerId: number): Promise<BrokerDrained> {
+    return this.#decider.run(drainBroker, { brokerId })
   }
 
-  /** Whether `committed` resolves within `timeoutMs`; rejects as it does. */
-  async #settled(committed: Promise<number>, timeoutMs: number): Promise<boolean> {
-    let cancel: Cancel = () => undefined
-    const tooLate = new Promise<boolean>((resolve) => {
-      cancel = this.#ports.clock.after(Math.max(timeoutMs, 0), () => resolve(false))
-    })
+  unregisterBroker(brokerId: number): Promise<BrokerUnregistered> {
+    return this.#decider.run(unregisterBroker, { brokerId })
+  }
+
+  /**
+   * Waits until every broker that lives has put the metadata before `endOffset` into effect, as its heartbeats tell. A
+   * broker that dies meanwhile counts no more once it is fenced. The broker on this node is the caller's affair.
+   *
+   * @param timeoutMs - How long to wait, in ms.
+   * @returns Whether they all have it; false after `timeoutMs`, and when this controller decides no more.
+   */
+  async whenKnownToLiveBrokers(endOffset: number, timeoutMs: number): Promise<boolean> {
+    const epoch = this.#decider.activeEpoch
+    const deadlineMs = this.#ports.clock.monotonicMs() + timeoutMs
+    const cancel = this.#ports.clock.after(timeoutMs, () => this.#decider.wake())
     try {
-      return await Promise.race([committed.then(() => true), tooLate])
+      for (;;) {
+        if (epoch === null || epoch !== this.#decider.activeEpoch) return false
+        if (this.image.endOffset >= endOffset && this.#isKnownToLiveBrokers(endOffset)) return true
+        if (this.#ports.clock.monotonicMs() >= deadlineMs) return false
+        await this.#decider.nextMove()
+      }
     } finally {
       cancel()
     }
   }
 
-  #fail(error: QuorumError): void {
-    if (this.#failure !== null) return
-    this.#failure = error
-    this.#pending = []
-    this.onFailed(error)
+  #activate(epoch: number): void {
+    this.#sessions = this.#newSessions()
+    this.#fencedSinceMs.clear()
+    // In this turn, so before any other command; if there is no room for it now, the next round tries again.
+    void this.#decider.run(formatCluster, null)
+    this.#chores.start()
+    this.onActive(epoch)
   }
-}
 
-/** What a client is told of an append that was not committed. */
-function refusalOf(error: unknown): { readonly name: ErrorName; readonly message: string } {
-  if (!(error instanceof QuorumError))
-    return { name: 'UNKNOWN_SERVER_ERROR', message: 'The metadata log failed' }
-  switch (error.code) {
-    case 'QUORUM_BATCH_TOO_LARGE':
-      return { name: 'POLICY_VIOLATION', message: 'The request is too large: split it' }
-    case 'QUORUM_BUSY':
-      return { name: 'REQUEST_TIMED_OUT', message: 'Too many changes wait to be committed' }
-    case 'QUORUM_ROLLED_BACK':
-      return { name: 'KAFKA_STORAGE_ERROR', message: STORAGE_FULL }
-    default:
-      return { name: 'NOT_CONTROLLER', message: 'The controller stopped before the change was committed' }
+  #isKnownToLiveBrokers(endOffset: number): boolean {
+    for (const { id, isFenced } of this.image.brokers.values()) {
+      if (isFenced || id === this.#settings.nodeId) continue
+      if (this.#sessions.knownEndOffset(id) < endOffset) return false
+    }
+    return true
+  }
+
+  #newSessions(): BrokerSessions {
+    const { nodeId, cluster } = this.#settings
+    return new BrokerSessions(this.#ports.clock, nodeId, cluster.brokerSessionTimeoutMs)
+  }
+
+  #newChores(): Chores {
+    const { cluster } = this.#settings
+    const rebalanceMs = cluster.autoLeaderRebalanceEnable
+      ? cluster.leaderImbalanceCheckIntervalSeconds * 1000
+      : -1
+    return new Chores(
+      this.#ports.clock,
+      { brokerSessionMs: cluster.brokerSessionTimeoutMs, rebalanceMs },
+      {
+        stoodStill: (ms) => this.#sessions.stoodStill(ms),
+        round: async () => {
+          if (!this.#decider.mayDecide()) return
+          if (!this.image.features.has(MILLRACE_VERSION)) await this.#decider.run(formatCluster, null)
+          await this.#fenceSilentBrokers()
+          await this.#replaceLostBrokers()
+        },
+        rebalance: async () => {
+          await this.#decider.run(balanceLeaders, null)
+        },
+      },
+    )
+  }
+
+  async #fenceSilentBrokers(): Promise<void> {
+    for (const broker of this.image.brokers.values()) {
+      if (broker.isFenced || !this.#sessions.isSilent(broker.id)) continue
+      this.#ports.logger.warn('Broker is silent: others lead in its place', { brokerId: broker.id })
+      await this.#decider.run(fenceBroker, {
+        brokerId: broker.id,
+        isStillSilent: () => this.#sessions.isSilent(broker.id),
+      })
+    }
+  }
+
+  /** Moves what brokers hold that have been gone for longer than the configuration allows. */
+  async #replaceLostBrokers(): Promise<void> {
+    const { brokerReplacementDelayMs: delayMs } = this.#settings.cluster
+    if (delayMs < 0) return
+    const nowMs = this.#ports.clock.monotonicMs()
+    for (const { id, isFenced } of this.image.brokers.values()) {
+      if (!isFenced) this.#fencedSinceMs.delete(id)
+      else if (!this.#fencedSinceMs.has(id)) this.#fencedSinceMs.set(id, nowMs)
+      else if (nowMs - this.#fencedSinceMs.get(id)! >= delayMs)
+        await this.#decider.run(drainBroker, { brokerId: id })
+    }
   }
 }

@@ -1,69 +1,127 @@
 /**
- * Who leads a partition when a broker goes or comes back. A leader comes from the in-sync replicas; an unclean one, who
- * may lack acknowledged records, only where the topic allows it (faults.md R15). Every election raises the leader
- * epoch, also when the same broker wins: that fences whatever it promised before.
+ * What the coming and going of a broker does to partitions, one change for each partition it touches. Who leads then is
+ * decided in partition-change.ts (faults.md R15, RP-11, RP-12).
  */
 import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/cluster-image.ts'
 import { configsOf, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
-import { resolveTopicConfig } from '../metadata/config-resolution.ts'
-import { NO_LEADER } from '../metadata/partition-fold.ts'
+import { explainConfig } from '../metadata/config-resolution.ts'
+import type { ConfigLayer } from '../metadata/config-resolution.ts'
+import { parseConfig } from '../metadata/config-table.ts'
+import { PARTITIONS_PER_MOVE_MAX } from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
+import { topicConfigs } from '../metadata/topic-config.ts'
 import { layersBelowTopic } from './concern.ts'
-import type { DecisionContext } from './concern.ts'
+import type { Concern, DecisionContext } from './concern.ts'
+import { changeOf } from './partition-change.ts'
+import type { ElectionRules, PartitionTarget } from './partition-change.ts'
 
-/** Changes that take `brokerId` out of every leadership, and out of every in-sync set that has others. */
+/** Whether new leaderships and replicas may go to the broker. */
+export function isAvailable(image: ClusterImage, brokerId: number): boolean {
+  const broker = image.brokers.get(brokerId)
+  return broker !== undefined && !broker.isFenced && !broker.isInControlledShutdown
+}
+
+/**
+ * The rules of election for the partitions of one topic after another.
+ *
+ * @param mayLead - Which brokers may be given leaderships; default those that are available.
+ */
+export function electionRules(
+  context: Pick<DecisionContext, 'image' | 'settings'>,
+  mayLead = (brokerId: number): boolean => isAvailable(context.image, brokerId),
+): (topic: Pick<TopicImage, 'name'>) => ElectionRules {
+  const below = layersBelowTopic(context)
+  const { minInsyncReplicas, uncleanLeaderElectionEnable } = topicConfigs.shape
+  const rulesOf = (layers: readonly ConfigLayer[]): ElectionRules => ({
+    mayLead,
+    minInsyncReplicas: parseConfig(minInsyncReplicas, explainConfig(minInsyncReplicas, layers).value),
+    allowsUnclean: parseConfig(
+      uncleanLeaderElectionEnable,
+      explainConfig(uncleanLeaderElectionEnable, layers).value,
+    ),
+  })
+  const withoutOwn = rulesOf(below)
+  let last: { readonly name: string; readonly rules: ElectionRules } | null = null
+  return ({ name }) => {
+    if (last?.name === name) return last.rules
+    const entries = configsOf(context.image, { type: TOPIC_RESOURCE, name })
+    const rules = entries.size === 0 ? withoutOwn : rulesOf([{ source: 'dynamic topic', entries }, ...below])
+    last = { name, rules }
+    return rules
+  }
+}
+
+/**
+ * The broker is gone, or here in a new process that has to be let in again: it leads nothing and is in sync nowhere.
+ *
+ * @param isUnclean - It lost what it had in memory, so it is not eligible anywhere, either.
+ */
 export function electWithout(
   brokerId: number,
-  { image }: Pick<DecisionContext, 'image'>,
+  isUnclean: boolean,
+  context: DecisionContext,
 ): MetadataRecordInput[] {
-  return changesIn(image, (_topic, partition) => {
-    const others = partition.isr.filter((id) => id !== brokerId)
-    const isMember = others.length < partition.isr.length
-    if (!isMember) return null
-    // The last in-sync replica stays in the set: it alone has everything, and leads again once it is back.
-    const isr = others.length > 0 ? others : null
-    if (partition.leader !== brokerId) return isr === null ? null : { isr }
-    const next = partition.replicas.find((id) => others.includes(id) && isAlive(image, id))
-    return { leader: next ?? NO_LEADER, ...(isr === null ? {} : { isr }) }
+  const mayLead = (id: number): boolean => id !== brokerId && isAvailable(context.image, id)
+  return changesIn(context, mayLead, ({ isr, eligibleLeaderReplicas: elr, leader }) => {
+    const concerns = isr.includes(brokerId) || leader === brokerId || (isUnclean && elr.includes(brokerId))
+    if (!concerns) return null
+    return { isr: isr.filter((id) => id !== brokerId), ...(isUnclean ? { uncleanId: brokerId } : {}) }
   })
 }
 
-/** Changes that give `brokerId`, now alive, the partitions without a leader that it may lead. */
+/** The broker stops soon: others lead and it is in sync no more, wherever another one can lead. */
+export function electAway(brokerId: number, context: DecisionContext): MetadataRecordInput[] {
+  const mayLead = (id: number): boolean => id !== brokerId && isAvailable(context.image, id)
+  return changesIn(context, mayLead, ({ isr }) => {
+    const others = isr.filter((id) => id !== brokerId)
+    return others.length < isr.length && others.some(mayLead) ? { isr: others } : null
+  })
+}
+
+/** The broker is alive again: it leads what nobody leads and it may. */
 export function electBack(brokerId: number, context: DecisionContext): MetadataRecordInput[] {
-  return changesIn(context.image, (topic, partition) => {
-    if (partition.leader !== null || !partition.replicas.includes(brokerId)) return null
-    if (partition.isr.includes(brokerId)) return { leader: brokerId }
-    const isLastHope = partition.isr.every((id) => !isAlive(context.image, id))
-    if (!isLastHope || !allowsUnclean(topic, context)) return null
-    return { leader: brokerId, isr: [brokerId], leaderRecoveryState: 1 }
-  })
+  const mayLead = (id: number): boolean => id === brokerId || isAvailable(context.image, id)
+  return changesIn(context, mayLead, ({ leader, replicas }) =>
+    leader === null && replicas.includes(brokerId) ? {} : null,
+  )
 }
 
-type Change = Partial<
-  Omit<Extract<MetadataRecordInput, { kind: 'partitionChange' }>, 'kind' | 'topicId' | 'partitionId'>
->
+/**
+ * Gives partitions back to their first replica, where that is in sync and alive (`auto.leader.rebalance.enable`); some at a
+ * time.
+ */
+export const balanceLeaders: Concern<null, null> = {
+  decide(_request, context) {
+    let count = 0
+    const mayLead = (id: number): boolean => isAvailable(context.image, id)
+    const records = changesIn(context, mayLead, ({ leader, replicas, isr }) => {
+      const preferred = replicas[0]!
+      const isDue = leader !== preferred && isr.includes(preferred) && mayLead(preferred)
+      if (!isDue || count >= PARTITIONS_PER_MOVE_MAX) return null
+      count++
+      return { election: 'preferred' }
+    })
+    return { records, response: null }
+  },
+  refuse: () => null,
+}
 
-function changesIn(
-  image: ClusterImage,
-  decide: (topic: TopicImage, partition: PartitionImage) => Change | null,
+/** One record for each partition that `targetOf` wants to change and that does change. */
+export function changesIn(
+  context: Pick<DecisionContext, 'image' | 'settings'>,
+  mayLead: (brokerId: number) => boolean,
+  targetOf: (partition: PartitionImage, topic: TopicImage) => PartitionTarget | null,
 ): MetadataRecordInput[] {
   const records: MetadataRecordInput[] = []
-  for (const topic of image.topicsById.values()) {
+  const rulesOf = electionRules(context, mayLead)
+  for (const topic of context.image.topicsById.values()) {
     for (const [partitionId, partition] of topic.partitions.entries()) {
-      const change = decide(topic, partition)
+      const target = targetOf(partition, topic)
+      if (target === null) continue
+      const change = changeOf(partition, target, rulesOf(topic))
       if (change !== null)
         records.push({ kind: 'partitionChange', topicId: topic.id, partitionId, ...change })
     }
   }
   return records
-}
-
-function isAlive(image: ClusterImage, brokerId: number): boolean {
-  return image.brokers.get(brokerId)?.isFenced === false
-}
-
-function allowsUnclean(topic: TopicImage, context: DecisionContext): boolean {
-  const entries = configsOf(context.image, { type: TOPIC_RESOURCE, name: topic.name })
-  return resolveTopicConfig([{ source: 'dynamic topic', entries }, ...layersBelowTopic(context)])
-    .uncleanLeaderElectionEnable
 }

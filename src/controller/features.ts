@@ -2,11 +2,19 @@
  * Levels of the cluster's features. A new cluster starts at the highest level this version has; an older one is raised
  * by hand, once no broker is left that would not understand the records of the new level. Levels never fall: records
  * of the higher level may be in the log.
+ *
+ * The first records also set `min.insync.replicas` for all brokers, and it stays set (configs.ts): whether a replica outside
+ * the in-sync set has everything hangs on it, so the controller and all leaders must read one value, in one order with the
+ * changes of the sets. What the configuration of each broker says could differ (KIP-966).
  */
+import { ALL_BROKERS, BROKER_RESOURCE, configsOf } from '../metadata/cluster-image.ts'
+import { explainConfig } from '../metadata/config-resolution.ts'
 import { quote } from '../metadata/config-table.ts'
 import { FEATURES, MILLRACE_VERSION } from '../metadata/features.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
+import { topicConfigs } from '../metadata/topic-config.ts'
 import type { ErrorName } from '../protocol/errors.ts'
+import { layersBelowTopic } from './concern.ts'
 import type { Concern, DecisionContext } from './concern.ts'
 
 export interface UpdateFeature {
@@ -21,13 +29,28 @@ export interface FeatureUpdated {
 
 /** The first records of a new metadata log; none in one that has them. */
 export const formatCluster: Concern<null, null> = {
-  decide(_request, { image }) {
-    if (image.features.has(MILLRACE_VERSION)) return { records: [], response: null }
-    const records = [...FEATURES].map(([name, { max }]): MetadataRecordInput => ({
+  decide(_request, context) {
+    const { image } = context
+    const features = [...FEATURES].map(([name, { max }]): MetadataRecordInput => ({
       kind: 'featureLevel',
       name,
       featureLevel: max,
     }))
+    const { minInsyncReplicas } = topicConfigs.shape
+    const setting: MetadataRecordInput = {
+      kind: 'config',
+      resourceType: BROKER_RESOURCE,
+      resourceName: ALL_BROKERS,
+      name: minInsyncReplicas.name,
+      value: explainConfig(minInsyncReplicas, layersBelowTopic(context)).value,
+    }
+    const hasSetting = configsOf(image, { type: BROKER_RESOURCE, name: ALL_BROKERS }).has(
+      minInsyncReplicas.name,
+    )
+    const records = [
+      ...(image.features.has(MILLRACE_VERSION) ? [] : features),
+      ...(hasSetting ? [] : [setting]),
+    ]
     return { records, response: null }
   },
   refuse: () => null,

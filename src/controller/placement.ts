@@ -6,9 +6,14 @@
 import { assert } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { BrokerImage, ClusterImage } from '../metadata/cluster-image.ts'
-import { PARTITIONS_PER_REQUEST_MAX, PARTITIONS_TOTAL_MAX } from '../metadata/limits.ts'
+import {
+  PARTITIONS_PER_REQUEST_MAX,
+  PARTITIONS_TOTAL_MAX,
+  REPLICAS_PER_PARTITION_MAX,
+} from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import { Refusal } from './concern.ts'
+import { isAvailable } from './elections.ts'
 
 /**
  * @param brokers - Those to place on, by id.
@@ -74,7 +79,9 @@ export function checkAssignment(image: ClusterImage, replicas: readonly number[]
   if (new Set(replicas).size < replicas.length) refuse('a broker is named twice')
   const unknown = replicas.filter((id) => !image.brokers.has(id))
   if (unknown.length > 0) refuse(`there is no broker ${unknown.join(', ')}`)
-  if (replicas.every((id) => image.brokers.get(id)?.isFenced)) refuse('none of the brokers named is alive')
+  if (replicas.length > REPLICAS_PER_PARTITION_MAX)
+    refuse(`${replicas.length} brokers are named, at most ${REPLICAS_PER_PARTITION_MAX} are allowed`)
+  if (!replicas.some((id) => isAvailable(image, id))) refuse('none of the brokers named is alive')
 }
 
 /**
@@ -102,14 +109,14 @@ export function checkedGrowth(image: ClusterImage, alreadyCount: number, addedCo
   return addedCount
 }
 
-/** The record of a new partition: in sync are its replicas that are alive, and the first of them leads. */
+/** The record of a new partition: in sync are its replicas that are available, and the first of them leads. */
 export function newPartitionRecord(
   image: ClusterImage,
   topicId: string,
   partitionId: number,
   replicas: readonly number[],
 ): MetadataRecordInput {
-  const isr = replicas.filter((id) => image.brokers.get(id)?.isFenced === false)
+  const isr = replicas.filter((id) => isAvailable(image, id))
   assert(isr.length > 0, 'A new partition has a live replica')
   return {
     kind: 'partition',

@@ -11,13 +11,18 @@ import { describeConfig } from '../metadata/config-codes.ts'
 import { checkTopicConfig, explainConfig } from '../metadata/config-resolution.ts'
 import { ConfigError, quote } from '../metadata/config-table.ts'
 import type { ConfigEntries } from '../metadata/config-table.ts'
-import { ITEMS_PER_REQUEST_MAX, PARTITIONS_PER_TOPIC_MAX } from '../metadata/limits.ts'
+import {
+  ITEMS_PER_REQUEST_MAX,
+  PARTITIONS_PER_TOPIC_MAX,
+  REPLICAS_PER_PARTITION_MAX,
+} from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import { topicConfigs } from '../metadata/topic-config.ts'
 import { findTopicNameProblem, topicCollisionKey } from '../metadata/topic-name.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
 import { layersBelowTopic, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext, Outcome } from './concern.ts'
+import { checkMinInsyncReplicas } from './configs.ts'
 import { checkAssignment, checkedGrowth, newPartitionRecord, placeReplicas } from './placement.ts'
 
 type CreateTopicsRequest = RequestOf<'CreateTopics'>
@@ -74,6 +79,8 @@ function create(
   const config = checkedConfigs(topic, context)
   const assignments =
     topic.assignments.length > 0 ? givenAssignments(topic, image) : placedAssignments(topic, context)
+  if (config.has('min.insync.replicas'))
+    checkMinInsyncReplicas(Number(config.get('min.insync.replicas')), assignments[0]!.length)
   batch.partitionCount += checkedGrowth(image, batch.partitionCount, assignments.length)
   batch.collisionKeys.set(topicCollisionKey(topic.name), topic.name)
   let topicId = random.uuid()
@@ -174,6 +181,12 @@ function placedAssignments(
     throw new Refusal(
       'INVALID_REPLICATION_FACTOR',
       `Replication factor is ${replicationFactor}, must be at least 1 or -1 for the default`,
+    )
+  }
+  if (replicationFactor > REPLICAS_PER_PARTITION_MAX) {
+    throw new Refusal(
+      'INVALID_REPLICATION_FACTOR',
+      `Replication factor is ${replicationFactor}, at most ${REPLICAS_PER_PARTITION_MAX} is allowed`,
     )
   }
   const brokers = liveBrokers(image)

@@ -42,6 +42,43 @@ export const clusterConfigShape = {
     update: 'read-only',
     documentation: 'Whether topics can be deleted.',
   }),
+  brokerSessionTimeoutMs: intConfig({
+    name: 'broker.session.timeout.ms',
+    min: 100,
+    fallback: '9000',
+    update: 'read-only',
+    documentation:
+      'A broker that the controller has not heard of for this long, in ms, is taken for dead, and others lead in its place.',
+  }),
+  brokerHeartbeatIntervalMs: intConfig({
+    name: 'broker.heartbeat.interval.ms',
+    min: 10,
+    fallback: '2000',
+    update: 'read-only',
+    documentation:
+      'How often a broker shows the controller that it lives, in ms; several times in broker.session.timeout.ms.',
+  }),
+  autoLeaderRebalanceEnable: booleanConfig({
+    name: 'auto.leader.rebalance.enable',
+    fallback: 'true',
+    update: 'read-only',
+    documentation: 'Whether partitions are given back to their first replica once that is in sync again.',
+  }),
+  leaderImbalanceCheckIntervalSeconds: intConfig({
+    name: 'leader.imbalance.check.interval.seconds',
+    min: 1,
+    fallback: '300',
+    update: 'read-only',
+    documentation: 'How often that is looked at, in seconds.',
+  }),
+  brokerReplacementDelayMs: longConfig({
+    name: 'broker.replacement.delay.ms',
+    min: -1,
+    fallback: '-1',
+    update: 'read-only',
+    documentation:
+      'How long a broker must be gone, in ms, before its replicas are made anew on other brokers; -1 never, which leaves it to an operator.',
+  }),
 } as const
 
 export type ClusterConfig = ConfigOf<typeof clusterConfigShape>

@@ -72,6 +72,7 @@ export interface PartitionImage {
   readonly partitionEpoch: number
   /** Broker ids, the preferred leader first. */
   readonly replicas: readonly number[]
+  /** Broker ids; empty only without a leader. */
   readonly isr: readonly number[]
   readonly removingReplicas: readonly number[]
   readonly addingReplicas: readonly number[]
@@ -79,8 +80,9 @@ export interface PartitionImage {
   readonly isRecovering: boolean
   /** Directory id of each replica. */
   readonly directories: readonly string[]
-  /** Replicas outside the ISR that have everything committed (KIP-966). */
+  /** Replicas outside the ISR that have everything committed (KIP-966); none while the ISR is large enough. */
   readonly eligibleLeaderReplicas: readonly number[]
+  /** Who led last, while nobody leads. */
   readonly lastKnownEligibleLeaders: readonly number[]
 }
 

@@ -10,10 +10,19 @@ export const PARTITIONS_PER_TOPIC_MAX = 10_000
 export const PARTITIONS_TOTAL_MAX = 100_000
 
 /**
+ * Replicas of one partition, and twice as many while it moves: with them the largest change there is, the fencing of a
+ * broker that holds a replica of every partition, fits one batch of the metadata log (faults.md MQ-11).
+ */
+export const REPLICAS_PER_PARTITION_MAX = 10
+
+/**
  * Partitions that one request may create, and so one batch of the metadata log and one turn of the event loop: some 100 ms
  * of work (faults.md S5).
  */
 export const PARTITIONS_PER_REQUEST_MAX = 10_000
+
+/** Partitions that one decision of the controller moves of its own accord; the next ones wait for the next. */
+export const PARTITIONS_PER_MOVE_MAX = 1000
 
 /** Topics, changes or resources in one request: far above what tools send, below a second of work. */
 export const ITEMS_PER_REQUEST_MAX = 10_000

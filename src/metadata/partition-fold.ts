@@ -73,8 +73,16 @@ function checked(topicName: string, index: number, partition: PartitionImage): P
   if (known.size < replicas.length) throw invalid(topicName, index, `its replicas ${replicas.join()} repeat`)
   if (replicas.some((replica) => replica < 0))
     throw invalid(topicName, index, `its replicas ${replicas.join()} are no broker ids`)
-  if (isr.length === 0 && partition.eligibleLeaderReplicas.length === 0)
+  const { eligibleLeaderReplicas: elr, lastKnownEligibleLeaders: lastKnown } = partition
+  if (isr.length === 0 && elr.length === 0 && lastKnown.length === 0)
     throw invalid(topicName, index, 'no replica is in sync')
+  if (elr.some((replica) => !known.has(replica) || isr.includes(replica)) || new Set(elr).size < elr.length) {
+    throw invalid(
+      topicName,
+      index,
+      `its eligible leader replicas ${elr.join()} must be replicas outside the in-sync ones ${isr.join()}`,
+    )
+  }
   if (isr.some((replica) => !known.has(replica)) || new Set(isr).size < isr.length) {
     throw invalid(
       topicName,

@@ -1,10 +1,20 @@
 /** Registration, heartbeats, fencing, and what they do to leaderships. */
 import { describe, expect, it } from 'vitest'
-import { PARTITIONS_TOTAL_MAX } from '../../src/metadata/limits.ts'
+import { PARTITIONS_TOTAL_MAX, REPLICAS_PER_PARTITION_MAX } from '../../src/metadata/limits.ts'
 import { encodeMetadataRecord } from '../../src/metadata/records.ts'
 import { METADATA_BATCH_BYTES_MAX } from '../../src/raft/metadata-quorum.ts'
-import { BROKER_SESSION_MS } from '../../src/controller/broker-sessions.ts'
-import { create, heartbeat, joinBroker, partitionsOf, startController, topicRequest } from './support.ts'
+import {
+  create,
+  heartbeat,
+  joinBroker,
+  partitionsOf,
+  settle,
+  startController,
+  stateOf,
+  topicRequest,
+} from './support.ts'
+
+const BROKER_SESSION_MS = 9000
 
 const summary = (partitions: ReturnType<typeof partitionsOf>) =>
   partitions.map(({ leader, leaderEpoch, isr }) => `${leader ?? 'none'}@${leaderEpoch} isr ${isr.join()}`)
@@ -58,23 +68,31 @@ describe('brokers', () => {
   it('MQ-12: a second process with the id of a live broker is refused; the same process may ask again', async () => {
     const { controller } = await startController()
     const epoch = controller.image.brokers.get(1)!.epoch
-    await expect(joinBroker(controller, 1, 'J')).rejects.toThrow('DUPLICATE_BROKER_REGISTRATION')
+    await expect(joinBroker(controller, 1, 'J', { disk: 'E' })).rejects.toThrow(
+      'DUPLICATE_BROKER_REGISTRATION',
+    )
     expect(await joinBroker(controller, 1, 'I')).toBe(epoch)
   })
 
-  it('R15: when a leader goes, another in-sync replica leads; the last one stays in the in-sync set', async () => {
+  it('a process on the same disk replaces the one before at once: only one can hold the lock', async () => {
+    const { controller } = await startController()
+    const epoch = controller.image.brokers.get(1)!.epoch
+    expect(await joinBroker(controller, 1, 'J')).toBeGreaterThan(epoch)
+  })
+
+  it('R15: when a leader goes, another in-sync replica leads; the last one stays eligible', async () => {
     const { controller } = await startController({ brokerCount: 2 })
     await create(controller, [topicRequest('t', { assignments: [{ partitionIndex: 0, brokerIds: [1, 2] }] })])
     const epochs = [1, 2].map((id) => controller.image.brokers.get(id)!.epoch)
 
-    await heartbeat(controller, 1, epochs[0]!, { wantsShutdown: true })
-    expect(summary(partitionsOf(controller.image, 't'))).toEqual(['2@1 isr 2'])
+    await heartbeat(controller, 1, epochs[0]!, { wantsFence: true })
+    expect(stateOf(controller.image, 't')).toBe('2@1 isr 2')
     await heartbeat(controller, 2, epochs[1]!, { wantsFence: true })
-    expect(summary(partitionsOf(controller.image, 't'))).toEqual(['none@2 isr 2'])
+    expect(stateOf(controller.image, 't')).toBe('none@2 isr  elr 2 last 2')
     await heartbeat(controller, 1, epochs[0]!)
-    expect(summary(partitionsOf(controller.image, 't'))).toEqual(['none@2 isr 2'])
+    expect(stateOf(controller.image, 't')).toBe('none@2 isr  elr 2 last 2')
     await heartbeat(controller, 2, epochs[1]!)
-    expect(summary(partitionsOf(controller.image, 't'))).toEqual(['2@3 isr 2'])
+    expect(stateOf(controller.image, 't')).toBe('2@3 isr 2')
   })
 
   it('R15: an election is unclean only where the topic allows it, and is marked', async () => {
@@ -88,28 +106,126 @@ describe('brokers', () => {
     await heartbeat(controller, 1, epochs[0]!, { wantsFence: true })
     await heartbeat(controller, 2, epochs[1]!, { wantsFence: true })
     await heartbeat(controller, 1, epochs[0]!)
-    expect(summary(partitionsOf(controller.image, 'strict'))).toEqual(['none@2 isr 2'])
-    expect(summary(partitionsOf(controller.image, 'loose'))).toEqual(['1@3 isr 1'])
-    expect(partitionsOf(controller.image, 'loose')[0]!.isRecovering).toBe(true)
+    expect(stateOf(controller.image, 'strict')).toBe('none@2 isr  elr 2 last 2')
+    // Who was eligible before is no more: its log may differ from what the new leader has now.
+    expect(stateOf(controller.image, 'loose')).toBe('1@3 isr 1 recovering')
   })
 
-  it('fences other brokers that fall silent, after a whole session time and not before', async () => {
-    const { controller, clock } = await startController({ brokerCount: 3 })
-    clock.advance(BROKER_SESSION_MS - 1)
-    await controller.fenceSilentBrokers()
-    expect([...controller.image.brokers.values()].map(({ isFenced }) => isFenced)).toEqual([
-      false,
-      false,
-      false,
+  it('RP-11, RP-12: who comes back without a clean stop is in no set; the last leader leads, and is marked', async () => {
+    const { controller } = await startController({ brokerCount: 3 })
+    await create(controller, [
+      topicRequest('t', {
+        assignments: [{ partitionIndex: 0, brokerIds: [1, 2, 3] }],
+        configs: { 'min.insync.replicas': '2' },
+      }),
     ])
+    // All lose power at once and come back in the reverse order.
+    await joinBroker(controller, 3, 'J')
+    expect(stateOf(controller.image, 't')).toBe('1@0 isr 1,2')
+    await joinBroker(controller, 2, 'J')
+    expect(stateOf(controller.image, 't')).toBe('1@0 isr 1')
+    await joinBroker(controller, 1, 'J', { staysFenced: true })
+    expect(stateOf(controller.image, 't')).toBe('none@1 isr  last 1')
     await heartbeat(controller, 2, controller.image.brokers.get(2)!.epoch)
-    clock.advance(1)
-    await controller.fenceSilentBrokers()
-    expect([...controller.image.brokers.values()].map(({ isFenced }) => isFenced)).toEqual([
-      false,
-      false,
-      true,
+    expect(stateOf(controller.image, 't')).toBe('none@1 isr  last 1')
+    await heartbeat(controller, 1, controller.image.brokers.get(1)!.epoch)
+    expect(stateOf(controller.image, 't')).toBe('1@2 isr 1 recovering')
+  })
+
+  it('a clean stop is proved by the epoch of the last incarnation on the same disk, and by nothing else', async () => {
+    const { controller } = await startController({ brokerCount: 2 })
+    const { epoch } = controller.image.brokers.get(1)!
+    await create(controller, [topicRequest('t', { assignments: [{ partitionIndex: 0, brokerIds: [1] }] })])
+    const back = (name: string, previousBrokerEpoch: number, disk = 'D') =>
+      joinBroker(controller, 1, name, { previousBrokerEpoch, disk, staysFenced: true })
+    await heartbeat(controller, 1, epoch, { wantsFence: true })
+    const second = await back('J', epoch)
+    expect(stateOf(controller.image, 't')).toBe('none@1 isr  elr 1 last 1')
+    const third = await back('K', second)
+    expect(stateOf(controller.image, 't')).toBe('none@1 isr  elr 1 last 1')
+    await back('L', third - 1)
+    expect(stateOf(controller.image, 't')).toBe('none@1 isr  last 1')
+  })
+
+  it('another disk proves no clean stop, whatever it says', async () => {
+    const { controller } = await startController({ brokerCount: 2 })
+    const { epoch } = controller.image.brokers.get(1)!
+    await create(controller, [topicRequest('t', { assignments: [{ partitionIndex: 0, brokerIds: [1] }] })])
+    await heartbeat(controller, 1, epoch, { wantsFence: true })
+    await joinBroker(controller, 1, 'J', { previousBrokerEpoch: epoch, disk: 'E', staysFenced: true })
+    expect(stateOf(controller.image, 't')).toBe('none@1 isr  last 1')
+  })
+
+  it('fences brokers that fall silent, after a whole session time and not before; not the one in its own process', async () => {
+    const { controller, clock } = await startController({ brokerCount: 3 })
+    const fenced = () => [...controller.image.brokers.values()].map(({ isFenced }) => isFenced)
+    await clock.pass(BROKER_SESSION_MS - 1)
+    expect(fenced()).toEqual([false, false, false])
+    await heartbeat(controller, 2, controller.image.brokers.get(2)!.epoch)
+    await clock.pass(600)
+    expect(fenced()).toEqual([false, false, true])
+  })
+
+  it('ND-1: a controller that stood still itself gives brokers the time to be heard', async () => {
+    const { controller, clock } = await startController({ brokerCount: 3 })
+    clock.advance(60_000)
+    await settle()
+    await clock.pass(5000)
+    expect([...controller.image.brokers.values()].some(({ isFenced }) => isFenced)).toBe(false)
+    await clock.pass(5000)
+    expect(controller.image.brokers.get(3)!.isFenced).toBe(true)
+  })
+
+  it('leaving: others lead first, and all who live know it before the broker may go', async () => {
+    const { controller } = await startController({ brokerCount: 3 })
+    await create(controller, [
+      topicRequest('t', { assignments: [{ partitionIndex: 0, brokerIds: [2, 1, 3] }] }),
+      topicRequest('alone', { assignments: [{ partitionIndex: 0, brokerIds: [2] }] }),
     ])
+    const epochOf = (id: number) => controller.image.brokers.get(id)!.epoch
+    const beat = (id: number, wantsShutdown = false, metadataEndOffset = controller.image.endOffset) =>
+      controller.heartbeat({
+        brokerId: id,
+        brokerEpoch: epochOf(id),
+        metadataEndOffset,
+        wantsFence: false,
+        wantsShutdown,
+      })
+    const before = controller.image.endOffset
+
+    expect(await beat(2, true)).toMatchObject({ isFenced: false, mayShutDown: false })
+    expect(stateOf(controller.image, 't')).toBe('1@1 isr 1,3')
+    expect(stateOf(controller.image, 'alone')).toBe('2@0 isr 2') // nobody else can: it leads to the end
+    expect(await beat(2, true)).toMatchObject({ mayShutDown: false })
+    await beat(3, false, before)
+    expect(await beat(2, true)).toMatchObject({ mayShutDown: false })
+    await beat(3)
+    expect(await beat(2, true)).toMatchObject({ isFenced: true, mayShutDown: true })
+    expect(stateOf(controller.image, 'alone')).toBe('none@1 isr  elr 2 last 2')
+    // A heartbeat that was under way does not let it in again.
+    expect(await beat(2)).toMatchObject({ isFenced: true })
+    expect(controller.image.brokers.get(2)!.isFenced).toBe(true)
+  })
+
+  it('knows when all live brokers have put a change into effect', async () => {
+    const { controller, clock } = await startController({ brokerCount: 3 })
+    await create(controller, [topicRequest('t')])
+    const { endOffset } = controller.image
+    const outcomes: boolean[] = []
+    void controller.whenKnownToLiveBrokers(endOffset, 20_000).then((isKnown) => outcomes.push(isKnown))
+    await heartbeat(controller, 2, controller.image.brokers.get(2)!.epoch)
+    await settle()
+    expect(outcomes).toEqual([])
+    // The third says nothing any more: it counts until it is fenced.
+    for (let round = 0; round < 5; round++) {
+      await clock.pass(2000)
+      await heartbeat(controller, 2, controller.image.brokers.get(2)!.epoch)
+    }
+    expect(controller.image.brokers.get(3)!.isFenced).toBe(true)
+    expect(outcomes).toEqual([true])
+    const late = controller.whenKnownToLiveBrokers(endOffset + 100, 500)
+    await clock.pass(600)
+    expect(await late).toBe(false)
   })
 
   it('a leader gets a new epoch when it asks for one, once, and nobody else does', async () => {
@@ -143,14 +259,28 @@ describe('brokers', () => {
     expect([...controller.image.brokers.keys()]).toEqual([1])
   })
 
+  it('a broker that holds replicas cannot be removed', async () => {
+    const { controller } = await startController({ brokerCount: 2 })
+    await create(controller, [topicRequest('t', { replicationFactor: 2 })])
+    await heartbeat(controller, 2, controller.image.brokers.get(2)!.epoch, { wantsFence: true })
+    const { error, errorMessage } = await controller.unregisterBroker(2)
+    expect([error, errorMessage]).toEqual([
+      'INVALID_REQUEST',
+      expect.stringContaining('replicas of 1 partitions'),
+    ])
+  })
+
   it('MQ-11: the largest change, fencing a broker with a replica of every partition there may be, fits one batch', () => {
-    const isr = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    // In the middle of a move, and all but one are in sync.
+    const isr = Array.from({ length: 2 * REPLICAS_PER_PARTITION_MAX - 1 }, (_, index) => index)
     const change = {
       kind: 'partitionChange',
       topicId: 'T'.padEnd(22, 'A'),
       partitionId: 0,
       leader: 1,
       isr,
+      eligibleLeaderReplicas: [99],
+      lastKnownElr: [99],
     } as const
     const framingBytes = 16 // length, attributes, timestamp and offset deltas, key, value length, headers
     expect((encodeMetadataRecord(change).length + framingBytes) * PARTITIONS_TOTAL_MAX).toBeLessThan(

@@ -134,8 +134,36 @@ describe('IncrementalAlterConfigs', () => {
       ['log.retention.ms', '6'],
     ])
     expect([...configsOf(test.controller.image, { type: BROKER_RESOURCE, name: '' })]).toEqual([
+      ['min.insync.replicas', '1'],
       ['log.retention.ms', '5'],
     ])
+  })
+
+  it('R2: one min.insync.replicas is for all brokers, and it can be changed but not removed', async () => {
+    const test = await startWithTopic()
+    const { controller } = test
+    const ask = async (name: string, operation: number, value: string | null) =>
+      (await alter(test, BROKER_RESOURCE, name, [['min.insync.replicas', operation, value]]))[0]
+    expect(await ask('1', SET, '2')).toBe('INVALID_CONFIG')
+    expect(await ask('', DELETE, null)).toBe('INVALID_CONFIG')
+    const emptied = await controller.alterConfigs({
+      resources: [{ resourceType: BROKER_RESOURCE, resourceName: '', configs: [] }],
+      validateOnly: false,
+    })
+    expect(nameOf(emptied.responses[0]!.errorCode)).toBe('INVALID_CONFIG')
+    expect(await ask('', SET, '2')).toBe('NONE')
+    expect(configsOf(controller.image, { type: BROKER_RESOURCE, name: '' }).get('min.insync.replicas')).toBe(
+      '2',
+    )
+  })
+
+  it('a topic’s own min.insync.replicas cannot be above its number of replicas', async () => {
+    const test = await startWithTopic()
+    const [error, message] = await alter(test, TOPIC_RESOURCE, 't', [['min.insync.replicas', SET, '2']])
+    expect(error).toBe('INVALID_CONFIG')
+    expect(message).toMatch(/has 1 replicas/)
+    const topic = topicRequest('u', { configs: { 'min.insync.replicas': '2' } })
+    expect(await create(test.controller, [topic])).toEqual({ u: 'INVALID_CONFIG' })
   })
 
   it('refuses a resource named twice and takes the others', async () => {

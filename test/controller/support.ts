@@ -15,7 +15,7 @@ import type { MetadataQuorum, QuorumListener } from '../../src/raft/metadata-quo
 export class FakeQuorum implements MetadataQuorum {
   readonly nodeId = 1
   leaderId: number | null = 1
-  readonly leaderEpoch = 1
+  leaderEpoch = 1
   highWatermark = 0
   logEndOffset = 0
   /** Commits in the turn of the append. */
@@ -68,6 +68,42 @@ export class FakeQuorum implements MetadataQuorum {
       reject(new QuorumError('QUORUM_ROLLED_BACK', 'Disk full'))
   }
 
+  /** Another node leads; what is not committed may be or not. */
+  loseLeadership(toId: number | null = 2): void {
+    this.leaderId = toId
+    this.logEndOffset = this.highWatermark
+    this.#listener?.onRolledBack(this.highWatermark)
+    for (const { reject } of this.#waiting.splice(0))
+      reject(new QuorumError('QUORUM_LEADERSHIP_LOST', 'Another leads'))
+  }
+
+  /** This node is elected; it may decide once the first entry of its epoch is committed. */
+  async win(): Promise<void> {
+    this.leaderEpoch++
+    this.leaderId = null
+    this.addOwnEntry()
+    this.leaderId = this.nodeId
+    await Promise.resolve()
+  }
+
+  /** The log gets an entry that the quorum makes for itself: its records are none of the controller's. */
+  addOwnEntry(commits = true): void {
+    const baseOffset = this.logEndOffset
+    this.logEndOffset++
+    if (commits) this.commitOwnEntry(baseOffset)
+  }
+
+  commitOwnEntry(baseOffset = this.logEndOffset - 1): void {
+    this.highWatermark = baseOffset + 1
+    this.#listener?.onCommit({
+      baseOffset,
+      endOffset: baseOffset + 1,
+      epoch: this.leaderEpoch,
+      timestampMs: 0,
+      records: [],
+    })
+  }
+
   fail(): void {
     const error = new QuorumError('QUORUM_FAILED', 'Disk broken')
     this.#listener?.onFailed(error)
@@ -110,6 +146,14 @@ export class ManualClock implements Clock {
   get timerCount(): number {
     return this.#timers.length
   }
+
+  /** Moves on in steps, and lets everything that came due settle after each. */
+  async pass(ms: number, stepMs = 100): Promise<void> {
+    for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
+      this.advance(Math.min(stepMs, ms - passedMs))
+      await settle()
+    }
+  }
 }
 
 /** A small linear congruential generator: draws are a function of the seed. */
@@ -129,6 +173,11 @@ export class SeededRandom implements Random {
     const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
     return `${Array.from({ length: 21 }, () => letters[this.below(letters.length)]).join('')}A`
   }
+}
+
+/** Lets promises settle that wait for nothing but each other. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve()
 }
 
 export interface TestController {
@@ -168,15 +217,20 @@ export async function joinBroker(
   controller: Controller,
   brokerId: number,
   incarnation = 'I',
+  options: { disk?: string; rack?: string | null; previousBrokerEpoch?: number; staysFenced?: boolean } = {},
 ): Promise<number> {
   const { error, brokerEpoch } = await controller.registerBroker({
+    ...(options.previousBrokerEpoch === undefined
+      ? {}
+      : { previousBrokerEpoch: options.previousBrokerEpoch }),
     brokerId,
     incarnationId: `${incarnation}${brokerId}`.padEnd(22, 'A'),
     listeners: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092 + brokerId, securityProtocol: 0 }],
-    rack: `r${1 + (brokerId % 2)}`,
-    logDirs: [`D${brokerId}`.padEnd(22, 'A')],
+    rack: options.rack === undefined ? `r${1 + (brokerId % 2)}` : options.rack,
+    logDirs: [`${options.disk ?? 'D'}${brokerId}`.padEnd(22, 'A')],
   })
   if (error !== 'NONE') throw new Error(`Registration failed with ${error}`)
+  if (options.staysFenced === true) return brokerEpoch
   await heartbeat(controller, brokerId, brokerEpoch)
   return brokerEpoch
 }
@@ -219,6 +273,15 @@ export async function create(
 ): Promise<Record<string, string>> {
   const response = await controller.createTopics({ topics, timeoutMs: 1000, validateOnly })
   return Object.fromEntries(response.topics.map(({ name, errorCode }) => [name, nameOf(errorCode)]))
+}
+
+/** One partition in short: leader, leader epoch and sets. */
+export function stateOf(image: ClusterImage, name: string, index = 0): string {
+  const { leader, leaderEpoch, isr, eligibleLeaderReplicas, lastKnownEligibleLeaders, isRecovering } =
+    partitionsOf(image, name)[index]!
+  const elr = eligibleLeaderReplicas.length > 0 ? ` elr ${eligibleLeaderReplicas.join()}` : ''
+  const last = lastKnownEligibleLeaders.length > 0 ? ` last ${lastKnownEligibleLeaders.join()}` : ''
+  return `${leader ?? 'none'}@${leaderEpoch} isr ${isr.join()}${elr}${last}${isRecovering ? ' recovering' : ''}`
 }
 
 export function nameOf(errorCode: number): string {
