@@ -160,6 +160,7 @@ export class Peers {
     })
     const channel = new LinkedChannel(clock, link, this.#limits, `node-${this.#options.nodeId}`)
     this.#channels.set(name, { link, channel })
+    if (this.#isClosed) channel.close()
     return channel
   }
 
