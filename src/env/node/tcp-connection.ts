@@ -35,7 +35,7 @@ export class TcpConnection extends SocketConnection {
   #onChunk(chunk: Uint8Array): void {
     if (this.state !== 'open') return
     const fault = this.#decoder.push(chunk)
-    this.onBytes(this.#decoder.isMidMessage)
+    this.onBytes(chunk.length, this.#decoder.isMidMessage)
     if (fault !== null) this.close(fault)
   }
 

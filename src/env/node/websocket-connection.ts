@@ -99,7 +99,7 @@ export class WebSocketConnection extends SocketConnection {
     socket.prependListener('data', (chunk: Buffer) => {
       this.#unexplainedBytes += chunk.length
     })
-    socket.on('data', () => this.#onChunk())
+    socket.on('data', (chunk: Buffer) => this.#onChunk(chunk))
     this.start()
   }
 
@@ -108,8 +108,8 @@ export class WebSocketConnection extends SocketConnection {
   }
 
   /** `ws` knows the bound that the connection was opened with; a lower one shows at the latest a chunk later. */
-  #onChunk(): void {
-    this.onBytes(this.#unexplainedBytes > 0)
+  #onChunk(chunk: Uint8Array): void {
+    this.onBytes(chunk.length, this.#unexplainedBytes > 0)
     const { messageBytesMax } = this.limits
     if (this.state === 'open' && this.#unexplainedBytes > messageBytesMax + CHUNK_BYTES_MAX)
       this.close(tooLong(messageBytesMax))
