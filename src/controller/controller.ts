@@ -247,6 +247,18 @@ export class Controller {
     }
   }
 
+  renewLeaderEpochs(request: RenewLeaderEpochs): Promise<LeaderEpochsRenewed> {
+    return this.#decider.run(renewLeaderEpochs, request)
+  }
+
+  allocateProducerIds(request: AllocateProducerIds): Promise<ProducerIdBlock> {
+    return this.#decider.run(allocateProducerIds, request)
+  }
+
+  updateFeature(request: UpdateFeature): Promise<FeatureUpdated> {
+    return this.#decider.run(updateFeature, request)
+  }
+
   #activate(epoch: number): void {
     this.#sessions = this.#newSessions()
     this.#fencedSinceMs.clear()
