@@ -6,24 +6,32 @@
  */
 import { ByteMemo, MEMO_BYTES_MAX } from './byte-memo.ts'
 
-/** Up to this many bytes a loop beats the fixed cost of the host's TextDecoder, some 85 ns. */
-const DECODE_LOOP_BYTES_MAX = 8
-/** Up to this many bytes a loop beats the fixed cost of the host's TextEncoder, some 85 ns. */
-const ENCODE_LOOP_BYTES_MAX = 32
+/**
+ * Up to this many bytes a loop, eight at a time, beats the fixed cost of the host's TextDecoder, some 85 ns: 8 bytes take
+ * 23 ns, 16 take 48, 24 take 96 (Node 20).
+ */
+const DECODE_LOOP_BYTES_MAX = 16
+/** Up to this many bytes a loop beats the fixed cost of the host's TextEncoder, some 85 ns: 48 take 80 ns, 64 take 92. */
+const ENCODE_LOOP_BYTES_MAX = 48
+/** From this many characters on a regular expression finds that text is ASCII in half the time of a loop: 54 ns for 100. */
+const TEST_CHARACTERS_MIN = 32
+
+const NOT_ASCII = /[\u0080-\uffff]/
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const encoder = new TextEncoder()
-const memo = new ByteMemo(decodeAnew)
+const memo = new ByteMemo(decodeUtf8Anew)
 
 /** The text of `bytes[start, end)`, which must lie within `bytes`. */
 export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
   if (end === start) return ''
-  return end - start <= MEMO_BYTES_MAX ? memo.get(bytes, start, end) : decodeAnew(bytes, start, end)
+  return end - start <= MEMO_BYTES_MAX ? memo.get(bytes, start, end) : decodeUtf8Anew(bytes, start, end)
 }
 
 /** Bytes that `text` takes in UTF-8. */
 export function utf8Size(text: string): number {
   const count = text.length
+  if (count >= TEST_CHARACTERS_MIN && !NOT_ASCII.test(text)) return count
   let size = count
   for (let index = 0; index < count; index++) {
     const unit = text.charCodeAt(index)
@@ -47,10 +55,24 @@ export function writeUtf8(bytes: Uint8Array, position: number, text: string, siz
   }
 }
 
-function decodeAnew(bytes: Uint8Array, start: number, end: number): string {
+/** As `decodeUtf8`, for text that is not likely to come again, such as values: looking for it costs 130 ns at 32 bytes. */
+export function decodeUtf8Anew(bytes: Uint8Array, start: number, end: number): string {
   if (end - start > DECODE_LOOP_BYTES_MAX) return decoder.decode(bytes.subarray(start, end))
   let text = ''
-  for (let position = start; position < end; position++) {
+  let position = start
+  for (; position + 8 <= end; position += 8) {
+    const a = bytes[position]!
+    const b = bytes[position + 1]!
+    const c = bytes[position + 2]!
+    const d = bytes[position + 3]!
+    const e = bytes[position + 4]!
+    const f = bytes[position + 5]!
+    const g = bytes[position + 6]!
+    const h = bytes[position + 7]!
+    if ((a | b | c | d | e | f | g | h) >= 0x80) return decoder.decode(bytes.subarray(start, end))
+    text += String.fromCharCode(a, b, c, d, e, f, g, h)
+  }
+  for (; position < end; position++) {
     const byte = bytes[position]!
     if (byte >= 0x80) return decoder.decode(bytes.subarray(start, end))
     text += String.fromCharCode(byte)

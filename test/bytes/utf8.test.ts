@@ -1,7 +1,7 @@
 /** UTF-8 text: there and back, with what is no text. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeUtf8, utf8Size, writeUtf8 } from '../../src/bytes/utf8.ts'
+import { decodeUtf8, decodeUtf8Anew, utf8Size, writeUtf8 } from '../../src/bytes/utf8.ts'
 import { seedFromEnv } from '../support/seed.ts'
 
 const seed = seedFromEnv('utf8')
@@ -37,8 +37,21 @@ describe('utf8', () => {
         const expected = decoder.decode(bytes)
         expect(decodeUtf8(bytes, 0, bytes.length)).toBe(expected)
         expect(decodeUtf8(bytes, 0, bytes.length)).toBe(expected)
+        expect(decodeUtf8Anew(bytes, 0, bytes.length)).toBe(expected)
       }),
       { seed, numRuns: 3000 },
+    )
+  })
+
+  test('any ASCII decodes to itself, whatever its length', () => {
+    const ascii = fc.array(fc.integer({ min: 0, max: 0x7f }), { maxLength: 120 })
+    fc.assert(
+      fc.property(ascii, (codes) => {
+        const text = String.fromCharCode(...codes)
+        expect(utf8Size(text)).toBe(text.length)
+        expect(decodeUtf8Anew(encode(text), 0, text.length)).toBe(text)
+      }),
+      { seed, numRuns: 2000 },
     )
   })
 
