@@ -151,6 +151,22 @@ describe('Peers under faults', () => {
     expect(one.peers.droppedMailCount).toBe(2)
   })
 
+  test('what is still under way on a connection that a node gave up reaches nobody once it has another', async () => {
+    const { simulation, nodes } = await start(2, SEED, { ...LIMITS, idleMs: 100_000 })
+    const [one, two] = nodes
+    await simulation.runUntil(one.ask(2, 1))
+    simulation.network.delay('n1', 'n2', [100, 100])
+    const givenUp = settled(one.ask(2, 2))
+    await simulation.run(simulation.nowMs + 1)
+    one.peers.control(2).disconnect('the test wants so')
+    expect(await simulation.runUntil(givenUp)).toMatchObject({ code: 'CHANNEL_CLOSED', wasSent: true })
+    simulation.network.heal()
+    expect(await simulation.runUntil(one.ask(2, 3), 50)).toBe(3)
+    await simulation.run(simulation.nowMs + 200)
+    expect(two.requests.map(({ number }) => number)).toEqual([1, 3])
+    expect(two.logged('info', /superseded by a newer connection of node 1/)).toBe(true)
+  })
+
   test('S7: the same seed gives the same run', async () => {
     const hashes: string[] = []
     for (let round = 0; round < 2; round++) {
@@ -173,22 +189,19 @@ describe('Peers under faults', () => {
       const endMs = simulation.nowMs + 3000
       let number = 0
       const asking: Promise<void>[] = []
+      const ask = (own: number): Promise<void> =>
+        one.ask(2, own, 200 + random.below(2000)).then(
+          (answer) => {
+            expect(answer).toBe(own)
+            answered.add(own)
+          },
+          (error: unknown) => {
+            if ((error as ChannelError).wasSent) marks.unknown++
+            else notSent.add(own)
+          },
+        )
       while (simulation.nowMs < endMs) {
-        for (let burst = random.below(4); burst > 0; burst--) {
-          const own = ++number
-          asking.push(
-            one.ask(2, own, 200 + random.below(2000)).then(
-              (answer) => {
-                expect(answer).toBe(own)
-                answered.add(own)
-              },
-              (error: unknown) => {
-                if ((error as ChannelError).wasSent) marks.unknown++
-                else notSent.add(own)
-              },
-            ),
-          )
-        }
+        for (let burst = random.below(4); burst > 0; burst--) asking.push(ask(++number))
         const fault = random.below(40)
         if (fault === 0) simulation.network.reset('n1', 'n2')
         else if (fault === 1) simulation.network.cut(...WAYS[random.below(2)]!)
@@ -200,7 +213,10 @@ describe('Peers under faults', () => {
         } else if (fault === 5 && !simulation.node('n2').isUp) {
           simulation.node('n2').restart()
           lives.push(await simulation.runUntil(cluster.start(2, { limits: LIMITS })))
-        } else if (fault === 6) one.peers.control(2).disconnect('the test wants so')
+        } else if (fault <= 8) {
+          if (fault === 7) simulation.network.delay('n1', 'n2', [0, random.below(200)])
+          one.peers.control(2).disconnect('the test wants so')
+        }
         await simulation.run(simulation.nowMs + random.below(15))
       }
       await simulation.runUntil(Promise.all(asking))
