@@ -43,6 +43,12 @@ const LANE_COUNT = 2
  */
 const PARTITION_FETCHES_AHEAD = 2
 
+/**
+ * Bytes of one fetch over all partitions, soft by a batch: larger answers are put together outside the processor's caches
+ * (100 B records from six partitions: 0.20 CPU s a million with 4 MiB, 0.25 with 12 MiB).
+ */
+const FETCH_BYTES_MAX = 4 * 1024 * 1024
+
 const CONSUMER_REPLICA_ID = -1
 
 type FetcherConfig = Pick<
@@ -163,7 +169,7 @@ export class Fetcher {
         wanted += fetchBytesMax
         largest = Math.max(largest, fetchBytesMax)
       }
-      const bytesMax = Math.min(room, wanted)
+      const bytesMax = Math.min(room, wanted, FETCH_BYTES_MAX)
       room -= bytesMax
       const { maxWaitMs } = this.#config
       const isCrowded = crowded.has(this.#leaderOf(group[0]!))
