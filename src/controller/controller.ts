@@ -32,7 +32,7 @@ import { Chores } from './chores.ts'
 import { outcomeOf } from './concern.ts'
 import type { ControllerSettings } from './concern.ts'
 import { alterConfigs, incrementalAlterConfigs } from './configs.ts'
-import { COMMAND_TIMEOUT_MS, Decider, NOT_ACTIVE } from './decider.ts'
+import { Decider, NOT_ACTIVE } from './decider.ts'
 import type { ControllerPorts } from './decider.ts'
 import { drainBroker } from './drain.ts'
 import type { BrokerDrained } from './drain.ts'
@@ -130,18 +130,6 @@ export class Controller {
 
   createTopics(request: RequestOf<'CreateTopics'>): Promise<ResponseOf<'CreateTopics'>> {
     return this.#decider.run(createTopics, request, request.timeoutMs)
-  }
-
-  /** Creates topics with the cluster's defaults, for clients that name one before it is there. */
-  autoCreateTopics(names: readonly string[]): Promise<ResponseOf<'CreateTopics'>> {
-    const topics = names.map((name) => ({
-      name,
-      numPartitions: -1,
-      replicationFactor: -1,
-      assignments: [],
-      configs: [],
-    }))
-    return this.createTopics({ topics, timeoutMs: COMMAND_TIMEOUT_MS, validateOnly: false })
   }
 
   deleteTopics(request: RequestOf<'DeleteTopics'>): Promise<ResponseOf<'DeleteTopics'>> {

@@ -274,10 +274,12 @@ function refusalOf(error: unknown): { readonly name: ErrorName; readonly message
       return { name: 'REQUEST_TIMED_OUT', message: 'Too many changes wait to be committed' }
     case 'QUORUM_ROLLED_BACK':
       return { name: 'KAFKA_STORAGE_ERROR', message: STORAGE_FULL }
+    case 'QUORUM_NOT_LEADER':
+      return { name: 'NOT_CONTROLLER', message: NOT_ACTIVE }
     default:
-      // The next controller has the change or has it not; whoever asks again finds out.
+      // Not NOT_CONTROLLER, on which the asker would do it again: the next controller has the change or has it not.
       return {
-        name: 'NOT_CONTROLLER',
+        name: 'REQUEST_TIMED_OUT',
         message: 'The controller stopped before the change was committed, it may be yet',
       }
   }

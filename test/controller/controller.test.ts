@@ -60,7 +60,7 @@ describe('Controller', () => {
     quorum.commitsAtOnce = false
     const waiting = create(controller, [topicRequest('t')])
     quorum.fail()
-    expect(await waiting).toEqual({ t: 'NOT_CONTROLLER' })
+    expect(await waiting).toEqual({ t: 'REQUEST_TIMED_OUT' }) // nobody knows
     expect(await create(controller, [topicRequest('u')])).toEqual({ u: 'NOT_CONTROLLER' })
     expect(failures).toBe(1)
   })

@@ -192,6 +192,10 @@ export async function startController(
     brokerCount?: number
     staticEntries?: Record<string, string>
     seed?: number
+    quorum?: FakeQuorum
+    clock?: ManualClock
+    /** Whether the first records are waited for. */
+    waits?: boolean
   } = {},
 ): Promise<TestController> {
   const staticEntries = new Map(Object.entries(options.staticEntries ?? {}))
@@ -200,14 +204,15 @@ export async function startController(
     staticEntries,
     cluster: resolveConfigs(clusterConfigShape, [{ source: 'static broker', entries: staticEntries }]),
   }
-  const quorum = new FakeQuorum()
-  const clock = new ManualClock()
+  const quorum = options.quorum ?? new FakeQuorum()
+  const clock = options.clock ?? new ManualClock()
   const controller = new Controller(
     { clock, random: new SeededRandom(options.seed), logger: silentLogger },
     quorum,
     settings,
   )
-  await controller.start()
+  const started = controller.start()
+  if (options.waits !== false) await started
   for (let id = 1; id <= (options.brokerCount ?? 1); id++) await joinBroker(controller, id)
   return { controller, quorum, clock }
 }
