@@ -55,23 +55,42 @@ export class LogSurgery {
     this.#core.rollback = { fromOffset, error: new LogError('LOG_NO_SPACE', message, { cause: error }) }
     if (this.#core.state.kind === 'open') this.#core.state = CUTTING
     this.#core.endAt(fromOffset)
+    this.#undoLater()
+  }
+
+  /**
+   * A cut opens files, and a process that has no handle left has none for that either (ST-9). Until it has, the log stays as
+   * it is: it takes no appends, and nobody is told anything that may yet turn out otherwise.
+   */
+  #undoLater(): void {
     this.#core.later('Undid a write to', async () => {
-      const rollback = this.#core.rollback
+      const { rollback, state, ports } = this.#core
+      if (rollback === null || state.kind === 'failed' || state.kind === 'closed') return
       this.#core.rollback = null
-      if (rollback === null || this.#core.state.kind === 'failed' || this.#core.state.kind === 'closed')
+      try {
+        await this.cutting(() => this.cutAt(rollback.fromOffset, true), true)
+      } catch (error) {
+        if (!isLackOfRoom(error)) throw error
+        this.#core.rollback = rollback
+        ports.clock.after(NO_SPACE_PAUSE_MS, () => this.#undoLater())
         return
-      await this.cutting(() => this.cutAt(rollback.fromOffset, true))
-      this.#core.refusesUntilMs = this.#core.ports.clock.monotonicMs() + NO_SPACE_PAUSE_MS
+      }
+      this.#core.refusesUntilMs = ports.clock.monotonicMs() + NO_SPACE_PAUSE_MS
       this.#core.rolledBack(rollback.fromOffset, rollback.error)
     })
   }
 
-  /** Runs `cut` while appends are refused. A failure leaves the file in an unknown state, so it ends the log. */
-  async cutting(cut: () => Promise<void>): Promise<void> {
+  /**
+   * Runs `cut` while appends are refused. A failure leaves the file in an unknown state, so it ends the log.
+   *
+   * @param mayTryAgain - Lack of room is thrown on, with appends refused as before: `cut` will be run again.
+   */
+  async cutting(cut: () => Promise<void>, mayTryAgain = false): Promise<void> {
     if (this.#core.state.kind === 'open') this.#core.state = CUTTING
     try {
       await cut()
     } catch (error) {
+      if (mayTryAgain && isLackOfRoom(error)) throw error
       throw this.#core.fail('Cut', error)
     }
     // Re-read: it may have failed meanwhile, or a write found no room, whose undoing is next in the queue.

@@ -255,8 +255,9 @@ export class LogWriter {
     const segment = this.#queue.peek()!.segment
     const batches = this.#take(segment)
     const { chunks, bytes } = gather(batches)
-    segment.mayBeTorn = true
     const file = segment.appendFile ?? (await this.#openSegment(segment))
+    // Not before: of a file that could not be opened nothing is torn, and to undo that must not need to open it.
+    segment.mayBeTorn = true
     await file.append(chunks)
     segment.mayBeTorn = false
     segment.writtenBytes += bytes

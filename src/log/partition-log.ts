@@ -391,7 +391,7 @@ export class PartitionLog implements LogEvents {
     this.#core.cache.bytesMax = config.tailCacheBytes
     this.#core.producers.countMax = config.producerCountMax
     this.#core.writer.syncsWrites = config.durability === 'disk'
-    if (config.durability !== 'disk') this.#core.raiseDurable(this.#core.writer.writtenEndOffset)
+    if (config.durability !== 'disk') this.#core.raiseDurable(this.#core.writtenEndOffset)
   }
 
   /**

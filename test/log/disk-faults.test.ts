@@ -1,5 +1,6 @@
 /** What a log does when its disk fails, fills up, or gives back other bytes than it got. */
 import { describe, expect, it } from 'vitest'
+import { FileError } from '../../src/env/index.ts'
 import type { LogError } from '../../src/log/log-error.ts'
 import type { PartitionLog } from '../../src/log/partition-log.ts'
 import { append, DIRECTORY, makeBatch, openLog, readAll, simulate, whenDurable } from './support.ts'
@@ -59,6 +60,38 @@ describe('A failed write', () => {
     append(log)
     await simulation.runUntil(() => seen.failed.length > 0)
     expect(await log.read(0, Infinity, 1e6, true)).toMatchObject({ startOffset: 0, endOffset: 1 })
+  })
+})
+
+describe('A process without file handles', () => {
+  it('ST-9: fails what it cannot write for want of one, and goes on when it has one again', async () => {
+    const { simulation, env } = simulate('handles')
+    const first = await simulation.runUntil(openLog(env))
+    append(first)
+    await simulation.runUntil(whenDurable(first, 1))
+    await simulation.runUntil(first.close())
+    let hasHandles = true
+    const files = new Proxy(env.files, {
+      get(target, name) {
+        if (name === 'open' && !hasHandles)
+          return (path: string) =>
+            Promise.reject(new FileError('FILE_TOO_MANY_OPEN', `Opened ${path}: no handle is left`, path))
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+    const log = await simulation.runUntil(openLog({ ...env, files }, {}, { recoveryPoint: 1 }))
+    const seen = watch(log)
+    hasHandles = false
+    append(log)
+    await simulation.run(simulation.nowMs + 2_000)
+    expect(append(log)).toMatchObject({ kind: 'rejected', error: 'KAFKA_STORAGE_ERROR' })
+    expect(seen).toEqual({ durable: [], rolledBack: [], failed: [] })
+    hasHandles = true
+    await simulation.run(simulation.nowMs + 1_000)
+    expect(seen).toEqual({ durable: [], rolledBack: [1], failed: [] })
+    expect(append(log)).toMatchObject({ kind: 'appended', baseOffset: 1 })
+    await simulation.runUntil(whenDurable(log, 2))
   })
 })
 
