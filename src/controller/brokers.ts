@@ -29,6 +29,12 @@ export interface RegisterBroker {
   readonly rack: string | null
   /** Ids of its data directories. */
   readonly logDirs: readonly string[]
+  /** Levels of features that this process understands. Default: those of the controller, whose process it shares. */
+  readonly features?: readonly {
+    readonly name: string
+    readonly minSupportedVersion: number
+    readonly maxSupportedVersion: number
+  }[]
   /**
    * Epoch of the incarnation after which these directories surely hold everything it had acknowledged: that of the last
    * one, if it stopped cleanly. It must be kept with the mark of the clean stop: the epoch of an older incarnation would
@@ -112,6 +118,7 @@ export const fenceBroker: Concern<FenceBroker, BrokerUnregistered> = {
 function register(request: RegisterBroker, context: DecisionContext): Decision<BrokerRegistered> {
   const { brokerId, incarnationId, listeners, rack, logDirs, previousBrokerEpoch = -1 } = request
   checkRegistration(request)
+  checkFeatures(request, context)
   const current = context.image.brokers.get(brokerId)
   if (current?.incarnationId === incarnationId) {
     return { records: [], response: { error: 'NONE', errorMessage: null, brokerEpoch: current.epoch } }
@@ -131,11 +138,7 @@ function register(request: RegisterBroker, context: DecisionContext): Decision<B
     incarnationId,
     brokerEpoch,
     endPoints: listeners,
-    features: [...FEATURES].map(([name, { min, max }]) => ({
-      name,
-      minSupportedVersion: min,
-      maxSupportedVersion: max,
-    })),
+    features: featuresOf(request),
     rack,
     fenced: true,
     logDirs,
@@ -149,12 +152,36 @@ function register(request: RegisterBroker, context: DecisionContext): Decision<B
   return { records, response: { error: 'NONE', errorMessage: null, brokerEpoch } }
 }
 
+function featuresOf({ features }: RegisterBroker): NonNullable<RegisterBroker['features']> {
+  if (features !== undefined) return features
+  return [...FEATURES].map(([name, { min, max }]) => ({
+    name,
+    minSupportedVersion: min,
+    maxSupportedVersion: max,
+  }))
+}
+
+/** A broker that does not understand what is in the metadata log, or may come into it, must not follow it. */
+function checkFeatures(request: RegisterBroker, { image }: DecisionContext): void {
+  const features = featuresOf(request)
+  for (const [name, level] of image.features) {
+    const found = features.find((feature) => feature.name === name)
+    if (found !== undefined && found.minSupportedVersion <= level && level <= found.maxSupportedVersion)
+      continue
+    const range =
+      found === undefined ? 'none' : `${found.minSupportedVersion} to ${found.maxSupportedVersion}`
+    const problem = `the cluster runs ${name} at level ${level}, the broker understands ${range}`
+    throw new Refusal('UNSUPPORTED_VERSION', `Cannot register broker ${request.brokerId}: ${problem}`)
+  }
+}
+
 /** A data directory is locked by one process, so the one that is registered has ended, whatever its session says. */
 function isSameDisk(current: BrokerImage, { logDirs }: RegisterBroker): boolean {
   return logDirs.length > 0 && logDirs.every((id) => id !== ZERO_UUID && current.logDirs.includes(id))
 }
 
-function checkRegistration({ brokerId, incarnationId, listeners, rack, logDirs }: RegisterBroker): void {
+function checkRegistration(request: RegisterBroker): void {
+  const { brokerId, incarnationId, listeners, rack, logDirs, features = [] } = request
   const refuse = (problem: string): never => {
     throw new Refusal('INVALID_REGISTRATION', `Cannot register broker ${brokerId}: ${problem}`)
   }
@@ -162,12 +189,16 @@ function checkRegistration({ brokerId, incarnationId, listeners, rack, logDirs }
     refuse('its id must be from 0 to 2147483647')
   if (!isUuidText(incarnationId) || incarnationId === ZERO_UUID) refuse('it has no incarnation id')
   if (listeners.length === 0) refuse('it has no listener')
-  if (listeners.length > REGISTRATION_ITEMS_MAX || logDirs.length > REGISTRATION_ITEMS_MAX) {
-    refuse(`it has more than ${REGISTRATION_ITEMS_MAX} listeners or directories`)
-  }
+  const counts = [listeners.length, logDirs.length, features.length]
+  if (counts.some((count) => count > REGISTRATION_ITEMS_MAX))
+    refuse(`it has more than ${REGISTRATION_ITEMS_MAX} listeners, directories or features`)
   if (new Set(listeners.map(({ name }) => name)).size < listeners.length)
     refuse('two listeners have one name')
-  const texts = [rack ?? '', ...listeners.flatMap(({ name, host }) => [name, host])]
+  const texts = [
+    rack ?? '',
+    ...listeners.flatMap(({ name, host }) => [name, host]),
+    ...features.map(({ name }) => name),
+  ]
   if (texts.some((text) => text.length > REGISTRATION_TEXT_LENGTH_MAX)) {
     refuse(`a name is longer than ${REGISTRATION_TEXT_LENGTH_MAX} characters`)
   }

@@ -259,6 +259,28 @@ describe('brokers', () => {
     expect([...controller.image.brokers.keys()]).toEqual([1])
   })
 
+  it('a broker that does not understand the metadata of the cluster is not let in', async () => {
+    const { controller } = await startController({ brokerCount: 0 })
+    const register = (
+      features: { name: string; minSupportedVersion: number; maxSupportedVersion: number }[],
+    ) =>
+      controller.registerBroker({
+        brokerId: 1,
+        incarnationId: 'IAAAAAAAAAAAAAAAAAAAAA',
+        listeners: [{ name: 'A', host: 'h', port: 1, securityProtocol: 0 }],
+        rack: null,
+        logDirs: [],
+        features,
+      })
+    const range = (minSupportedVersion: number, maxSupportedVersion: number) => [
+      { name: 'millrace.version', minSupportedVersion, maxSupportedVersion },
+    ]
+    expect(await register([])).toMatchObject({ error: 'UNSUPPORTED_VERSION' })
+    expect((await register(range(2, 3))).errorMessage).toMatch(/at level 1, the broker understands 2 to 3/)
+    expect((await register(range(1, 3))).error).toBe('NONE')
+    expect(controller.image.brokers.get(1)!.features).toEqual([{ name: 'millrace.version', min: 1, max: 3 }])
+  })
+
   it('a broker that holds replicas cannot be removed', async () => {
     const { controller } = await startController({ brokerCount: 2 })
     await create(controller, [topicRequest('t', { replicationFactor: 2 })])
