@@ -32,6 +32,20 @@ export function describeBatch(batch: ProducerBatch): string {
   return `${what} to ${batch.topic}-${batch.partition}`
 }
 
+/** A record's time in line is over. @param isKnown - Its topic's partitions are known: it waited for room. */
+export function lineTimedOut(
+  topic: string,
+  isKnown: boolean,
+  bufferedBytes: number,
+  { lineTimeoutMs, bufferBytesMax }: { readonly lineTimeoutMs: number; readonly bufferBytesMax: number },
+): ClientError {
+  const reason = isKnown
+    ? `${bufferedBytes} of ${bufferBytesMax} bytes (bufferBytesMax) wait for acknowledgement`
+    : 'no broker has told of its partitions'
+  const message = `Cannot send to '${topic}' within ${lineTimeoutMs} ms (lineTimeoutMs): ${reason}; it was not sent`
+  return new ClientError('CLIENT_TIMED_OUT', message, { retriable: true })
+}
+
 /** What came in the way of a record before it was in a batch, in the client's words. */
 export function sendError(topic: string, error: Error): Error {
   if (error instanceof ClientError) return error

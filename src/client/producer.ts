@@ -16,7 +16,7 @@ import { abortable, pause } from './backoff.ts'
 import { BuilderPool } from './builder-pool.ts'
 import { abortedError, ClientError, toError } from './client-error.ts'
 import type { Cluster } from './cluster.ts'
-import { sendError } from './delivery-errors.ts'
+import { lineTimedOut, sendError } from './delivery-errors.ts'
 import { PartitionQueue } from './partition-queue.ts'
 import { ProduceSender } from './produce-sender.ts'
 import { ProducerBatch, SendGroup } from './producer-batch.ts'
@@ -300,7 +300,8 @@ export class Producer<K = Payload, V = Payload> {
     const nowMs = this.#cluster.ports.clock.monotonicMs()
     let nextMs = Infinity
     for (const slot of this.#slots.values()) {
-      slot.line.expire(nowMs, () => this.#lineError(slot))
+      const isKnown = slot.queues.length > 0
+      slot.line.expire(nowMs, () => lineTimedOut(slot.name, isKnown, this.#bufferedBytes, this.#config))
       nextMs = Math.min(nextMs, slot.line.deadlineMs)
     }
     if (nextMs < Infinity) this.#watchLines(nextMs)
@@ -314,16 +315,6 @@ export class Producer<K = Payload, V = Payload> {
       this.#cancelLineTimer = null
       this.#expireLines()
     })
-  }
-
-  #lineError({ name, queues }: TopicSlot<K, V>): ClientError {
-    const { lineTimeoutMs, bufferBytesMax } = this.#config
-    const reason =
-      queues.length === 0
-        ? 'no broker has told of its partitions'
-        : `${this.#bufferedBytes} of ${bufferBytesMax} bytes (bufferBytesMax) wait for acknowledgement`
-    const message = `Cannot send to '${name}' within ${lineTimeoutMs} ms (lineTimeoutMs): ${reason}; it was not sent`
-    return new ClientError('CLIENT_TIMED_OUT', message, { retriable: true })
   }
 
   #lookUp(slot: TopicSlot<K, V>): void {
