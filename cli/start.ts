@@ -75,7 +75,7 @@ async function start(context: Context, options: StartOptions): Promise<void> {
   const stop = (): void => {
     asked.toStop = true
     if (err.isTty) void err.line() // The terminal shows ^C on the line that the cursor is on.
-    void broker?.close()
+    broker?.close().catch(() => undefined) // It is told below, where it is awaited too.
   }
   const release = onInterrupt(stop)
   try {
@@ -85,7 +85,15 @@ async function start(context: Context, options: StartOptions): Promise<void> {
     else await printPlace(context, place)
     if (asked.toStop) stop()
     const reason = await broker.stopped
-    await broker.close()
+    const unsaved = await broker.close().then(
+      () => null,
+      (error: unknown) => error,
+    )
+    if (reason === null && unsaved !== null) {
+      await printError(err, describeError(unsaved))
+      context.exitCode = EXIT.failed
+      return
+    }
     if (reason === null) {
       await err.line(
         options.ephemeral === true ? 'Stopped; nothing is kept' : `Stopped cleanly: ${place.dataDirectory!}`,
