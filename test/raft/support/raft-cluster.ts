@@ -12,6 +12,7 @@ import { RaftQuorum } from '../../../src/raft/raft-quorum.ts'
 import type { RaftSettings } from '../../../src/raft/core-state.ts'
 import { parseQuorumState } from '../../../src/raft/quorum-state.ts'
 import type { QuorumState } from '../../../src/raft/quorum-state.ts'
+import type { RaftTransport } from '../../../src/raft/raft-transport.ts'
 import type { Voter } from '../../../src/raft/voter-set.ts'
 import { Oracle } from './oracle.ts'
 import { SimRaftNetwork } from './sim-transport.ts'
@@ -116,6 +117,8 @@ export interface ClusterOptions {
   readonly snapshotRecordCount?: number
   /** The configuration names node ids only. */
   readonly hidesDisks?: boolean
+  /** How the present life of a node reaches others; default: by messages that the test loses, repeats and delays. */
+  readonly transportOf?: (member: Member, env: Env) => Promise<RaftTransport>
 }
 
 export class RaftCluster {
@@ -189,7 +192,11 @@ export class RaftCluster {
     member.quorum = null
     member.highWatermark = 0
     const who = `n${member.id}#${member.node.generation}`
-    const transport = this.network.join(member.id)
+    const { transportOf } = this.#options
+    const transport =
+      transportOf === undefined
+        ? this.network.join(member.id)
+        : this.network.watch(member.id, await transportOf(member, env))
     const listener = new FoldingListener(who, this.oracle)
     listener.onInstalled = () => {
       this.marks.snapshotsInstalled++
@@ -266,6 +273,7 @@ export class RaftCluster {
   /** Everything stops failing: within the bound there is a leader, it takes appends, and all nodes are equal (S3). */
   async settle(limitMs = 20_000): Promise<void> {
     this.network.heal()
+    this.simulation.network.heal()
     Object.assign(this.network.faults, { lossRate: 0, repeatRate: 0, lateRate: 0 })
     const endMs = this.simulation.nowMs + limitMs
     for (const member of this.members) {

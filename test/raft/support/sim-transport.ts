@@ -48,6 +48,22 @@ export class SimRaftNetwork {
     return transport
   }
 
+  /** Shows the test what goes over another transport. */
+  watch(id: number, transport: RaftTransport): RaftTransport {
+    return {
+      send: (toId, pieces) => {
+        this.onSend(id, toId, decodeRaftMessage(Uint8Array.from(Buffer.concat(pieces))))
+        transport.send(toId, pieces)
+      },
+      get onMessage() {
+        return transport.onMessage
+      },
+      set onMessage(onMessage) {
+        transport.onMessage = onMessage
+      },
+    }
+  }
+
   leave(id: number): void {
     this.#members.delete(id)
   }
