@@ -425,7 +425,7 @@ export class PartitionLog implements LogEvents {
         if (this.#core.recoveryPoint !== this.#core.logEndOffset) {
           throw new LogError(
             'LOG_FAILED',
-            `Closed ${this.directory}: offsets from ${this.#core.recoveryPoint} on are not flushed`,
+            `Closed ${this.directory}: what it knows of offsets from ${this.#core.recoveryPoint} on could not be saved`,
           )
         }
       } finally {
