@@ -123,6 +123,18 @@ export class Controller {
     return this.#decider.epoch
   }
 
+  /**
+   * Resolves when the committed image reaches `endOffset` on this node.
+   *
+   * @throws {QuorumError} if the quorum has failed here.
+   */
+  async reached(endOffset: number): Promise<void> {
+    while (this.image.endOffset < endOffset) {
+      this.#decider.throwIfFailed()
+      await this.#decider.nextMove()
+    }
+  }
+
   /** Calls `follower` with all there is now, as one delta from the empty image, and then with every committed change. */
   follow(follower: (delta: ImageDelta) => void): void {
     this.#decider.loader.follow(follower)

@@ -65,7 +65,8 @@ export function changeOf(
   const elected = elect(before, moved, target, rules)
   const { leader, isr, isUnclean } = elected
   const elr = isUnclean ? [] : eligibleAfter(before, moved.replicas, isr, target, rules)
-  const lastKnown = leader !== null ? [] : lastKnownAfter(before).filter((id) => replicas.includes(id))
+  const lastKnown =
+    leader !== null ? [] : lastKnownAfter(before, target).filter((id) => replicas.includes(id))
   const isRecovering = isUnclean || (before.isRecovering && target.hasRecovered !== true)
   const hasLostReplica = before.replicas.some((id) => !replicas.includes(id))
   const raisesEpoch = leader !== before.leader || isUnclean || (hasLostReplica && leader !== null)
@@ -123,7 +124,7 @@ function elect(before: PartitionImage, moved: Moved, target: PartitionTarget, ru
   const eligible = replicas.find(mayLeadFrom(elr))
   if (eligible !== undefined) return clean(eligible, [eligible])
 
-  const lastKnown = replicas.find(mayLeadFrom(lastKnownAfter(before)))
+  const lastKnown = replicas.find(mayLeadFrom(lastKnownAfter(before, target)))
   // Nobody is left who surely has everything: of all that come back the last leader has most.
   const isLastHope = isr.length === 0 && elr.length === 0
   const mayBeUnclean = rules.allowsUnclean || target.election === 'unclean'
@@ -136,8 +137,11 @@ function elect(before: PartitionImage, moved: Moved, target: PartitionTarget, ru
   return { leader: chosen, isr: [chosen], isUnclean: true }
 }
 
-function lastKnownAfter(before: PartitionImage): readonly number[] {
-  return before.leader === null ? before.lastKnownEligibleLeaders : [before.leader]
+/** The last leader; if a move took that away, the last one that was eligible. */
+function lastKnownAfter(before: PartitionImage, { uncleanId }: PartitionTarget): readonly number[] {
+  if (before.leader !== null) return [before.leader]
+  const { lastKnownEligibleLeaders: known, eligibleLeaderReplicas: elr } = before
+  return known.length === 0 && uncleanId !== undefined && elr.includes(uncleanId) ? [uncleanId] : known
 }
 
 function eligibleAfter(

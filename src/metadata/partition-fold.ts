@@ -73,9 +73,8 @@ function checked(topicName: string, index: number, partition: PartitionImage): P
   if (known.size < replicas.length) throw invalid(topicName, index, `its replicas ${replicas.join()} repeat`)
   if (replicas.some((replica) => replica < 0))
     throw invalid(topicName, index, `its replicas ${replicas.join()} are no broker ids`)
-  const { eligibleLeaderReplicas: elr, lastKnownEligibleLeaders: lastKnown } = partition
-  if (isr.length === 0 && elr.length === 0 && lastKnown.length === 0)
-    throw invalid(topicName, index, 'no replica is in sync')
+  // Both sets may be empty: then nobody is known to have everything, and nobody leads.
+  const { eligibleLeaderReplicas: elr } = partition
   if (elr.some((replica) => !known.has(replica) || isr.includes(replica)) || new Set(elr).size < elr.length) {
     throw invalid(
       topicName,
