@@ -112,6 +112,7 @@ export class Peers {
 
   /** Takes over a connection whose subprotocol is `millrace-peer`, in the turn in which it was accepted. */
   accept(connection: Connection): void {
+    assert(connection.subprotocol === 'millrace-peer', 'A client is no node of the cluster')
     this.#door.accept(connection)
   }
 

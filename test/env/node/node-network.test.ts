@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { connect as connectSocket, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { WebSocket } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
 import type { ClientOptions } from 'ws'
 import type { Connection, ListenLimits, Listener, ListenOptions } from '../../../src/env/index.ts'
 import { NodeClock } from '../../../src/env/node/node-clock.ts'
@@ -554,5 +554,24 @@ describe('NodeNetwork.connect()', () => {
       code: 'NETWORK_REFUSED_BY_PEER',
       message: `Connected to ws://127.0.0.1:${server.port}/: it answered HTTP 404 Not Found`,
     })
+  })
+
+  test('NW-1: a dialled connection that is given an idle time pings, and closes when nobody answers', async () => {
+    const dialled = async (autoPong: boolean) => {
+      const answering = new WebSocketServer({ port: 0, host: '127.0.0.1', autoPong })
+      sockets.push({ destroy: () => answering.close() })
+      answering.on('connection', (webSocket) => sockets.push({ destroy: () => webSocket.terminate() }))
+      await once(answering, 'listening')
+      const { port } = answering.address() as { port: number }
+      const connection = await network().connect(`ws://127.0.0.1:${port}/`, CONNECT)
+      const closed = new Promise<string>((resolve) => (connection.onClose = resolve))
+      connection.setBounds({ idleMs: SHORT_MS })
+      return { connection, closed }
+    }
+    const [mute, alive] = [await dialled(false), await dialled(true)]
+    const first = await Promise.race([mute.closed, alive.closed.then((reason) => `alive: ${reason}`)])
+    expect(first).toBe(`was silent for ${SHORT_MS} ms`)
+    alive.connection.close()
+    expect(await alive.closed).toBe('closed by this side')
   })
 })

@@ -3,7 +3,7 @@ import type { Clock, Connection, ListenLimits, Logger, Network, Random } from '.
 import { NodeClock } from '../../../src/env/node/node-clock.ts'
 import { NodeNetwork } from '../../../src/env/node/node-network.ts'
 import { NodeRandom } from '../../../src/env/node/node-random.ts'
-import { Simulation } from '../../../src/env/sim/simulation.ts'
+import type { Simulation } from '../../../src/env/sim/simulation.ts'
 import { decodeRequest, encodeResponse } from '../../../src/protocol/frame.ts'
 import type { PeerLimits } from '../../../src/rpc/peer-limits.ts'
 import { Peers } from '../../../src/rpc/peers.ts'
