@@ -7,6 +7,7 @@
  * Requests that change something go to the controller (any broker forwards them) and are tried again while the answer says
  * that nothing was done and a later try may succeed (NOT_CONTROLLER and the like).
  */
+import { backoffMs } from '../base/backoff.ts'
 import type { ApiName, RequestInputOf, ResponseOf } from '../protocol/apis.ts'
 import {
   configEntry,
@@ -40,7 +41,7 @@ import type {
   TopicListing,
   ValidatingOptions,
 } from './admin-types.ts'
-import { abortable, backoffMs, pause } from './backoff.ts'
+import { abortable, pause } from './backoff.ts'
 import type { BrokerLink } from './broker-link.ts'
 import type { ItemFailure } from './client-error.ts'
 import { brokerError, ClientError, throwFailures } from './client-error.ts'

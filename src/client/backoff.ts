@@ -1,29 +1,8 @@
 /**
- * Waiting in the client: delays that a signal ends, and the growing, jittered pause between attempts.
- *
- * The pause doubles per attempt up to a bound and is drawn uniformly from its upper half, so that the clients of a
- * broker that comes back do not come in step (docs/faults.md, NW-5).
+ * Waiting in the client: delays that a signal ends. How long to wait between attempts is `base/backoff.ts`'s to say.
  */
-import type { Clock, Random } from '../env/index.ts'
+import type { Clock } from '../env/index.ts'
 import { abortedError } from './client-error.ts'
-
-/** Pauses double at most this often: past it the bound has been reached for any sensible pair of settings. */
-const DOUBLINGS_MAX = 20
-/** Steps in which jitter is drawn. */
-const JITTER_STEPS = 1024
-
-export interface BackoffOptions {
-  /** Pause after the first failure, in ms. */
-  readonly initialMs: number
-  readonly maxMs: number
-}
-
-/** The pause after `failureCount` failures in a row, at least one, in ms. */
-export function backoffMs(options: BackoffOptions, failureCount: number, random: Random): number {
-  const doublings = Math.min(DOUBLINGS_MAX, Math.max(0, failureCount - 1))
-  const fullMs = Math.min(options.maxMs, options.initialMs * 2 ** doublings)
-  return fullMs * (0.5 + random.below(JITTER_STEPS) / (2 * JITTER_STEPS))
-}
 
 /**
  * Resolves after `delayMs`.

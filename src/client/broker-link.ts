@@ -5,6 +5,7 @@
  * Invariants: at most one connection at a time and one attempt at a time, whoever asks; a failed attempt is followed by a
  * pause that grows with the failures in a row. Nothing is sent twice here: retrying is for those who know what is safe.
  */
+import { backoffMs } from '../base/backoff.ts'
 import type { Connection } from '../env/index.ts'
 import { NetworkError } from '../env/index.ts'
 import type { ApiName, RequestInputOf, ResponseOf } from '../protocol/apis.ts'
@@ -12,7 +13,7 @@ import { apis } from '../protocol/apis.ts'
 import { errorCode } from '../protocol/errors.ts'
 import { ChannelError, ClientChannel } from '../rpc/client-channel.ts'
 import type { Address } from './address.ts'
-import { abortable, backoffMs, pause } from './backoff.ts'
+import { abortable, pause } from './backoff.ts'
 import { brokerError, ClientError, toError } from './client-error.ts'
 import type { ClientConfig, ClientPorts } from './client-options.ts'
 import { RESPONSE_BYTES_MAX, SEND_HIGH_WATER_BYTES } from './client-options.ts'

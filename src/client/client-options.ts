@@ -1,6 +1,6 @@
 /** Options of a client with their defaults, in one place, and the ports that a client needs of its environment. */
 import type { Env } from '../env/index.ts'
-import type { BackoffOptions } from './backoff.ts'
+import type { BackoffOptions } from '../base/backoff.ts'
 import { ClientError } from './client-error.ts'
 
 /** The part of the environment that a client uses; a browser has all of it. */

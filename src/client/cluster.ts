@@ -7,12 +7,13 @@
  * Invariant: the leader epoch of a partition never goes down while its topic id stays (an answer from a broker that lags
  * behind is not believed).
  */
+import { backoffMs } from '../base/backoff.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { ResponseOf } from '../protocol/apis.ts'
 import { errorByCode } from '../protocol/errors.ts'
 import type { Address } from './address.ts'
 import { brokerAddress } from './address.ts'
-import { abortable, backoffMs, pause } from './backoff.ts'
+import { abortable, pause } from './backoff.ts'
 import { BrokerLink } from './broker-link.ts'
 import { brokerError, ClientError, throwIfAborted, toError } from './client-error.ts'
 import type { ClientConfig, ClientPorts } from './client-options.ts'

@@ -7,9 +7,10 @@
  * - A position moves when a record (or a batch) is handed to the loop; what the loop has not taken is handed out again.
  * - Records of a partition come in ascending order of offset, none below the position asked for.
  */
+import { backoffMs } from '../base/backoff.ts'
 import { CodecSet } from '../records/compression/codec-set.ts'
 import { AssignedPartition, UNKNOWN } from './assigned-partition.ts'
-import { abortable, backoffMs, pause } from './backoff.ts'
+import { abortable, pause } from './backoff.ts'
 import { abortedError, ClientError, toError } from './client-error.ts'
 import type { Cluster } from './cluster.ts'
 import type {

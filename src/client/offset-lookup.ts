@@ -2,9 +2,10 @@
  * Finds offsets by time, or the first and last ones, at the leaders of the partitions (ListOffsets), and tries again
  * where a leader has moved.
  */
+import { backoffMs } from '../base/backoff.ts'
 import type { ResponseOf } from '../protocol/apis.ts'
 import { errorByCode } from '../protocol/errors.ts'
-import { abortable, backoffMs, pause } from './backoff.ts'
+import { abortable, pause } from './backoff.ts'
 import type { BrokerLink } from './broker-link.ts'
 import { brokerError, ClientError, throwIfAborted, toError } from './client-error.ts'
 import type { Cluster } from './cluster.ts'

@@ -4,8 +4,9 @@
  *
  * Invariant: an (id, epoch) pair that `current` has left is never current again.
  */
+import { backoffMs } from '../base/backoff.ts'
 import type { Cluster } from './cluster.ts'
-import { backoffMs, pause } from './backoff.ts'
+import { pause } from './backoff.ts'
 import { brokerError, ClientError } from './client-error.ts'
 import type { ProducerIdentity } from './producer-batch.ts'
 
