@@ -2,8 +2,10 @@
  * One Millrace node, broker and controller in one: builds the parts, starts them in an order in which nothing is served
  * that is not safe yet, and stops them in the reverse order.
  *
- *   start: lock and logs ─► metadata quorum ─► listeners bound ─► registered ─► image in effect ─► unfenced ─► serving
- *   close: no new requests ─► begun ones answered ─► partitions stopped ─► quorum ─► logs, clean mark, lock released
+ *   start: lock and logs ─► listeners bound ─► metadata quorum ─► registered ─► image in effect ─► unfenced ─► serving
+ *   close: others lead ─► begun requests answered ─► partitions stopped ─► quorum ─► peers ─► logs, clean mark, lock
+ *
+ * A broker alone is a cluster of one: the same parts, with nobody to talk to.
  *
  * Invariants:
  * - A request is handled only while the broker is registered and its image is in effect.
@@ -12,22 +14,35 @@
  * - A failed part stops the broker once and for all, with the reason in `stopped`; it never goes on half alive. A failed
  *   data directory is such a part (docs/faults.md D4): there is one, as in Kafka, where the last one to fail ends the broker.
  */
+import { ZERO_UUID } from '../bytes/uuid.ts'
 import { Controller } from '../controller/controller.ts'
 import type { RenewLeaderEpochs } from '../controller/leader-epochs.ts'
 import type { Env, FileSystem } from '../env/index.ts'
 import { LogManager } from '../log/log-manager.ts'
+import type { PartitionLog } from '../log/partition-log.ts'
+import { errorByCode, errorCode } from '../protocol/errors.ts'
+import { EMPTY_IMAGE } from '../metadata/cluster-image.ts'
+import type { ClusterImage } from '../metadata/cluster-image.ts'
+import { FEATURES } from '../metadata/features.ts'
 import { RaftQuorum } from '../raft/raft-quorum.ts'
+import { Peers } from '../rpc/peers.ts'
 import { BrokerError } from './broker-error.ts'
 import type { BrokerConfig } from './broker-config.ts'
+import { ControllerGateway } from './controller-gateway.ts'
+import { checkClusterConfig, peerAddress } from './cluster-config.ts'
+import { Faults } from './faults.ts'
 import { answerHttp } from './http-endpoint.ts'
 import { Listeners } from './listeners.ts'
 import type { BoundListener } from './listeners.ts'
+import { localController } from './local-controller.ts'
 import { toLogConfig } from './log-settings.ts'
+import { Membership } from './membership.ts'
 import { MetadataFollower } from './metadata-follower.ts'
 import { BrokerCounters, renderMetrics } from './metrics.ts'
 import { PartitionRegistry } from './partition-registry.ts'
 import { PartitionUpkeep } from './partition-upkeep.ts'
 import { ProducerIdSource } from './producer-id-source.ts'
+import { ReplicationLinks } from './replication-links.ts'
 import { isProduce, RequestDispatcher } from './request-dispatcher.ts'
 
 export interface BrokerOptions {
@@ -36,28 +51,49 @@ export interface BrokerOptions {
   readonly directory: string
   /** Where topics with durability `memory` live. */
   readonly memoryFiles: FileSystem
+  /**
+   * Where a node listens, as a URL, before the settings say it: brokers of one process know each other's ports only once
+   * they are bound.
+   */
+  readonly addressOf?: (nodeId: number) => string | null
+  /** Called once the listeners are bound, long before the broker serves: others may be waiting to know. */
+  readonly onListening?: (listeners: readonly BoundListener[]) => void
+  /** Gives up a start that waits for the rest of the cluster. */
+  readonly signal?: AbortSignal
 }
 
 /** How long a stopping broker waits for requests that it has begun, in ms. */
 const DRAIN_MS = 5000
 
+/** How long the controller may take over what this broker asks of it for itself, in ms. */
+const CONTROLLER_MS = 5000
+
 /** Kafka's number for a listener without TLS and authentication. */
 const PLAINTEXT = 0
+
+interface Parts {
+  readonly logs: LogManager
+  readonly listeners: Listeners
+  readonly counters: BrokerCounters
+  readonly quorum: RaftQuorum
+  /** Null for a broker that is alone. */
+  readonly peers: Peers | null
+}
 
 export class Broker {
   readonly #env: Env
   readonly #config: BrokerConfig
-  readonly #logs: LogManager
-  readonly #quorum: RaftQuorum
+  readonly #parts: Parts
   readonly #controller: Controller
+  readonly #gateway: ControllerGateway
+  readonly #membership: Membership
+  readonly #replication: ReplicationLinks
   readonly #partitions: PartitionRegistry
   readonly #follower: MetadataFollower
   readonly #upkeep: PartitionUpkeep
-  readonly #listeners: Listeners
-  readonly #counters: BrokerCounters
-  #brokerEpoch = -1
   /** Why it stops by itself. */
   #failure: Error | null = null
+  #isServing = false
   #closing: Promise<void> | null = null
   #resolveStopped: (reason: Error | null) => void = () => undefined
 
@@ -68,18 +104,20 @@ export class Broker {
   readonly stopped: Promise<Error | null>
 
   /**
-   * Starts a broker; resolves when it serves.
+   * Starts a broker; resolves when it serves. One of several waits until a majority of the voters is up.
    *
    * @throws {LogError | FileError} if the data directory cannot be used: in use, of another cluster or node, damaged.
    * @throws {QuorumError | MetadataError} if the metadata log cannot be believed.
    * @throws {NetworkError} if a listener cannot be opened.
-   * @throws {BrokerError} `BROKER_NOT_REGISTERED` if the controller refuses it.
+   * @throws {BrokerError} `BROKER_NOT_REGISTERED` if the controller refuses it, `BROKER_CLUSTER_UNCLEAR` if the settings do not
+   *   say enough about the cluster, `BROKER_START_ABORTED`.
    */
   static async start(env: Env, options: BrokerOptions): Promise<Broker> {
     const { config, directory, memoryFiles } = options
-    const { clock, files, logger } = env
+    const { clock, files, logger, network, random } = env
+    await checkClusterConfig(files, config, directory)
     const logs = await LogManager.open(
-      { clock, files, logger, random: env.random },
+      { clock, files, logger, random },
       {
         directory,
         memoryFiles,
@@ -88,18 +126,27 @@ export class Broker {
         tailCacheBytes: config.tailCacheBytes,
         retentionCheckMs: config.retentionCheckMs,
         checkpointMs: config.checkpointMs,
+        // Until partitions are served nobody asks: retention and checkpoints run later.
+        highWatermarkOf: (log) => broker?.highWatermarkOf(log) ?? log.logStartOffset,
       },
     )
-    let quorum: RaftQuorum | null = null
+    let broker: Broker | null = null
+    let peers: Peers | null = null
     let listeners: Listeners | null = null
+    let quorum: RaftQuorum | null = null
     try {
-      quorum = await RaftQuorum.open(
-        { clock, files, logger, random: env.random },
-        { directory, nodeId: config.nodeId },
-      )
-      if (logs.failure !== null) throw logs.failure
+      if (config.quorumVoters.length > 0) {
+        peers = new Peers(
+          { clock, logger, network, random },
+          {
+            ...{ clusterId: logs.clusterId, nodeId: config.nodeId, directoryId: logs.directoryId },
+            secret: config.clusterSecret,
+            addressOf: (nodeId) =>
+              options.addressOf?.(nodeId) ?? peerAddress(nodeId, config, broker?.image ?? EMPTY_IMAGE),
+          },
+        )
+      }
       const counters = new BrokerCounters()
-      let broker: Broker | null = null
       listeners = await Listeners.open(env, {
         config,
         mayOverlap: isProduce,
@@ -108,43 +155,98 @@ export class Broker {
             unreadiness: () => broker?.unreadiness() ?? ['The broker is starting'],
             metrics: () => broker?.metrics() ?? '',
           }),
+        ...(peers === null ? {} : { onPeer: (connection) => peers?.accept(connection) }),
       })
-      broker = new Broker(env, config, { logs, quorum, listeners, counters })
-      await broker.#start()
+      options.onListening?.(listeners.bound)
+      quorum = await RaftQuorum.open(
+        { clock, files, logger, random },
+        {
+          ...{ directory, nodeId: config.nodeId },
+          ...(peers === null
+            ? {}
+            : {
+                directoryId: logs.directoryId,
+                voters: config.quorumVoters.map(({ nodeId }) => ({ id: nodeId, directoryId: ZERO_UUID })),
+                transport: peers.raft,
+                settings: {
+                  electionTimeoutMs: config.quorumElectionTimeoutMs,
+                  fetchTimeoutMs: config.quorumFetchTimeoutMs,
+                },
+              }),
+        },
+      )
+      if (logs.failure !== null) throw logs.failure
+      broker = new Broker(env, config, { logs, quorum, listeners, counters, peers })
+      await untilAborted(broker.#start(), options.signal)
       return broker
     } catch (error) {
       // What it fails with first is what there is to be told; the rest of the way back may fail for the same reason.
       const faults = new Faults()
       await faults.during(async () => listeners?.close())
+      if (broker !== null) await broker.#endParts(faults)
       await faults.during(async () => quorum?.close())
+      await faults.during(async () => peers?.close())
       await faults.during(() => logs.close())
       throw error
     }
   }
 
-  private constructor(
-    env: Env,
-    config: BrokerConfig,
-    parts: {
-      readonly logs: LogManager
-      readonly quorum: RaftQuorum
-      readonly listeners: Listeners
-      readonly counters: BrokerCounters
-    },
-  ) {
+  private constructor(env: Env, config: BrokerConfig, parts: Parts) {
+    const { logs, quorum, peers } = parts
     this.#env = env
     this.#config = config
-    this.#logs = parts.logs
-    this.#quorum = parts.quorum
-    this.#listeners = parts.listeners
-    this.#counters = parts.counters
+    this.#parts = parts
     this.stopped = new Promise((resolve) => (this.#resolveStopped = resolve))
+    this.#controller = new Controller(env, quorum, {
+      nodeId: config.nodeId,
+      cluster: config,
+      staticEntries: config.given,
+    })
+    this.#controller.onFailed = (error) => this.#fail(error)
+    this.#gateway = new ControllerGateway(env, {
+      nodeId: config.nodeId,
+      leaderId: () => this.#controller.leaderId,
+      local: localController({
+        clock: env.clock,
+        controller: this.#controller,
+        quorum,
+        metadataInEffect: () => this.#metadataInEffect(),
+      }),
+      peer: (nodeId) => peers!.control(nodeId),
+    })
+    this.#membership = new Membership(env, this.#gateway, {
+      registration: {
+        ...{ brokerId: config.nodeId, clusterId: logs.clusterId, incarnationId: env.random.uuid() },
+        listeners: parts.listeners.bound.map(({ name, advertisedHost, advertisedPort }) => ({
+          ...{ name, host: advertisedHost, port: advertisedPort, securityProtocol: PLAINTEXT },
+        })),
+        features: Array.from(FEATURES, ([name, { min, max }]) => ({
+          ...{ name, minSupportedVersion: min, maxSupportedVersion: max },
+        })),
+        ...{ rack: config.rack, isMigratingZkBroker: false, logDirs: [logs.directoryId] },
+      },
+      previousBrokerEpoch: logs.cleanBrokerEpoch,
+      isAlone: peers === null,
+      heartbeatMs: config.brokerHeartbeatIntervalMs,
+      sessionMs: config.brokerSessionTimeoutMs,
+      metadataEndOffset: () => this.#follower.image.endOffset,
+      onReplaced: (error) => this.#fail(error),
+    })
+    this.#replication = new ReplicationLinks(env, {
+      config,
+      image: () => this.#follower.image,
+      partitions: () => this.#partitions,
+      brokerEpoch: () => this.#membership.brokerEpoch,
+      controller: this.#gateway,
+      peers,
+    })
     this.#partitions = new PartitionRegistry(env, {
       nodeId: config.nodeId,
-      logs: parts.logs,
+      logs,
       staticEntries: config.given,
       toLogConfig: (topic) => toLogConfig(topic, config),
       onEpochSpent: () => this.#upkeep.epochSpent(),
+      ...(peers === null ? {} : { cluster: this.#replication }),
     })
     this.#follower = new MetadataFollower((delta) => this.#partitions.apply(delta))
     this.#upkeep = new PartitionUpkeep({
@@ -155,34 +257,35 @@ export class Broker {
       renewLeaderEpochs: (partitions) => this.#renewLeaderEpochs(partitions),
       onDefect: (error) => this.#fail(error),
     })
-    this.#controller = new Controller(env, parts.quorum, {
-      nodeId: config.nodeId,
-      cluster: config,
-      staticEntries: config.given,
-    })
-    this.#controller.onFailed = (error) => this.#fail(error)
     // It is the only one, and the metadata log lives in it, too: without it there is nothing left to serve.
-    parts.logs.onDirectoryFailed = (error) => this.#fail(error)
+    logs.onDirectoryFailed = (error) => this.#fail(error)
   }
 
   /** The id of the cluster, 22 characters. */
   get clusterId(): string {
-    return this.#logs.clusterId
+    return this.#parts.logs.clusterId
   }
 
   get nodeId(): number {
     return this.#config.nodeId
   }
 
+  /** The cluster as it is in effect on this broker. */
+  get image(): ClusterImage {
+    return this.#follower.image
+  }
+
   /** Where it listens, with the ports it really has. */
   get listeners(): readonly BoundListener[] {
-    return this.#listeners.bound
+    return this.#parts.listeners.bound
   }
 
   /** Why the broker does not serve all it should, one sentence each; empty when it is ready. */
   unreadiness(): readonly string[] {
     if (this.#failure !== null) return [`The broker is stopping: ${this.#failure.message}`]
     if (this.#closing !== null) return ['The broker is stopping']
+    if (!this.#isServing) return ['The broker is starting: it waits for the rest of the cluster']
+    if (!this.#membership.isHeard) return ['The broker does not hear from the controller']
     return Array.from(
       this.#partitions.offline(),
       ({ topic, index, reason }) => `Partition ${topic}-${index} is offline: ${reason}`,
@@ -193,12 +296,12 @@ export class Broker {
   metrics(): string {
     return renderMetrics({
       image: this.#follower.image,
-      counters: this.#counters,
-      connectionCount: this.#listeners.connectionCount,
-      requestBytes: this.#listeners.requestBudget.usedBytes,
-      responseBytes: this.#listeners.responseBudget.usedBytes,
+      counters: this.#parts.counters,
+      connectionCount: this.#parts.listeners.connectionCount,
+      requestBytes: this.#parts.listeners.requestBudget.usedBytes,
+      responseBytes: this.#parts.listeners.responseBudget.usedBytes,
       offlineCount: [...this.#partitions.offline()].length,
-      hasDirectoryFailed: this.#logs.failure !== null,
+      hasDirectoryFailed: this.#parts.logs.failure !== null,
       findPartition: (topic, index) => {
         const found = this.#partitions.lookup(topic, index)
         return typeof found === 'string' ? null : found
@@ -218,25 +321,19 @@ export class Broker {
     return this.#closing
   }
 
+  /** The high watermark of a log, for its checkpoint. */
+  highWatermarkOf(log: PartitionLog): number {
+    return this.#partitions.highWatermarkOf(log)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
   async #start(): Promise<void> {
-    await this.#controller.start()
-    await this.#register()
-    // The first delta holds everything, the registration included: partitions open once, in their final epoch.
-    this.#controller.follow((delta) => {
-      this.#follower.follow(delta).catch((error: unknown) => this.#fail(error as Error))
-    })
-    await this.#metadataInEffect()
-    await this.#unfence()
-    await this.#metadataInEffect()
-    await this.#partitions.setStraysAside(this.#follower.image)
-    this.#logs.startMaintenance()
-    this.#upkeep.start()
+    const { logs, listeners, counters, peers } = this.#parts
     const dispatcher = new RequestDispatcher({
-      counters: this.#counters,
+      counters,
       onFatal: (error) => this.#fail(error),
       services: {
         clusterId: this.clusterId,
@@ -245,60 +342,54 @@ export class Broker {
         logger: this.#env.logger,
         image: () => this.#follower.image,
         partitions: this.#partitions,
-        controller: this.#controller,
+        controller: this.#gateway,
         producerIds: new ProducerIdSource(() => this.#reserveProducerIds()),
-        logs: this.#logs,
-        responseBudget: this.#listeners.responseBudget,
-        counters: this.#counters,
-        metadataInEffect: () => this.#metadataInEffect(),
+        logs,
+        responseBudget: listeners.responseBudget,
+        counters,
+        fetchSessions: this.#replication.fetchSessions,
+        replicaSessions: this.#replication.replicaSessions,
       },
     })
-    this.#listeners.serve((exchange, listenerName, connection) =>
+    // Others may find the active controller here long before this broker itself serves.
+    if (peers !== null)
+      peers.onRequest = (exchange, fromNodeId, purpose) =>
+        dispatcher.dispatchPeer(exchange, fromNodeId, purpose)
+    await this.#controller.start()
+    await this.#membership.join()
+    await this.#controller.reached(this.#membership.brokerEpoch + 1)
+    // The first delta holds everything, the registration included: partitions open in no epoch of an earlier incarnation.
+    this.#controller.follow((delta) => {
+      this.#follower.follow(delta).then(
+        () => this.#membership.beatNow(),
+        (error: unknown) => this.#fail(error as Error),
+      )
+    })
+    await this.#metadataInEffect()
+    await this.#partitions.setStraysAside(this.#follower.image)
+    this.#membership.start()
+    await this.#membership.live()
+    await this.#metadataInEffect()
+    logs.startMaintenance()
+    this.#upkeep.start()
+    listeners.serve((exchange, listenerName, connection) =>
       dispatcher.dispatch(exchange, listenerName, connection),
     )
-  }
-
-  async #register(): Promise<void> {
-    const answer = await this.#controller.registerBroker({
-      brokerId: this.#config.nodeId,
-      incarnationId: this.#env.random.uuid(),
-      rack: null,
-      logDirs: [this.#logs.directoryId],
-      listeners: this.#listeners.bound.map(({ name, advertisedHost, advertisedPort }) => ({
-        name,
-        host: advertisedHost,
-        port: advertisedPort,
-        securityProtocol: PLAINTEXT,
-      })),
-    })
-    if (answer.error !== 'NONE') throw notRegistered(answer.error, answer.errorMessage)
-    this.#brokerEpoch = answer.brokerEpoch
-  }
-
-  async #unfence(): Promise<void> {
-    const answer = await this.#controller.heartbeat({
-      brokerId: this.#config.nodeId,
-      brokerEpoch: this.#brokerEpoch,
-      metadataEndOffset: this.#follower.image.endOffset,
-      wantsFence: false,
-      wantsShutdown: false,
-    })
-    if (answer.error !== 'NONE') throw notRegistered(answer.error, answer.errorMessage)
+    this.#isServing = true
   }
 
   async #renewLeaderEpochs(partitions: RenewLeaderEpochs['partitions']): Promise<string> {
-    const brokerId = this.#config.nodeId
-    const request = { brokerId, brokerEpoch: this.#brokerEpoch, partitions }
-    return (await this.#controller.renewLeaderEpochs(request)).error
+    const { brokerEpoch } = this.#membership
+    const request = { brokerId: this.#config.nodeId, brokerEpoch, partitions: [...partitions] }
+    const answer = await this.#gateway.call('RenewLeaderEpochs', request, CONTROLLER_MS)
+    return errorByCode(answer.errorCode).name
   }
 
   async #reserveProducerIds(): Promise<{ firstId: number; count: number } | null> {
-    const { nodeId } = this.#config
-    const block = await this.#controller.allocateProducerIds({
-      brokerId: nodeId,
-      brokerEpoch: this.#brokerEpoch,
-    })
-    return block.error === 'NONE' ? block : null
+    const request = { brokerId: this.#config.nodeId, brokerEpoch: this.#membership.brokerEpoch }
+    const answer = await this.#gateway.call('AllocateProducerIds', request, CONTROLLER_MS)
+    if (answer.errorCode !== errorCode('NONE')) return null
+    return { firstId: answer.producerIdStart, count: answer.producerIdLen }
   }
 
   #metadataInEffect(): Promise<void> {
@@ -315,49 +406,45 @@ export class Broker {
     )
   }
 
+  /** Ends what goes on by itself, and the service of every partition. */
+  async #endParts(faults: Faults): Promise<void> {
+    this.#membership.stop()
+    this.#upkeep.stop()
+    this.#replication.close()
+    this.#controller.stop()
+    await faults.during(() => this.#follower.idle())
+    this.#partitions.stop()
+  }
+
   /** Does all of a stop that can be done; what could not is told at the end. */
   async #stop(reason: Error | null): Promise<void> {
+    const { logs, listeners, quorum, peers } = this.#parts
     const faults = new Faults()
-    const cancel = this.#env.clock.after(DRAIN_MS, () => this.#listeners.cut('The broker has stopped'))
+    if (reason === null && peers !== null) await faults.during(() => this.#membership.leave())
+    const cancel = this.#env.clock.after(DRAIN_MS, () => listeners.cut('The broker has stopped'))
     // After a defect nobody is answered any more. A failed disk leaves sound answers: that it has failed.
-    if (reason !== null && reason !== this.#logs.failure) this.#listeners.cut('The broker has failed')
-    await faults.during(() => this.#listeners.close())
+    if (reason !== null && reason !== logs.failure) listeners.cut('The broker has failed')
+    await faults.during(() => listeners.close())
     cancel()
-    await faults.during(() => this.#follower.idle())
-    this.#upkeep.stop()
-    this.#partitions.stop()
-    await faults.during(() => this.#quorum.close())
+    await this.#endParts(faults)
+    await faults.during(() => quorum.close())
+    await faults.during(async () => peers?.close())
     // A broker that failed leaves no clean mark, so that the next start checks its logs.
-    await faults.during(() => (reason === null ? this.#logs.close() : this.#logs.abandon()))
+    const { brokerEpoch } = this.#membership
+    await faults.during(() => (reason === null ? logs.close(brokerEpoch) : logs.abandon()))
     this.#resolveStopped(reason)
     faults.throwIfAny()
   }
 }
 
-/** What went wrong while a broker was stopped. */
-class Faults {
-  readonly #found: unknown[] = []
-
-  async during(work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      this.#found.push(error)
-    }
-  }
-
-  /** @throws {BrokerError} `BROKER_NOT_CLOSED_CLEANLY`. */
-  throwIfAny(): void {
-    if (this.#found.length === 0) return
-    const texts = this.#found.map((fault) => (fault instanceof Error ? fault.message : String(fault)))
-    throw new BrokerError(
-      'BROKER_NOT_CLOSED_CLEANLY',
-      `The broker has stopped, and not all could be saved: ${texts.join('; ')}`,
-      { cause: this.#found[0] },
-    )
-  }
-}
-
-function notRegistered(error: string, message: string | null): BrokerError {
-  return new BrokerError('BROKER_NOT_REGISTERED', `Registering the broker failed: ${message ?? error}`)
+/** Waits for `work`, and no longer than until `signal` says so. */
+async function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work
+  const aborted = new Promise<never>((_, reject) => {
+    const give = (): void =>
+      reject(new BrokerError('BROKER_START_ABORTED', 'The start of the broker was given up'))
+    if (signal.aborted) give()
+    else signal.addEventListener('abort', give, { once: true })
+  })
+  await Promise.race([work, aborted])
 }

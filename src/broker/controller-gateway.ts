@@ -31,9 +31,11 @@ export type ControllerApi =
   | 'CreateTopics'
   | 'DeleteTopics'
   | 'DescribeQuorum'
+  | 'DrainBroker'
   | 'ElectLeaders'
   | 'IncrementalAlterConfigs'
   | 'ListPartitionReassignments'
+  | 'RenewLeaderEpochs'
   | 'UnregisterBroker'
 
 /** The controller of this node, active or not. */
@@ -79,6 +81,16 @@ export class ControllerGateway {
   constructor(ports: { readonly clock: Clock }, options: ControllerGatewayOptions) {
     this.#clock = ports.clock
     this.#options = options
+  }
+
+  /** The node of the active controller, or of the one that is about to be; null while there is none. */
+  get leaderId(): number | null {
+    return this.#options.leaderId()
+  }
+
+  /** Answers a request that another node sent to the controller that it takes this one for. */
+  answerPeer<A extends ControllerApi>(api: A, request: RequestOf<A>): Promise<ResponseOf<A>> {
+    return this.#options.local.decide(api, request)
   }
 
   /**

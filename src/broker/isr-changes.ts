@@ -4,41 +4,51 @@
  *
  * Invariants:
  * - One request is under way at a time, and changes leave in the order they were asked for.
- * - Every change is answered: by the controller, or with null when its outcome is not known.
+ * - Every change is answered: by the controller, or as one whose outcome is not known.
  */
 import type { Clock } from '../env/index.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
+import { errorByCode } from '../protocol/errors.ts'
+import type { AlterOutcome } from '../replication/isr-state.ts'
+import type { IsrChange, IsrPort } from '../replication/partition-state.ts'
 
 /** Partitions in one request: the controller writes them as one batch. */
 const CHANGES_PER_REQUEST_MAX = 1000
 /** Time for the controller's answer, in ms; the partition asks again after it. */
 const TIMEOUT_MS = 5000
+/** The leader has made up its mind about its log (KIP-704). */
+const RECOVERED = 0
 
-type PartitionRequest = RequestOf<'AlterPartition'>['topics'][number]['partitions'][number]
-export type IsrChangeAnswer = ResponseOf<'AlterPartition'>['topics'][number]['partitions'][number]
+/** Refusals that concern this wish alone: another one may be granted. */
+const REFUSED: ReadonlySet<string> = new Set(['INELIGIBLE_REPLICA'])
+/** Refusals that tell that the partition is not what the leader takes it for. */
+const OVERTAKEN: ReadonlySet<string> = new Set([
+  'FENCED_LEADER_EPOCH',
+  'INVALID_REQUEST',
+  'INVALID_UPDATE_VERSION',
+  'NEW_LEADER_ELECTED',
+  'UNKNOWN_TOPIC_ID',
+])
 
-/** `error` concerns the whole request; it is the name's code. */
-export type IsrChangeOutcome =
-  | { readonly kind: 'answered'; readonly answer: IsrChangeAnswer }
-  | { readonly kind: 'refused'; readonly errorCode: number }
+type Request = RequestOf<'AlterPartition'>
+type Response = ResponseOf<'AlterPartition'>
+type PartitionRequest = Request['topics'][number]['partitions'][number]
+type PartitionAnswer = Response['topics'][number]['partitions'][number]
 
 export interface IsrChangesOptions {
   readonly clock: Clock
   readonly nodeId: number
   readonly brokerEpoch: () => number
-  readonly send: (
-    request: RequestOf<'AlterPartition'>,
-    timeoutMs: number,
-  ) => Promise<ResponseOf<'AlterPartition'>>
+  /** Asks the active controller; never rejects. */
+  readonly send: (request: Request, timeoutMs: number) => Promise<Response>
 }
 
 interface Waiting {
-  readonly topicId: string
-  readonly request: PartitionRequest
-  readonly settle: (outcome: IsrChangeOutcome) => void
+  readonly change: IsrChange
+  readonly settle: (outcome: AlterOutcome) => void
 }
 
-export class IsrChanges {
+export class IsrChanges implements IsrPort {
   readonly #options: IsrChangesOptions
   #waiting: Waiting[] = []
   #isSending = false
@@ -47,10 +57,9 @@ export class IsrChanges {
     this.#options = options
   }
 
-  /** Asks for a change; resolves with the controller's answer. */
-  ask(topicId: string, request: PartitionRequest): Promise<IsrChangeOutcome> {
+  alterPartition(change: IsrChange): Promise<AlterOutcome> {
     return new Promise((settle) => {
-      this.#waiting.push({ topicId, request, settle })
+      this.#waiting.push({ change, settle })
       if (this.#isSending) return
       this.#isSending = true
       // At the end of the turn: a fetch of a follower may bring a thousand partitions up to date at once.
@@ -65,21 +74,38 @@ export class IsrChanges {
 
   async #send(changes: readonly Waiting[]): Promise<void> {
     const { nodeId, brokerEpoch, send } = this.#options
-    const partitions = new Map<string, PartitionRequest[]>()
-    for (const { topicId, request } of changes) {
-      const found = partitions.get(topicId)
-      if (found === undefined) partitions.set(topicId, [request])
-      else found.push(request)
+    const topics = new Map<string, PartitionRequest[]>()
+    for (const { change } of changes) {
+      const partitions = topics.get(change.topicId)
+      if (partitions === undefined) topics.set(change.topicId, [toRequest(change)])
+      else partitions.push(toRequest(change))
     }
-    const topics = Array.from(partitions, ([topicId, requests]) => ({ topicId, partitions: requests }))
-    const response = await send({ brokerId: nodeId, brokerEpoch: brokerEpoch(), topics }, TIMEOUT_MS)
-    const answers = new Map<string, Map<number, IsrChangeAnswer>>()
-    for (const topic of response.topics)
-      answers.set(topic.topicId, new Map(topic.partitions.map((each) => [each.partitionIndex, each])))
-    for (const { topicId, request, settle } of changes) {
-      const answer = answers.get(topicId)?.get(request.partitionIndex)
-      if (answer === undefined) settle({ kind: 'refused', errorCode: response.errorCode })
-      else settle({ kind: 'answered', answer })
+    const request: Request = {
+      ...{ brokerId: nodeId, brokerEpoch: brokerEpoch() },
+      topics: Array.from(topics, ([topicId, partitions]) => ({ topicId, partitions })),
+    }
+    const response = await send(request, TIMEOUT_MS)
+    const answers = new Map<string, PartitionAnswer>()
+    for (const { topicId, partitions } of response.topics)
+      for (const partition of partitions) answers.set(`${topicId} ${partition.partitionIndex}`, partition)
+    for (const { change, settle } of changes) {
+      const answer = answers.get(`${change.topicId} ${change.index}`)
+      settle(answer === undefined ? outcomeOf(response.errorCode, null) : outcomeOf(answer.errorCode, answer))
     }
   }
+}
+
+function toRequest({ index, leaderEpoch, partitionEpoch, newIsr }: IsrChange): PartitionRequest {
+  return {
+    ...{ partitionIndex: index, leaderEpoch, partitionEpoch, leaderRecoveryState: RECOVERED },
+    newIsrWithEpochs: newIsr.map(({ brokerId, brokerEpoch }) => ({ brokerId, brokerEpoch })),
+  }
+}
+
+function outcomeOf(code: number, answer: PartitionAnswer | null): AlterOutcome {
+  const error = errorByCode(code).name
+  if (error === 'NONE' && answer !== null)
+    return { kind: 'altered', partitionEpoch: answer.partitionEpoch, isr: answer.isr }
+  if (REFUSED.has(error)) return { kind: 'refused', error }
+  return { kind: OVERTAKEN.has(error) ? 'overtaken' : 'unknown', error }
 }

@@ -28,6 +28,8 @@ export interface ListenersOptions {
   readonly config: BrokerConfig
   readonly mayOverlap: (frame: Uint8Array) => boolean
   readonly http: (request: HttpRequest) => HttpResponse
+  /** Takes connections of other nodes, from the first moment on; absent: none are let in. */
+  readonly onPeer?: (connection: Connection) => void
 }
 
 export type RequestSink = (exchange: Exchange, listenerName: string, connection: Connection) => void
@@ -113,6 +115,7 @@ export class Listeners {
           limits: config,
           http,
           origins: config.origins,
+          takesPeers: this.#options.onPeer !== undefined,
           hosts: [...config.webSocketHosts, ...config.advertisedListeners.map(({ host }) => host)],
           path: config.webSocketPath,
         },
@@ -136,6 +139,10 @@ export class Listeners {
   }
 
   #accept(connection: Connection, listenerName: string): void {
+    if (connection.subprotocol === 'millrace-peer') {
+      this.#options.onPeer?.(connection)
+      return
+    }
     if (this.#sink !== null) {
       this.#open(connection, listenerName)
       return

@@ -11,22 +11,24 @@
  */
 import type { Cancel, Clock, Logger } from '../env/index.ts'
 import { errorByCode, errorCode } from '../protocol/errors.ts'
-import type { RequestInputOf, ResponseOf } from '../protocol/apis.ts'
+import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
 import { BrokerError } from './broker-error.ts'
 
 /** What of the controller this needs; rejects when no controller could be asked in time. */
 export interface MembershipGateway {
   call<A extends 'BrokerRegistration' | 'BrokerHeartbeat'>(
     api: A,
-    request: RequestInputOf<A>,
+    request: RequestOf<A>,
     timeoutMs: number,
   ): Promise<ResponseOf<A>>
 }
 
 export interface MembershipOptions {
-  readonly registration: Omit<RequestInputOf<'BrokerRegistration'>, 'previousBrokerEpoch'>
+  readonly registration: Omit<RequestOf<'BrokerRegistration'>, 'previousBrokerEpoch'>
   /** Broker epoch of the last incarnation, if that one stopped cleanly; else -1: what it had in memory may be lost. */
   readonly previousBrokerEpoch: number
+  /** The controller is in this process, and there is no other broker: nobody needs a sign of life. */
+  readonly isAlone: boolean
   readonly heartbeatMs: number
   readonly sessionMs: number
   /** Offset after the last metadata record that is in effect here. */
@@ -52,6 +54,7 @@ export class Membership {
   #brokerEpoch = -1
   #cancelBeat: Cancel = () => undefined
   #beating: Promise<void> | null = null
+  #hasStarted = false
   #isStopped = false
   #isLive = false
   #lastAnswerMs = 0
@@ -75,7 +78,7 @@ export class Membership {
 
   /** Whether the controller answered within the session time; a broker that is not heard is fenced after it. */
   get isHeard(): boolean {
-    return this.#clock.monotonicMs() - this.#lastAnswerMs < this.#options.sessionMs
+    return this.#options.isAlone || this.#clock.monotonicMs() - this.#lastAnswerMs < this.#options.sessionMs
   }
 
   /**
@@ -120,12 +123,13 @@ export class Membership {
 
   /** Begins to send heartbeats. */
   start(): void {
+    this.#hasStarted = true
     this.#beat()
   }
 
   /** Sends a heartbeat now: something that the controller waits for has come about. */
   beatNow(): void {
-    if (this.#beating !== null || this.#isStopped || this.#brokerEpoch < 0) return
+    if (this.#beating !== null || this.#isStopped || !this.#hasStarted) return
     this.#cancelBeat()
     this.#beat()
   }
@@ -177,7 +181,7 @@ export class Membership {
   #beat(): void {
     this.#beating = this.#beatOnce().finally(() => {
       this.#beating = null
-      if (this.#isStopped) return
+      if (this.#isStopped || (this.#options.isAlone && this.#isLive)) return
       // Until the broker is let in, it asks often: each answer may be the one.
       const delayMs = this.#isLive ? this.#options.heartbeatMs : RETRY_MIN_MS
       this.#cancelBeat = this.#clock.after(delayMs, () => this.#beat())
@@ -231,7 +235,7 @@ export class Membership {
   /** @returns The answer, or in words why there is none. */
   async #ask<A extends 'BrokerRegistration' | 'BrokerHeartbeat'>(
     api: A,
-    request: RequestInputOf<A>,
+    request: RequestOf<A>,
   ): Promise<ResponseOf<A> | string> {
     try {
       return await this.#gateway.call(api, request, this.#options.heartbeatMs)

@@ -12,13 +12,15 @@ import { AssertionError } from '../base/assert.ts'
 import { DecodeError } from '../bytes/decode-error.ts'
 import type { Connection } from '../env/index.ts'
 import { apis } from '../protocol/apis.ts'
-import type { ApiName, ResponseInputOf } from '../protocol/apis.ts'
+import type { ApiName, ClientApiName, ResponseInputOf } from '../protocol/apis.ts'
 import { errorCode } from '../protocol/errors.ts'
-import { decodeRequest, encodeResponse } from '../protocol/frame.ts'
+import { decodePeerRequest, decodeRequest, encodeResponse } from '../protocol/frame.ts'
 import type { RequestFrame, RequestHeader } from '../protocol/frame.ts'
+import type { RequestPurpose } from '../rpc/peers.ts'
 import type { Exchange } from '../rpc/server-channel.ts'
 import { handlers } from './handlers/index.ts'
 import type { BrokerCounters } from './metrics.ts'
+import { answerPeer } from './peer-requests.ts'
 import type { BrokerServices, Handler, RequestContext } from './services.ts'
 
 export interface DispatcherOptions {
@@ -41,17 +43,16 @@ export class RequestDispatcher {
     this.#onFatal = options.onFatal
   }
 
-  /** Starts one request; its exchange gets the answer, now or later. */
+  /** Starts one request of a client; its exchange gets the answer, now or later. */
   dispatch(exchange: Exchange, listenerName: string, connection: Connection): void {
-    this.#counters.requestCount++
-    const request = this.#decode(exchange, connection)
+    const request = this.#decode(exchange, decodeRequest)
     if (request === null) return
     const { header } = request
     if (request.kind === 'unserved') {
-      this.#refuse(exchange, connection, request)
+      this.#refuse(exchange, request)
       return
     }
-    const { name } = request
+    const { name, body } = request
     const context: RequestContext = {
       apiVersion: header.apiVersion,
       clientId: header.clientId,
@@ -59,10 +60,32 @@ export class RequestDispatcher {
       transport: connection.transport,
       connection: exchange.channel,
     }
+    // The table pairs each name with its own request and response; the compiler cannot follow that through a union.
+    const handler = handlers[name] as Handler<ClientApiName>
+    this.#run(exchange, name, header, () => handler(this.#services, body, context))
+  }
+
+  /** Starts one request of another node, which has proven that it is that node. */
+  dispatchPeer(exchange: Exchange, fromNodeId: number, purpose: RequestPurpose): void {
+    const request = this.#decode(exchange, decodePeerRequest)
+    if (request === null) return
+    const { header } = request
+    if (request.kind === 'unserved') {
+      this.#refuse(exchange, request)
+      return
+    }
+    const { name, body } = request
+    const from = { nodeId: fromNodeId, purpose, apiVersion: header.apiVersion, connection: exchange.channel }
+    this.#run(exchange, name, header, () => {
+      const answer = answerPeer(this.#services, name, body, from)
+      if (answer === null) this.#violation(exchange, `${name} is no request for the purpose “${purpose}”`)
+      return answer
+    })
+  }
+
+  #run(exchange: Exchange, name: ApiName, header: RequestHeader, handle: () => Body | Promise<Body>): void {
     try {
-      // The table pairs each name with its own request and response; the compiler cannot follow that through a union.
-      const handler = handlers[name] as Handler<ApiName>
-      const result = handler(this.#services, request.body, context)
+      const result = handle()
       if (!(result instanceof Promise)) {
         this.#answer(exchange, name, header, result)
         return
@@ -76,24 +99,21 @@ export class RequestDispatcher {
     }
   }
 
-  #decode(exchange: Exchange, connection: Connection): RequestFrame | null {
+  #decode<R>(exchange: Exchange, decode: (frame: Uint8Array) => R): R | null {
+    this.#counters.requestCount++
     try {
-      return decodeRequest(exchange.frame)
+      return decode(exchange.frame)
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
-      this.#violation(exchange, connection, `Request does not decode: ${error.message}`)
+      this.#violation(exchange, `Request does not decode: ${error.message}`)
       return null
     }
   }
 
-  #refuse(
-    exchange: Exchange,
-    connection: Connection,
-    { name, header }: Extract<RequestFrame, { kind: 'unserved' }>,
-  ): void {
+  #refuse(exchange: Exchange, { name, header }: Extract<RequestFrame, { kind: 'unserved' }>): void {
     if (name !== 'ApiVersions') {
       const found = `API key ${header.apiKey} in version ${header.apiVersion}`
-      this.#violation(exchange, connection, `Expected a request that ApiVersions announces: found ${found}`)
+      this.#violation(exchange, `Expected a request that ApiVersions announces: found ${found}`)
       return
     }
     const { first, last } = apis.ApiVersions.advertised
@@ -118,9 +138,12 @@ export class RequestDispatcher {
     }
   }
 
-  #violation(exchange: Exchange, connection: Connection, reason: string): void {
+  #violation(exchange: Exchange, reason: string): void {
     this.#counters.violationCount++
-    this.#services.logger.warn('Closing a connection for bad input', { remote: connection.remote, reason })
+    this.#services.logger.warn('Closing a connection for bad input', {
+      remote: exchange.channel.connection.remote,
+      reason,
+    })
     exchange.channel.close(reason)
   }
 

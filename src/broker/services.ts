@@ -1,14 +1,16 @@
 /**
  * What a request handler may use. Handlers are functions of (services, request, context); they hold no state.
  */
-import type { Controller } from '../controller/controller.ts'
 import type { Clock, Logger, Transport } from '../env/index.ts'
 import type { LogManager } from '../log/log-manager.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
 import type { ApiName, RequestOf, ResponseInputOf } from '../protocol/apis.ts'
+import type { FetchSession, FetchSessions } from '../replication/fetch-sessions.ts'
+import type { ReplicaSessions } from '../replication/replica-sessions.ts'
 import type { ByteBudget } from '../rpc/byte-budget.ts'
 import type { ServerChannel } from '../rpc/server-channel.ts'
 import type { BrokerConfig } from './broker-config.ts'
+import type { ControllerGateway } from './controller-gateway.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { PartitionRegistry } from './partition-registry.ts'
 import type { ProducerIdSource } from './producer-id-source.ts'
@@ -21,12 +23,15 @@ export interface BrokerServices {
   /** The cluster as of the last metadata record this broker has put into effect. Read it once a request. */
   readonly image: () => ClusterImage
   readonly partitions: PartitionRegistry
-  readonly controller: Controller
+  /** The active controller, wherever it is. */
+  readonly controller: ControllerGateway
   readonly producerIds: ProducerIdSource
-  /** Resolves when everything committed so far is in effect on this broker. */
-  readonly metadataInEffect: () => Promise<void>
   readonly logs: LogManager
   readonly counters: BrokerCounters
+  /** Of consumers and of followers. */
+  readonly fetchSessions: FetchSessions<FetchSession>
+  /** Who follows this broker. */
+  readonly replicaSessions: ReplicaSessions
   /** Bytes of answers that peers have not taken; a fetch waits while it is used up. */
   readonly responseBudget: ByteBudget
 }

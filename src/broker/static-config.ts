@@ -248,6 +248,44 @@ export const staticConfigShape = {
     documentation:
       'How often recovery points are written, in ms: a start after a crash checks what came later.',
   }),
+  replicaLagMsMax: longConfig({
+    name: 'replica.lag.time.max.ms',
+    min: 100,
+    fallback: '30000',
+    update: 'read-only',
+    documentation:
+      'A follower that has lacked something for this long, in ms, is not in sync any more: acknowledgements do not wait for it.',
+  }),
+  catchUpBytesPerSecond: longConfig({
+    name: 'replica.catch.up.bytes.per.second',
+    min: -1,
+    fallback: '-1',
+    update: 'read-only',
+    documentation:
+      'What this broker fetches for replicas that are out of sync, in bytes a second in all, so that catching up leaves room for clients; -1 for no bound.',
+  }),
+  fetchSessionsMax: intConfig({
+    name: 'max.incremental.fetch.session.cache.slots',
+    min: 0,
+    fallback: '1000',
+    update: 'read-only',
+    documentation: 'Fetch sessions of consumers that the broker remembers; further ones fetch without.',
+  }),
+  quorumElectionTimeoutMs: intConfig({
+    name: 'controller.quorum.election.timeout.ms',
+    min: 20,
+    fallback: '300',
+    update: 'read-only',
+    documentation: 'How long an election of the controller waits for votes before it is tried again, in ms.',
+  }),
+  quorumFetchTimeoutMs: intConfig({
+    name: 'controller.quorum.fetch.timeout.ms',
+    min: 50,
+    fallback: '2000',
+    update: 'read-only',
+    documentation:
+      'A controller that was not heard of for this long, in ms, is taken for dead by the other voters.',
+  }),
   producerIdExpirationMs: longConfig({
     name: 'producer.id.expiration.ms',
     min: 1000,

@@ -38,13 +38,15 @@ export interface OffsetEntry {
 export type CheckpointName =
   typeof RECOVERY_POINT_CHECKPOINT | typeof LOG_START_CHECKPOINT | typeof HIGH_WATERMARK_CHECKPOINT
 
-/** What `.kafka_cleanshutdown` holds: Kafka writes the broker epoch, and -1 for none. */
-const CLEAN_MARK = new TextEncoder().encode('{"version":0,"brokerEpoch":-1}')
+/** Bytes of a clean mark, at most; a longer file is none of ours and Kafka's. */
+const CLEAN_MARK_BYTES_MAX = 256
 
 export class LogDirectory {
   readonly path: string
   /** The node stopped by `close` last time. */
   readonly wasClosedCleanly: boolean
+  /** Epoch of the broker that did; -1 if it did not, or had none. */
+  readonly cleanBrokerEpoch: number
   readonly #files: FileSystem
   readonly #lock: { release(): Promise<void> }
   readonly #meta: MetaProperties & { readonly clusterId: string }
@@ -54,13 +56,14 @@ export class LogDirectory {
     path: string,
     lock: { release(): Promise<void> },
     meta: MetaProperties & { readonly clusterId: string },
-    wasClosedCleanly: boolean,
+    cleanMark: CleanMark | null,
   ) {
     this.#files = files
     this.path = path
     this.#lock = lock
     this.#meta = meta
-    this.wasClosedCleanly = wasClosedCleanly
+    this.wasClosedCleanly = cleanMark !== null
+    this.cleanBrokerEpoch = cleanMark?.brokerEpoch ?? NO_BROKER_EPOCH
   }
 
   /**
@@ -82,13 +85,13 @@ export class LogDirectory {
     const lock = await files.lock(path)
     try {
       const meta = await claim(ports, options)
-      const wasClosedCleanly = (await files.stat(`${path}/${CLEAN_SHUTDOWN}`)) !== null
+      const cleanMark = await readCleanMark(files, `${path}/${CLEAN_SHUTDOWN}`)
       await files.remove(`${path}/${CLEAN_SHUTDOWN}`)
       for (const name of await files.list(path)) {
         if (name.endsWith(TEMPORARY_SUFFIX)) await files.remove(`${path}/${name}`)
       }
       await files.syncDirectory(path)
-      return new LogDirectory(files, path, lock, meta, wasClosedCleanly)
+      return new LogDirectory(files, path, lock, meta, cleanMark)
     } catch (error) {
       await lock.release()
       throw error
@@ -114,8 +117,9 @@ export class LogDirectory {
   }
 
   /** Says that all logs are closed and the checkpoints final. Nothing may be written after it. */
-  async markClean(): Promise<void> {
-    await writeAtomically(this.#files, this.path, CLEAN_SHUTDOWN, CLEAN_MARK)
+  async markClean(brokerEpoch: number): Promise<void> {
+    const mark = new TextEncoder().encode(JSON.stringify({ version: 0, brokerEpoch }))
+    await writeAtomically(this.#files, this.path, CLEAN_SHUTDOWN, mark)
   }
 
   async release(): Promise<void> {
@@ -160,4 +164,24 @@ function mismatch(path: string, what: string, found: string | number, wanted: st
     'LOG_DIRECTORY_MISMATCH',
     `Opened the data directory ${path}: it belongs to ${what} ${found}, and this is ${what} ${wanted}`,
   )
+}
+
+/** What `.kafka_cleanshutdown` holds; the fields are Kafka's (KIP-966). */
+interface CleanMark {
+  readonly brokerEpoch: number
+}
+
+const NO_BROKER_EPOCH = -1
+
+/** A mark that is there says that the stop was clean, also when the epoch in it cannot be read. */
+async function readCleanMark(files: FileSystem, path: string): Promise<CleanMark | null> {
+  const found = await files.stat(path)
+  if (found === null) return null
+  const content = found.size > CLEAN_MARK_BYTES_MAX ? null : await readWhole(files, path)
+  try {
+    const { brokerEpoch } = JSON.parse(new TextDecoder().decode(content ?? undefined)) as Partial<CleanMark>
+    return { brokerEpoch: Number.isSafeInteger(brokerEpoch) ? brokerEpoch! : NO_BROKER_EPOCH }
+  } catch {
+    return { brokerEpoch: NO_BROKER_EPOCH }
+  }
 }

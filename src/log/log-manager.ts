@@ -144,6 +144,11 @@ export class LogManager {
     return this.#home.wasClosedCleanly
   }
 
+  /** Epoch of the broker that stopped cleanly last; -1 if the last stop was not clean. */
+  get cleanBrokerEpoch(): number {
+    return this.#home.cleanBrokerEpoch
+  }
+
   /** `LOG_DIRECTORY_FAILED` once the directory is out of service; null while it is sound. */
   get failure(): LogError | null {
     return this.#failure
@@ -264,10 +269,11 @@ export class LogManager {
   /**
    * Closes all logs, writes the checkpoints and, if all went well, the clean mark; gives the directory back in any case.
    *
+   * @param brokerEpoch - Written into the mark: whoever finds it knows whose data are whole. Default: none.
    * @throws {LogError} `LOG_NOT_CLOSED_CLEANLY` if something could not be saved. Nothing acknowledged is lost by that: the
    *   next start checks the logs.
    */
-  async close(): Promise<void> {
+  async close(brokerEpoch = -1): Promise<void> {
     if (this.#isClosed) return
     await this.#endWork()
     const faults: unknown[] = []
@@ -281,7 +287,7 @@ export class LogManager {
     try {
       await forEachInParallel(this.logs(), (log) => attempt(() => log.close()))
       for (const name of CHECKPOINTS) await attempt(() => this.#save(name))
-      if (faults.length === 0) await attempt(() => this.#home.markClean())
+      if (faults.length === 0) await attempt(() => this.#home.markClean(brokerEpoch))
     } finally {
       await this.#home.release()
     }

@@ -46,11 +46,13 @@ import {
 import { BrokerHeartbeatRequest, BrokerHeartbeatResponse } from './messages/broker-heartbeat.ts'
 import { BrokerRegistrationRequest, BrokerRegistrationResponse } from './messages/broker-registration.ts'
 import { DescribeQuorumRequest, DescribeQuorumResponse } from './messages/describe-quorum.ts'
+import { DrainBrokerRequest, DrainBrokerResponse } from './messages/drain-broker.ts'
 import { ElectLeadersRequest, ElectLeadersResponse } from './messages/elect-leaders.ts'
 import {
   ListPartitionReassignmentsRequest,
   ListPartitionReassignmentsResponse,
 } from './messages/list-partition-reassignments.ts'
+import { RenewLeaderEpochsRequest, RenewLeaderEpochsResponse } from './messages/renew-leader-epochs.ts'
 import { UnregisterBrokerRequest, UnregisterBrokerResponse } from './messages/unregister-broker.ts'
 import { assert } from '../base/assert.ts'
 import type { Infer, InferInput, Message } from './schema/fields.ts'
@@ -101,26 +103,26 @@ export const apis = {
   AlterConfigs: api('AlterConfigs', 33, AlterConfigsRequest, AlterConfigsResponse),
   DescribeLogDirs: api('DescribeLogDirs', 35, DescribeLogDirsRequest, DescribeLogDirsResponse),
   CreatePartitions: api('CreatePartitions', 37, CreatePartitionsRequest, CreatePartitionsResponse),
-  ElectLeaders: peerApi('ElectLeaders', 43, ElectLeadersRequest, ElectLeadersResponse),
+  ElectLeaders: api('ElectLeaders', 43, ElectLeadersRequest, ElectLeadersResponse),
   IncrementalAlterConfigs: api(
     'IncrementalAlterConfigs',
     44,
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
   ),
-  AlterPartitionReassignments: peerApi(
+  AlterPartitionReassignments: api(
     'AlterPartitionReassignments',
     45,
     AlterPartitionReassignmentsRequest,
     AlterPartitionReassignmentsResponse,
   ),
-  ListPartitionReassignments: peerApi(
+  ListPartitionReassignments: api(
     'ListPartitionReassignments',
     46,
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsResponse,
   ),
-  DescribeQuorum: peerApi('DescribeQuorum', 55, DescribeQuorumRequest, DescribeQuorumResponse),
+  DescribeQuorum: api('DescribeQuorum', 55, DescribeQuorumRequest, DescribeQuorumResponse),
   AlterPartition: peerApi('AlterPartition', 56, AlterPartitionRequest, AlterPartitionResponse),
   DescribeCluster: api('DescribeCluster', 60, DescribeClusterRequest, DescribeClusterResponse),
   BrokerRegistration: peerApi(
@@ -130,7 +132,7 @@ export const apis = {
     BrokerRegistrationResponse,
   ),
   BrokerHeartbeat: peerApi('BrokerHeartbeat', 63, BrokerHeartbeatRequest, BrokerHeartbeatResponse),
-  UnregisterBroker: peerApi('UnregisterBroker', 64, UnregisterBrokerRequest, UnregisterBrokerResponse),
+  UnregisterBroker: api('UnregisterBroker', 64, UnregisterBrokerRequest, UnregisterBrokerResponse),
   AllocateProducerIds: peerApi(
     'AllocateProducerIds',
     67,
@@ -149,6 +151,9 @@ export const apis = {
     DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse,
   ),
+  // Numbers from 1000 on are our own: Kafka gives its own out one by one.
+  RenewLeaderEpochs: peerApi('RenewLeaderEpochs', 1000, RenewLeaderEpochsRequest, RenewLeaderEpochsResponse),
+  DrainBroker: api('DrainBroker', 1001, DrainBrokerRequest, DrainBrokerResponse),
 } as const
 
 type Apis = typeof apis

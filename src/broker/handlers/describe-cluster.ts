@@ -25,7 +25,7 @@ export function handleDescribeCluster(
       : `Expected endpoint type ${BROKERS} (brokers): found ${request.endpointType}`,
     endpointType: request.endpointType,
     clusterId: services.clusterId,
-    controllerId: services.config.nodeId,
+    controllerId: services.controller.leaderId ?? services.config.nodeId,
     brokers: !isForBrokers
       ? []
       : brokers.flatMap(({ id, rack, isFenced, listeners }) => {

@@ -4,11 +4,8 @@
 import type { ClientApiName } from '../../protocol/apis.ts'
 import type { Handler } from '../services.ts'
 import { handleApiVersions } from './api-versions.ts'
-import { handleAlterConfigs, handleIncrementalAlterConfigs } from './alter-configs.ts'
-import { handleCreatePartitions } from './create-partitions.ts'
-import { handleCreateTopics } from './create-topics.ts'
+import { askController } from './controller-requests.ts'
 import { handleDeleteRecords } from './delete-records.ts'
-import { handleDeleteTopics } from './delete-topics.ts'
 import { handleDescribeCluster } from './describe-cluster.ts'
 import { handleDescribeConfigs } from './describe-configs.ts'
 import { handleDescribeLogDirs } from './describe-log-dirs.ts'
@@ -27,17 +24,23 @@ export const handlers: { readonly [K in ClientApiName]: Handler<K> } = {
   ListOffsets: handleListOffsets,
   Metadata: handleMetadata,
   ApiVersions: handleApiVersions,
-  CreateTopics: handleCreateTopics,
-  DeleteTopics: handleDeleteTopics,
+  CreateTopics: askController('CreateTopics'),
+  DeleteTopics: askController('DeleteTopics'),
   DeleteRecords: handleDeleteRecords,
   InitProducerId: handleInitProducerId,
   OffsetForLeaderEpoch: handleOffsetForLeaderEpoch,
   DescribeConfigs: handleDescribeConfigs,
-  AlterConfigs: handleAlterConfigs,
+  AlterConfigs: askController('AlterConfigs'),
   DescribeLogDirs: handleDescribeLogDirs,
-  CreatePartitions: handleCreatePartitions,
-  IncrementalAlterConfigs: handleIncrementalAlterConfigs,
+  CreatePartitions: askController('CreatePartitions'),
+  IncrementalAlterConfigs: askController('IncrementalAlterConfigs'),
   DescribeCluster: handleDescribeCluster,
   ListConfigResources: handleListConfigResources,
   DescribeTopicPartitions: handleDescribeTopicPartitions,
+  ElectLeaders: askController('ElectLeaders'),
+  AlterPartitionReassignments: askController('AlterPartitionReassignments'),
+  ListPartitionReassignments: askController('ListPartitionReassignments'),
+  DescribeQuorum: askController('DescribeQuorum'),
+  UnregisterBroker: askController('UnregisterBroker'),
+  DrainBroker: askController('DrainBroker'),
 }

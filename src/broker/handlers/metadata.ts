@@ -27,6 +27,8 @@ const TOPIC_IDS_SINCE_VERSION = 12
 /** Version from which a client says whether a missing topic may be created; older ones always want it. */
 const CREATION_FLAG_SINCE_VERSION = 4
 const NO_LEADER = -1
+/** Time for the creation of missing topics, in ms: as long as clients wait for an answer. */
+const CREATION_TIMEOUT_MS = 30_000
 
 export async function handleMetadata(
   services: BrokerServices,
@@ -49,7 +51,7 @@ export async function handleMetadata(
     throttleTimeMs: 0,
     brokers,
     clusterId: services.clusterId,
-    controllerId: services.config.nodeId,
+    controllerId: services.controller.leaderId ?? services.config.nodeId,
     topics,
     errorCode: 0,
   }
@@ -71,8 +73,17 @@ async function createMissing(
   )
   const creatable = names.filter((name) => findTopicNameProblem(name) === null)
   if (!isWelcome || creatable.length === 0) return new Map()
-  const { topics } = await services.controller.autoCreateTopics(creatable)
-  await services.metadataInEffect()
+  // With the cluster's defaults.
+  const given = { numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] }
+  const { topics } = await services.controller.call(
+    'CreateTopics',
+    {
+      topics: creatable.map((name) => ({ name, ...given })),
+      timeoutMs: CREATION_TIMEOUT_MS,
+      validateOnly: false,
+    },
+    CREATION_TIMEOUT_MS,
+  )
   return new Map(topics.map((topic) => [topic.name, topic.errorCode]))
 }
 

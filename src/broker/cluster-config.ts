@@ -1,0 +1,56 @@
+/**
+ * What the settings say of the cluster that a node belongs to: whether it is enough to start with, and where the other
+ * nodes are.
+ */
+import type { FileSystem } from '../env/index.ts'
+import { META_PROPERTIES } from '../log/file-names.ts'
+import type { ClusterImage } from '../metadata/cluster-image.ts'
+import type { BrokerConfig } from './broker-config.ts'
+import { BrokerError } from './broker-error.ts'
+import { peerUrl } from './quorum-voters.ts'
+
+/** Names and addresses that no other machine can mean. */
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$|\.in-process$/i
+
+/**
+ * Refuses settings with which a node of a cluster would start and never find the others.
+ *
+ * @throws {BrokerError} `BROKER_CLUSTER_UNCLEAR`; the message says what to set.
+ */
+export async function checkClusterConfig(
+  files: FileSystem,
+  config: BrokerConfig,
+  directory: string,
+): Promise<void> {
+  const { nodeId, quorumVoters, clusterId, clusterSecret, listeners } = config
+  if (quorumVoters.length === 0) return
+  const refuse = (problem: string): never => {
+    throw new BrokerError('BROKER_CLUSTER_UNCLEAR', `Cannot start node ${nodeId} of a cluster: ${problem}`)
+  }
+  if (clusterId === '' && (await files.stat(`${directory}/${META_PROPERTIES}`)) === null) {
+    refuse(
+      'cluster.id is not set, and the data directory is new. Set the same on every node, 22 letters, digits, dashes or underscores of your choice',
+    )
+  }
+  const away = quorumVoters.find(({ host }) => !LOOPBACK.test(host))
+  if (clusterSecret === null && away !== undefined) {
+    refuse(
+      `cluster.secret is not set, and node ${away.nodeId} is on ${away.host}. Set the same secret on every node, so that they can prove to each other who they are`,
+    )
+  }
+  if (listeners.every(({ protocol }) => protocol === 'kafka')) {
+    refuse('no listener takes WebSockets, by which nodes talk to each other. Use any:// or http:// for one')
+  }
+}
+
+/** The URL of another node: as `controller.quorum.voters` has it, else as the node has registered; null if it has not. */
+export function peerAddress(nodeId: number, config: BrokerConfig, image: ClusterImage): string | null {
+  const voter = config.quorumVoters.find((each) => each.nodeId === nodeId)
+  if (voter !== undefined) return peerUrl(voter)
+  // Listeners of one name are alike on all brokers: that is how clients find their way, too.
+  const names = new Set(
+    config.listeners.flatMap(({ name, protocol }) => (protocol === 'kafka' ? [] : [name])),
+  )
+  const listener = image.brokers.get(nodeId)?.listeners.find(({ name }) => names.has(name))
+  return listener === undefined ? null : peerUrl(listener)
+}

@@ -1,0 +1,39 @@
+/**
+ * Requests of other nodes, by what their connection is for. The other end has proven which node it is (rpc/peers.ts); what
+ * it says about itself beyond that is checked here or by whoever answers (docs/faults.md X4).
+ *
+ *   control   what the active controller decides; answered here or refused, never passed on
+ *   replica   fetches of a follower, and what it must know to cut its log
+ */
+import type { ApiName, RequestOf, ResponseInputOf } from '../protocol/apis.ts'
+import type { RequestPurpose } from '../rpc/peers.ts'
+import type { ServerChannel } from '../rpc/server-channel.ts'
+import type { ControllerApi } from './controller-gateway.ts'
+import { isControllerApi } from './local-controller.ts'
+import type { BrokerServices } from './services.ts'
+
+/** Who sent a request of a node. */
+export interface PeerContext {
+  readonly nodeId: number
+  readonly purpose: RequestPurpose
+  readonly apiVersion: number
+  readonly connection: Pick<ServerChannel, 'isEnding' | 'close' | 'watchEnd' | 'unwatchEnd'>
+}
+
+/** @returns Null when the request is not one for this purpose. */
+export function answerPeer(
+  services: BrokerServices,
+  api: ApiName,
+  request: unknown,
+  from: PeerContext,
+): ResponseInputOf<ApiName> | Promise<ResponseInputOf<ApiName>> | null {
+  // The name and the request were decoded together; the compiler cannot follow that through a union.
+  if (from.purpose === 'control' && isControllerApi(api)) {
+    return services.controller.answerPeer(api, request as RequestOf<ControllerApi>) as Promise<
+      ResponseInputOf<ApiName>
+    >
+  }
+  if (from.purpose === 'replica' && api === 'Fetch')
+    return services.replicaSessions.fetch(request as RequestOf<'Fetch'>, from.nodeId, from.connection)
+  return null
+}
