@@ -172,8 +172,9 @@ export class Controller {
 
   async heartbeat(request: BrokerHeartbeat): Promise<BrokerHeartbeatAnswer> {
     const { brokerId, brokerEpoch, metadataEndOffset, wantsShutdown } = request
+    const isRegistered = this.isActive && this.#decider.tip.brokers.get(brokerId)?.epoch === brokerEpoch
     // A sign of life when it comes: a slow commit of the answer is not the broker's silence.
-    if (this.isActive && this.#decider.tip.brokers.get(brokerId)?.epoch === brokerEpoch) {
+    if (isRegistered) {
       this.#sessions.touch(brokerId)
       this.#sessions.knows(brokerId, metadataEndOffset)
       this.#decider.wake()
@@ -182,10 +183,10 @@ export class Controller {
     const beforeEndOffset = this.#decider.tip.endOffset
     const deciding = this.#decider.run(brokerHeartbeat, request)
     const { endOffset } = this.#decider.tip
-    if (wantsShutdown && (endOffset > beforeEndOffset || sessions.leaveEndOffset(brokerId) === null))
-      sessions.leaves(brokerId, endOffset)
+    const isNews = endOffset > beforeEndOffset || sessions.leaveEndOffset(brokerId) === null
+    if (isRegistered && wantsShutdown && isNews) sessions.leaves(brokerId, endOffset)
     const answer = await deciding
-    if (answer.error === 'NONE' && answer.mayShutDown) sessions.end(brokerId)
+    if (answer.mayShutDown) sessions.end(brokerId)
     return answer
   }
 

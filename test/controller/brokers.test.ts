@@ -207,6 +207,17 @@ describe('brokers', () => {
     expect(controller.image.brokers.get(2)!.isFenced).toBe(true)
   })
 
+  it('MQ-12: a heartbeat of an earlier incarnation is no sign of life', async () => {
+    const { controller, clock } = await startController({ brokerCount: 2 })
+    const old = controller.image.brokers.get(2)!.epoch
+    await joinBroker(controller, 2, 'J')
+    for (let round = 0; round < 10; round++) {
+      await clock.pass(1000)
+      await heartbeat(controller, 2, old, { wantsShutdown: round % 2 === 0 })
+    }
+    expect(controller.image.brokers.get(2)!.isFenced).toBe(true)
+  })
+
   it('knows when all live brokers have put a change into effect', async () => {
     const { controller, clock } = await startController({ brokerCount: 3 })
     await create(controller, [topicRequest('t')])
