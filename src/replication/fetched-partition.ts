@@ -136,7 +136,12 @@ export class FetchedPartition implements FollowerWatcher {
     }
     const batches = answer.records instanceof Uint8Array ? answer.records : NO_BYTES
     try {
-      this.partition.appendAsFollower(batches, answer.highWatermark, answer.logStartOffset)
+      const { highWatermark, logStartOffset } = answer
+      const operation = this.partition.appendAsFollower(batches, highWatermark, logStartOffset)
+      if (operation !== undefined) {
+        this.#operate(operation)
+        return 0
+      }
     } catch (error) {
       if (!(error instanceof LogError)) throw error
       this.#rest(error.message)

@@ -11,6 +11,7 @@
  */
 import type { Logger } from '../env/index.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
+import { baseOffsetAt, lastOffsetAt, BATCH_HEADER_BYTES } from '../records/batch-header.ts'
 
 /** The end of an epoch in the leader's log, or of the largest older one that it has. */
 export interface EpochEnd {
@@ -51,6 +52,12 @@ export function findCut(log: EpochHistory, leaderEnd: EpochEnd): number {
   const own = log.endOffsetForEpoch(leaderEnd.epoch)
   const ownEndOffset = own === null ? log.logEndOffset : own.endOffset
   return Math.max(0, Math.min(ownEndOffset, leaderEnd.endOffset, log.logEndOffset))
+}
+
+/** Whether an empty log ends in the middle of the first of `batches`. */
+export function isCutByLogStart(log: EpochHistory, batches: Uint8Array): boolean {
+  if (log.logStartOffset !== log.logEndOffset || batches.length < BATCH_HEADER_BYTES) return false
+  return baseOffsetAt(batches, 0) < log.logEndOffset && lastOffsetAt(batches, 0) >= log.logEndOffset
 }
 
 export class FollowerState {
@@ -113,6 +120,17 @@ export class FollowerState {
       leaderEpoch: this.leaderEpoch,
     })
     await this.#log.truncateTo(offset)
+  }
+
+  /**
+   * An empty log takes batches that begin below its end: the leader's log begins in the middle of a batch (KIP-107), and a
+   * batch comes whole. The log start follows the leader's as soon as the batch is durable.
+   *
+   * @throws {LogError} As `cut`, and as `append`.
+   */
+  async beginWith(batches: Uint8Array): Promise<void> {
+    await this.#log.truncateFullyAndStartAt(baseOffsetAt(batches, 0))
+    this.#log.appendAsFollower(batches)
   }
 
   /** Drops everything and goes on where the leader's log begins (docs/faults.md RP-17). @throws {LogError} As `cut`. */

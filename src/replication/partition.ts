@@ -27,7 +27,7 @@ import type { Clock, Logger } from '../env/index.ts'
 import { LogError } from '../log/log-error.ts'
 import type { AppendResult, LogSlice, PartitionLog } from '../log/partition-log.ts'
 import type { BatchHeader } from '../records/batch-header.ts'
-import { FollowerState, lastRecordEpoch } from './follower-state.ts'
+import { FollowerState, isCutByLogStart, lastRecordEpoch } from './follower-state.ts'
 import type { EpochEnd } from './follower-state.ts'
 import { LeaderState } from './leader-state.ts'
 import type { FetchPosition, FetchVerdict, LeaderOptions, ReplicaIdentity } from './leader-state.ts'
@@ -341,12 +341,19 @@ export class Partition {
    * Takes an answer of the leader of the present epoch that agreed with what `fetchPosition` said.
    *
    * @param batches - Continue at the end of the log, or are empty. Handed over.
+   * @returns A promise if the log must begin anew with them; resolves when fetching can go on.
    * @throws {LogError} `LOG_BAD_BATCH`, `LOG_BUSY`, `LOG_FAILED`, `LOG_CLOSED`: nothing was appended.
    */
-  appendAsFollower(batches: Uint8Array, leaderHighWatermark: number, leaderLogStartOffset: number): void {
+  appendAsFollower(
+    batches: Uint8Array,
+    leaderHighWatermark: number,
+    leaderLogStartOffset: number,
+  ): Promise<void> | undefined {
     const { state } = this.#following()
-    if (batches.length > 0) state.append(batches)
+    const beginsAnew = isCutByLogStart(this.log, batches)
+    if (batches.length > 0 && !beginsAnew) state.append(batches)
     if (state.heard(leaderHighWatermark, leaderLogStartOffset)) this.#follow(state)
+    return beginsAnew ? this.#operate(() => state.beginWith(batches)) : undefined
   }
 
   /** Cuts the log where the leader says that it parted from its own. Resolves when fetching can go on; logs failures. */
@@ -447,9 +454,9 @@ export class Partition {
 
   #operated(): void {
     this.#surgery = null
-    const { logStartOffset, logEndOffset } = this.log
+    const { logStartOffset, durableEndOffset } = this.log
     // Only an unclean election, or a leader that deleted what this replica never saw, can move it here.
-    this.#highWatermark = Math.max(logStartOffset, Math.min(this.#highWatermark, logEndOffset))
+    this.#highWatermark = Math.max(logStartOffset, Math.min(this.#highWatermark, durableEndOffset))
   }
 
   #durable(durableEndOffset: number): void {
