@@ -9,6 +9,7 @@ import { handleDeleteRecords } from './delete-records.ts'
 import { handleDescribeCluster } from './describe-cluster.ts'
 import { handleDescribeConfigs } from './describe-configs.ts'
 import { handleDescribeLogDirs } from './describe-log-dirs.ts'
+import { handleDescribeQuorum } from './describe-quorum.ts'
 import { handleDescribeTopicPartitions } from './describe-topic-partitions.ts'
 import { handleFetch } from './fetch.ts'
 import { handleInitProducerId } from './init-producer-id.ts'
@@ -40,7 +41,7 @@ export const handlers: { readonly [K in ClientApiName]: Handler<K> } = {
   ElectLeaders: askController('ElectLeaders'),
   AlterPartitionReassignments: askController('AlterPartitionReassignments'),
   ListPartitionReassignments: askController('ListPartitionReassignments'),
-  DescribeQuorum: askController('DescribeQuorum'),
+  DescribeQuorum: handleDescribeQuorum,
   UnregisterBroker: askController('UnregisterBroker'),
   DrainBroker: askController('DrainBroker'),
 }
