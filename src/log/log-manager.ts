@@ -33,6 +33,7 @@ import {
 import { FilePool } from './file-pool.ts'
 import { DEFAULT_LOG_CONFIG, type LogConfig } from './log-config.ts'
 import { type CheckpointName, LogDirectory } from './log-directory.ts'
+import { marksOf } from './log-marks.ts'
 import { LogError } from './log-error.ts'
 import type { LogShared } from './log-options.ts'
 import { forEachInParallel } from './parallel.ts'
@@ -69,7 +70,8 @@ export class LogManager {
   /** Creations and deletions, so that a name is never both at once. */
   readonly #changes = new SerialQueue(QUEUE_WAITING_MAX)
   readonly #checkpoints: CheckpointSaver
-  readonly #highWatermarks: OffsetCheckpoint
+  /** As found when the directory was opened, but for logs that were deleted since. */
+  readonly #highWatermarks: Map<string, number>
   /**
    * The checkpoints on disk may hold marks of logs that are gone: those of a life that ended before it wrote them anew, or of
    * a full disk. A new log of such a name would be taken for a damaged old one, so none is created before they are dropped.
@@ -94,8 +96,10 @@ export class LogManager {
     this.#ports = ports
     this.#options = options
     this.#home = home
-    this.#checkpoints = new CheckpointSaver(home, (name) => this.#entries(name))
-    this.#highWatermarks = highWatermarks
+    this.#checkpoints = new CheckpointSaver(home, (name) =>
+      marksOf(name, this.#logs.values(), (log) => this.#highWatermarkOf(log)),
+    )
+    this.#highWatermarks = new Map(highWatermarks)
     const cacheBudget = new TailCacheBudget(options.tailCacheBytes ?? DEFAULTS.tailCacheBytes)
     this.#shared = { pool: new FilePool(ports.files, OPEN_FILES_MAX), cacheBudget }
     this.#memoryShared = { pool: new FilePool(options.memoryFiles, OPEN_FILES_MAX), cacheBudget }
@@ -401,6 +405,7 @@ export class LogManager {
     const to = `${this.#home.path}/${name}`
     this.#logs.delete(key)
     this.#quarantined.delete(key)
+    this.#highWatermarks.delete(key)
     await log?.abandon()
     if ((await files.stat(from)) === null) return null
     await files.rename(from, to)
@@ -411,8 +416,7 @@ export class LogManager {
 
   /** A later log of a name must not inherit the marks of an earlier one. */
   async #dropMarks(): Promise<void> {
-    await this.#save(RECOVERY_POINT_CHECKPOINT)
-    await this.#save(LOG_START_CHECKPOINT)
+    for (const name of CHECKPOINTS) await this.#save(name)
     this.#hasStaleMarks = false
   }
 
@@ -447,26 +451,6 @@ export class LogManager {
     for (const log of this.#logs.values()) if (log.config.durability !== 'memory') log.fail(error)
     this.onDirectoryFailed(error)
     return error
-  }
-
-  *#entries(name: CheckpointName): Iterable<{ topic: string; partition: number; offset: number }> {
-    for (const log of this.#logs.values()) {
-      if (log.config.durability === 'memory') continue
-      const { topic, partition } = log
-      yield { topic, partition, offset: this.#markOf(name, log) }
-    }
-  }
-
-  #markOf(name: CheckpointName, log: PartitionLog): number {
-    switch (name) {
-      case RECOVERY_POINT_CHECKPOINT:
-        return log.recoveryPoint
-      case LOG_START_CHECKPOINT:
-        return log.logStartOffset
-      case HIGH_WATERMARK_CHECKPOINT:
-        // No more than the log is sure to have after a power cut.
-        return Math.min(this.#highWatermarkOf(log), log.recoveryPoint)
-    }
   }
 
   #highWatermarkOf(log: PartitionLog): number {
