@@ -15,6 +15,8 @@ export interface BrokerProcessOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Default 'warn': then what it logs is complaints. */
   readonly logLevel?: 'info' | 'warn'
+  /** Default 0: a free one. Brokers that must know each other's ports have them reserved (free-ports.ts). */
+  readonly port?: number
 }
 
 interface Place {
@@ -28,10 +30,11 @@ export class BrokerProcess {
   #place: Place | null = null
   /** Lines that earlier processes of this broker logged. */
   readonly #earlierLog: string[] = []
+  #isRunning = true
 
   private constructor(options: BrokerProcessOptions) {
     this.#options = options
-    this.#process = this.#spawn(0)
+    this.#process = this.#spawn(options.port ?? 0)
   }
 
   /** Starts a broker on a free port; resolves when it serves. */
@@ -82,9 +85,24 @@ export class BrokerProcess {
     return [...this.#earlierLog, ...this.#process.errLines].filter((line) => !/^Stopped cleanly/.test(line))
   }
 
+  /** Whether its process runs, be it paused. */
+  get isRunning(): boolean {
+    return this.#isRunning
+  }
+
   /** `kill -9`. */
   async kill(): Promise<void> {
     await this.#process.kill('SIGKILL')
+  }
+
+  /** SIGSTOP: it does nothing, and its connections stay open. */
+  pause(): void {
+    process.kill(this.pid, 'SIGSTOP')
+  }
+
+  /** SIGCONT. */
+  resume(): void {
+    process.kill(this.pid, 'SIGCONT')
   }
 
   /** SIGTERM; throws unless it then stops cleanly. */
@@ -117,10 +135,16 @@ export class BrokerProcess {
     const { directory, settings = {}, logLevel = 'warn' } = this.#options
     const set = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
     const where = ['--port', String(port), '--data-dir', directory]
-    return new LineProcess(process.execPath, [
+    const spawned = new LineProcess(process.execPath, [
       MAIN,
       ...['start', '--output', 'json', '--log-level', logLevel, ...where, ...set],
     ])
+    this.#isRunning = true
+    const ended = (): void => {
+      if (this.#process === spawned) this.#isRunning = false
+    }
+    spawned.exited.then(ended, ended)
+    return spawned
   }
 
   async #ready(): Promise<void> {

@@ -1,0 +1,225 @@
+/**
+ * A cluster as its users run it: brokers of the built command, a process each, on ports and in directories of their own.
+ * Each can be killed, stopped, paused and started again; with `links`, each can be cut off from the others and from
+ * clients, in that every connection leads over a proxy of ours:
+ *
+ *   node a ──> proxy a>b ──> node b                clients ──> proxy >b ──> node b
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { onTestFinished } from 'vitest'
+import type { Client } from '../../src/index.ts'
+import { BrokerProcess } from './broker-process.ts'
+import { reservePorts } from './free-ports.ts'
+import { TcpProxy } from './tcp-proxy.ts'
+
+export interface ClusterProcessesOptions {
+  readonly directory: string
+  /** Default 3. */
+  readonly brokers?: number
+  /** Further settings of every broker, by key. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Default 'warn'. */
+  readonly logLevel?: 'info' | 'warn'
+  /** Whether connections lead over proxies that can be cut. Default false. */
+  readonly links?: boolean
+}
+
+/** Short enough for tests that wait for them over and over, and long enough for a machine that is busy with the tests. */
+export const SESSION_MS = 1500
+const QUICK_SETTINGS = {
+  'broker.session.timeout.ms': String(SESSION_MS),
+  'broker.heartbeat.interval.ms': '300',
+  'controller.quorum.fetch.timeout.ms': '1000',
+  'replica.lag.time.max.ms': '2000',
+  'default.replication.factor': '3',
+  'min.insync.replicas': '2',
+}
+
+/** Between two looks at what the cluster says of itself, in ms. */
+const LOOK_MS = 20
+
+/** The links of one node: those that others and clients open to it, and those that it opens. */
+interface NodeLinks {
+  readonly clients: TcpProxy
+  readonly peers: readonly TcpProxy[]
+}
+
+export class ClusterProcesses {
+  readonly clusterId: string
+  readonly #brokers: readonly BrokerProcess[]
+  readonly #links: readonly NodeLinks[]
+  readonly #bootstrapPorts: readonly number[]
+
+  private constructor(
+    clusterId: string,
+    brokers: readonly BrokerProcess[],
+    links: readonly NodeLinks[],
+    ports: readonly number[],
+  ) {
+    this.clusterId = clusterId
+    this.#brokers = brokers
+    this.#links = links
+    this.#bootstrapPorts = ports
+  }
+
+  /** Starts a cluster for one test; its processes are killed when that has finished. Resolves when all brokers serve. */
+  static async forTest(options: ClusterProcessesOptions): Promise<ClusterProcesses> {
+    const { directory, brokers: count = 3, settings = {}, logLevel = 'warn', links = false } = options
+    const clusterId = randomBytes(16).toString('base64url')
+    const ports = await reservePorts(count)
+    const nodeIds = ports.map((_, index) => index + 1)
+    const proxies = links ? await openLinks(ports) : null
+    const votersOf = (from: number): string =>
+      nodeIds.map((to) => `${to}@127.0.0.1:${proxies?.portOf(from, to) ?? ports[to - 1]!}`).join(',')
+    const started = await Promise.allSettled(
+      nodeIds.map((nodeId) =>
+        BrokerProcess.forTest({
+          directory: brokerDirectory(directory, nodeId),
+          port: ports[nodeId - 1]!,
+          logLevel,
+          settings: {
+            ...QUICK_SETTINGS,
+            'node.id': String(nodeId),
+            'cluster.id': clusterId,
+            'controller.quorum.voters': votersOf(nodeId),
+            ...(proxies === null
+              ? {}
+              : { 'advertised.listeners': `any://127.0.0.1:${proxies.clients[nodeId - 1]!.port}` }),
+            ...settings,
+          },
+        }),
+      ),
+    )
+    const brokers = started.map((each) => {
+      if (each.status === 'rejected') throw each.reason
+      return each.value
+    })
+    return new ClusterProcesses(
+      clusterId,
+      brokers,
+      proxies?.nodes ?? [],
+      proxies?.clients.map(({ port }) => port) ?? ports,
+    )
+  }
+
+  get nodeIds(): readonly number[] {
+    return this.#brokers.map((_, index) => index + 1)
+  }
+
+  /** @param nodeId - From 1. */
+  broker(nodeId: number): BrokerProcess {
+    return this.#brokers[nodeId - 1]!
+  }
+
+  /** `host:port` of every broker. */
+  get bootstrap(): readonly string[] {
+    return this.#bootstrapPorts.map((port) => `127.0.0.1:${port}`)
+  }
+
+  get webSocketUrls(): readonly string[] {
+    return this.bootstrap.map((address) => `ws://${address}`)
+  }
+
+  get directories(): readonly string[] {
+    return this.#brokers.map(({ directory }) => directory)
+  }
+
+  /** What all of them have logged, with the node in front. */
+  get complaints(): readonly string[] {
+    return this.#brokers.flatMap(({ complaints }, index) =>
+      complaints.map((line) => `broker ${index + 1} | ${line}`),
+    )
+  }
+
+  get errors(): readonly string[] {
+    return this.complaints.filter((line) => line.includes(' ERROR '))
+  }
+
+  /** Cuts the links between a node and the other nodes, and between it and clients. */
+  isolate(nodeId: number, from: { readonly peers: boolean; readonly clients: boolean }): void {
+    const { peers, clients } = this.#links[nodeId - 1]!
+    if (from.peers) for (const proxy of peers) proxy.cut()
+    if (from.clients) clients.cut()
+  }
+
+  heal(): void {
+    for (const { peers, clients } of this.#links) for (const proxy of [...peers, clients]) proxy.heal()
+  }
+
+  /** Stops all at once, each cleanly. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#brokers.map((broker) => broker.stop()))
+  }
+}
+
+export function brokerDirectory(directory: string, nodeId: number): string {
+  const path = join(directory, `broker-${nodeId}`)
+  mkdirSync(path, { recursive: true })
+  return path
+}
+
+/** Resolves when every replica of a topic is in sync. @throws When they are not within `timeoutMs`. */
+export async function inSync(client: Client, topic: string, timeoutMs = 30_000): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs
+  for (;;) {
+    const lacking = await lackingReplicas(client, topic)
+    if (lacking.length === 0) return
+    if (performance.now() > deadlineMs)
+      throw new Error(`Waiting for all replicas in sync: after ${timeoutMs} ms ${lacking.join('; ')}`)
+    await pause(LOOK_MS)
+  }
+}
+
+async function lackingReplicas(client: Client, topic: string): Promise<readonly string[]> {
+  try {
+    const [described] = await client.admin().describeTopics([topic], { timeoutMs: 2000 })
+    return described!.partitions
+      .filter(({ isr, replicas }) => isr.length < replicas.length)
+      .map(({ partition, isr, replicas }) => `${topic}-${partition} has ${isr} of ${replicas}`)
+  } catch (error) {
+    return [`${topic}: ${(error as Error).message}`] // Whoever was asked may have died just then.
+  }
+}
+
+/** Polls until `holds` does. @throws When that is not within `timeoutMs`. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs
+  while (!(await holds())) {
+    if (performance.now() > deadlineMs) throw new Error(`Waiting until ${what}: not within ${timeoutMs} ms`)
+    await pause(LOOK_MS)
+  }
+}
+
+interface Links {
+  readonly nodes: readonly NodeLinks[]
+  readonly clients: readonly TcpProxy[]
+  portOf(from: number, to: number): number
+}
+
+async function openLinks(ports: readonly number[]): Promise<Links> {
+  const clients = await Promise.all(ports.map((port) => TcpProxy.open(port)))
+  const between = new Map<string, TcpProxy>()
+  for (const from of ports.keys())
+    for (const [to, port] of ports.entries())
+      if (from !== to) between.set(`${from + 1}>${to + 1}`, await TcpProxy.open(port))
+  onTestFinished(async () => {
+    await Promise.all([...clients, ...between.values()].map((proxy) => proxy.close()))
+  })
+  return {
+    clients,
+    nodes: ports.map((_, index) => ({
+      clients: clients[index]!,
+      peers: [...between].flatMap(([name, proxy]) =>
+        name.split('>').includes(String(index + 1)) ? [proxy] : [],
+      ),
+    })),
+    portOf: (from, to) => between.get(`${from}>${to}`)?.port ?? ports[to - 1]!,
+  }
+}
