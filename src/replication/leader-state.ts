@@ -9,7 +9,9 @@
  * - A member leaves when it has not had everything for `replicaLagMsMax`.
  *
  * Invariants:
- * - Lives as long as the leader epoch; every position in it was told in this epoch.
+ * - Lives as long as the leader epoch; every position in it was told in this epoch. The controller raises the epoch whenever
+ *   a replica is taken away: so a follower that was, and that came back with an empty log, is not taken for what it was,
+ *   and one that has not heard of it yet cannot join with a log that it is about to drop (docs/faults.md RP-10).
  * - What comes back from the controller after the epoch has ended changes nothing.
  */
 import type { Cancel, Clock, Logger } from '../env/index.ts'
@@ -78,8 +80,6 @@ export interface LeaderHost {
   readonly highWatermark: number
   /** The in-sync set, or what is known of it, has changed: the high watermark may move, or may not move any more. */
   isrChanged(): void
-  /** Positions were forgotten: those followers must tell theirs again. */
-  positionsForgotten(): void
 }
 
 export class LeaderState {
@@ -159,8 +159,7 @@ export class LeaderState {
 
   /** Takes a newer image of the same leader epoch. */
   update(state: PartitionState): void {
-    const isJump = state.partitionEpoch > this.#isr.partitionEpoch + 1
-    this.#updateReplicas(state, isJump)
+    this.#updateReplicas(state.replicas)
     if (!this.#isr.update(state.isr, state.partitionEpoch)) return
     this.#isRecovering = state.isRecovering
     this.#host.isrChanged()
@@ -267,20 +266,9 @@ export class LeaderState {
     this.#cancelTimer = this.#clock.after(delayMs, task)
   }
 
-  #updateReplicas(state: PartitionState, isJump: boolean): void {
-    for (const id of this.#positions.keys()) if (!state.replicas.includes(id)) this.#positions.delete(id)
-    let hasForgotten = false
-    for (const id of state.replicas) {
-      const known = this.#positions.get(id)
-      if (known === undefined) this.#addReplica(id, -Infinity)
-      else if (isJump && !state.isr.includes(id) && known.durableEndOffset !== NO_POSITION) {
-        // Between the images it may have been taken away and put back, with a new log (docs/faults.md RP-10).
-        this.#positions.delete(id)
-        this.#addReplica(id, -Infinity)
-        hasForgotten = true
-      }
-    }
-    if (hasForgotten) this.#host.positionsForgotten()
+  #updateReplicas(replicas: readonly number[]): void {
+    for (const id of this.#positions.keys()) if (!replicas.includes(id)) this.#positions.delete(id)
+    for (const id of replicas) if (!this.#positions.has(id)) this.#addReplica(id, -Infinity)
   }
 
   #addReplica(id: number, caughtUpMs: number): void {

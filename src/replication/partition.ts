@@ -424,11 +424,6 @@ export class Partition {
         return highWatermark()
       },
       isrChanged: () => this.#isrChanged(),
-      positionsForgotten: () => {
-        const watchers = this.#replicaWatchers
-        this.#replicaWatchers = []
-        for (const watcher of watchers) watcher.ended()
-      },
     }
   }
 

@@ -26,6 +26,7 @@
  * Data plane: an object for each partition of an answer, nothing a batch.
  */
 import { Deque } from '../base/deque.ts'
+import { FileError } from '../env/index.ts'
 import type { Cancel, Clock } from '../env/index.ts'
 import { LogError } from '../log/log-error.ts'
 import type { LogSlice } from '../log/log-slice.ts'
@@ -416,8 +417,8 @@ export class ReplicaSession {
   }
 
   #fault(answers: AnswerBuilder, entry: ReplicaEntry, error: unknown): void {
-    if (!(error instanceof LogError)) throw error
-    // The log was closed or has failed, or what is wanted was deleted under the read: the follower asks again.
+    // The disk failed, or what is wanted was deleted under the read: the follower asks again.
+    if (!(error instanceof LogError || error instanceof FileError)) throw error
     entry.error = error.code === 'LOG_OFFSET_OUT_OF_RANGE' ? 'OFFSET_OUT_OF_RANGE' : 'KAFKA_STORAGE_ERROR'
     answers.add(entry.topicId, entry.answer(null), 0)
   }

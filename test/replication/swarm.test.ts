@@ -213,11 +213,22 @@ async function heal(cluster: ReplicaCluster, producers: readonly ReplicaProducer
     node.disk.latency = USUAL_LATENCY
     node.resume()
     cluster.release(id)
+    // A log that found no room while it was cut is out of service until the next start.
+    if ([...(cluster.life(id)?.registry.offline() ?? [])].length > 0) cluster.die(id, 'crash')
     cluster.restart(id)
   }
   for (const producer of producers) producer.stop()
-  await cluster.until(() => producers.every(({ isWaiting }) => !isWaiting), HEALING_MS)
-  await cluster.until(() => cluster.isWhole(), HEALING_MS)
+  try {
+    await cluster.until(() => producers.every(({ isWaiting }) => !isWaiting), HEALING_MS)
+    // What is still on its way from a producer that has given up arrives.
+    await cluster.pass(2000)
+    await cluster.until(() => cluster.isWhole(), HEALING_MS)
+  } catch (error) {
+    throw new Error(
+      `S3: not whole after healing\n${cluster.describe()}\n${producers.map((producer) => producer.describe()).join('\n')}`,
+      { cause: error },
+    )
+  }
 }
 
 /** R1, R16, P1: replicas are equal, and hold each acknowledged batch once, where it was acknowledged. */

@@ -108,10 +108,13 @@ export class OracleController {
     const partition = this.partitions[index]!
     const isr = partition.isr.filter((id) => replicas.includes(id))
     if (isr.length === 0 || (partition.leader !== null && !replicas.includes(partition.leader))) return false
+    // A replica that is taken away drops its log; whoever has not heard of that must not join with it.
+    const hasLost = partition.replicas.some((id) => !replicas.includes(id))
     partition.replicas = replicas
     partition.directories = replicas.map(() => ZERO_UUID)
     partition.isr = isr
-    partition.partitionEpoch++
+    if (hasLost && partition.leader !== null) this.#setLeader(partition, partition.leader)
+    else partition.partitionEpoch++
     this.commit()
     return true
   }
@@ -122,7 +125,8 @@ export class OracleController {
     const isr = partition.isr.filter((each) => each !== id)
     if (partition.leader === id || isr.length === 0) return false
     partition.isr = isr
-    partition.partitionEpoch += 2
+    if (partition.leader !== null) this.#setLeader(partition, partition.leader)
+    partition.partitionEpoch++
     this.commit()
     return true
   }

@@ -69,8 +69,7 @@ export class ReplicaCluster {
     this.controller = new OracleController({ 'min.insync.replicas': String(options.minIsr) })
     this.links = new ReplicaLinks(this.simulation, (id) => this.life(id))
     this.links.onError = (error) => this.errors.push(error)
-    const minIsr = (): number => Number(this.controller.configs.get('min.insync.replicas'))
-    this.invariants = new ReplicaInvariants(this.controller, (id) => this.life(id), minIsr)
+    this.invariants = new ReplicaInvariants(this.controller, (id) => this.life(id))
     this.#ports = {
       settings: { ...SETTINGS, ...options.settings },
       isr: (life) => this.#isrPort(life),
@@ -123,6 +122,7 @@ export class ReplicaCluster {
         if (life.isAlive) life.env.clock.after(20, look)
       }
       look()
+      this.#upkeep(life)
     } catch (error) {
       this.errors.push(error)
     }
@@ -166,13 +166,16 @@ export class ReplicaCluster {
    */
   produce(
     life: NodeLife,
+    topicId: string,
     index: number,
     batch: Uint8Array,
     acks: 1 | -1,
     timeoutMs: number,
     settle: (produced: Produced) => void,
   ): void {
-    const partition = life.registry.lookup(TOPIC, index)
+    // By id, as clients do since KIP-516: of a topic that was made anew a node may still serve the old one.
+    const isKnown = life.registry.findTopicName(topicId) !== undefined
+    const partition = isKnown ? life.registry.lookup(TOPIC, index) : 'UNKNOWN_TOPIC_ID'
     if (typeof partition === 'string') {
       settle(partition)
       return
@@ -183,13 +186,20 @@ export class ReplicaCluster {
     }
     const result = partition.appendAsLeader(batch, readBatchHeader(batch))
     if (result.kind === 'rejected') {
-      settle(result.error)
+      // Whoever leads without knowing that it was replaced may lack what its successors have.
+      const isZombie = partition.leaderEpoch < this.controller.partitions[index]!.leaderEpoch
+      settle(isZombie ? `${result.error} of a zombie` : result.error)
       return
     }
     const { baseOffset, lastOffset } = result
     const deadlineMs = life.env.clock.monotonicMs() + timeoutMs
     partition.whenAcked(lastOffset + 1, acks, deadlineMs, (failure: AckFailure | null) => {
-      if (failure === null && acks === -1) this.invariants.acked(partition, lastOffset)
+      // Not thrown: the log would take it for a failure of its disk.
+      try {
+        if (failure === null && acks === -1) this.invariants.acked(partition, lastOffset)
+      } catch (error) {
+        this.errors.push(error)
+      }
       settle(failure ?? { baseOffset, lastOffset })
     })
   }
@@ -203,7 +213,15 @@ export class ReplicaCluster {
     const life = this.leader(index)
     if (life === null) return 'LEADER_NOT_AVAILABLE'
     let produced: Produced | null = null
-    this.produce(life, index, makeBatch(options), acks, 5000, (outcome) => (produced = outcome))
+    this.produce(
+      life,
+      this.controller.topicId,
+      index,
+      makeBatch(options),
+      acks,
+      5000,
+      (outcome) => (produced = outcome),
+    )
     await this.until(() => produced !== null)
     return produced!
   }
@@ -236,6 +254,49 @@ export class ReplicaCluster {
 
   drawMs(): number {
     return this.random.between(...this.controllerMs)
+  }
+
+  /** What each node has of each partition, for a run that does not come to its end. */
+  describe(): string {
+    const replicas = this.controller.partitions.map((own, index) => {
+      const nodes = own.replicas.map((id) => {
+        const found = this.life(id)?.registry.lookupReplica(TOPIC, index)
+        if (found === undefined || typeof found === 'string') {
+          const offline = [...(this.life(id)?.registry.offline() ?? [])].find((each) => each.index === index)
+          return `  ${id}: ${found ?? 'down'} ${offline?.reason ?? ''}`
+        }
+        const { log, leaderEpoch, highWatermark, isLeader, isFollower } = found
+        const role = isLeader ? 'leads' : isFollower ? 'follows' : 'idle'
+        const known = isLeader
+          ? ` isr ${found.isr.join()} maximal ${found.leaderState!.maximalIsr.join()}`
+          : ''
+        const marks = `${log.logStartOffset} ${highWatermark} ${log.durableEndOffset} ${log.logEndOffset}`
+        return `  ${id}: ${role} in ${leaderEpoch}, ${marks}${known}, ${JSON.stringify(log.epochEntries())}`
+      })
+      const { leader, leaderEpoch, partitionEpoch, isr } = own
+      return [
+        `${index}: leader ${leader} in ${leaderEpoch}/${partitionEpoch}, isr ${isr.join()}`,
+        ...nodes,
+      ].join('\n')
+    })
+    const brokers = [...this.controller.brokers.values()].map(
+      ({ id, isFenced }) => `${id}${isFenced ? ' fenced' : ''}`,
+    )
+    return [...replicas, brokers.join(', ')].join('\n')
+  }
+
+  /** As the broker does: logs that had no room to open are tried again, and spent epochs. */
+  #upkeep(life: NodeLife): void {
+    if (!life.isAlive) return
+    life.env.clock.after(500, () => {
+      life.follower
+        .between((image) => life.registry.reopen(image))
+        .then(
+          () => this.#upkeep(life),
+          (error: unknown) => this.errors.push(error),
+        )
+      if ([...life.registry.withSpentEpochs()].length > 0) this.#renewEpochs(life)
+    })
   }
 
   #publish(image: ClusterImage): void {
@@ -300,7 +361,8 @@ export class ReplicaCluster {
   #listen(): Logger {
     const listen = (message: string, fields?: LogFields): void => {
       this.said.set(message, (this.said.get(message) ?? 0) + 1)
-      const reason = fields?.['reason'] ?? fields?.['error']
+      const cause = fields?.['reason'] ?? fields?.['error']
+      const reason = cause instanceof Error ? cause.message : cause
       if (typeof reason === 'string') this.said.set(reason, (this.said.get(reason) ?? 0) + 1)
     }
     return { debug: listen, info: listen, warn: listen, error: listen }

@@ -33,6 +33,7 @@ export class ReplicaProducer {
   #sequence = 0
   #topicId: string
   #isStopped = false
+  #last = ''
   /** The batch that is neither acknowledged nor given up. */
   isWaiting = false
 
@@ -49,6 +50,11 @@ export class ReplicaProducer {
 
   stop(): void {
     this.#isStopped = true
+  }
+
+  describe(): string {
+    const outcomes = [...this.outcomes].map(([name, count]) => `${count} ${name}`).join(', ')
+    return `producer ${this.#id}: ${this.isWaiting ? 'waiting' : 'done'}, last ${this.#last}; ${outcomes}`
   }
 
   #next(): void {
@@ -91,7 +97,15 @@ export class ReplicaProducer {
       })
       life.inTurn(() => {
         if (controller.topicId === this.#topicId)
-          this.#cluster.produce(life, this.#index, batch, this.#isCareless ? 1 : -1, TIMEOUT_MS, settle)
+          this.#cluster.produce(
+            life,
+            this.#topicId,
+            this.#index,
+            batch,
+            this.#isCareless ? 1 : -1,
+            TIMEOUT_MS,
+            settle,
+          )
       })
     })
   }
@@ -105,6 +119,7 @@ export class ReplicaProducer {
 
   #settled(produced: Produced, records: number): void {
     const name = typeof produced === 'string' ? produced : 'acked'
+    this.#last = name
     this.outcomes.set(name, (this.outcomes.get(name) ?? 0) + 1)
     if (this.#isCareless) {
       this.#done(records)
