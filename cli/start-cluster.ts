@@ -27,6 +27,9 @@ export const BROKERS_MAX = 15
 
 /** Replicas of a topic that is created without saying how many, if there are as many brokers. */
 const REPLICAS = 3
+/** What a broker of this machine is told when the whole cluster stops. */
+export const STOP_ALL = 'stop all'
+
 /** A broker that died is started again after this long, in ms, and after twice as long each time until it lives long. */
 const RESTART_MIN_MS = 1000
 const RESTART_MAX_MS = 30_000
@@ -131,7 +134,8 @@ class BrokerChild {
       clearTimeout(this.#restart)
       this.#resolveStopped()
     }
-    this.#process?.kill('SIGTERM')
+    // With a word that all stop: nobody is left to hand leaderships to.
+    this.#process?.send(STOP_ALL)
   }
 
   #start(resolve: (place: Place) => void, reject: (error: Error) => void): void {

@@ -13,7 +13,7 @@ import { EXIT } from './exit-codes.ts'
 import { relaxHeapGrowth } from './heap-growth.ts'
 import { onInterrupt } from './interrupts.ts'
 import { describePlace, printClusterPlace, printPlace } from './place.ts'
-import { BROKERS_MAX, runCluster } from './start-cluster.ts'
+import { BROKERS_MAX, runCluster, STOP_ALL } from './start-cluster.ts'
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -77,20 +77,26 @@ async function start(context: Context, options: StartOptions): Promise<void> {
   }
   let broker: Broker | null = null
   const asked = { toStop: false }
-  const stop = (): void => {
+  const starting = new AbortController()
+  const stop = (handsOver: boolean): void => {
     asked.toStop = true
     if (err.isTty) void err.line() // The terminal shows ^C on the line that the cursor is on.
-    broker?.close().catch(() => undefined) // It is told below, where it is awaited too.
+    starting.abort()
+    broker?.close({ handsOver }).catch(() => undefined) // It is told below, where it is awaited too.
   }
-  const release = onInterrupt(stop)
-  process.on('disconnect', stop) // Whoever started this broker as part of a cluster is gone.
+  const release = onInterrupt(() => stop(true))
+  // Whoever started this broker as part of a cluster stops all of them, or is gone.
+  process.on('disconnect', () => stop(false))
+  process.on('message', (message) => {
+    if (message === STOP_ALL) stop(false)
+  })
   process.channel?.unref()
   try {
-    broker = await startBroker(startOptions)
+    broker = await startBroker({ ...startOptions, signal: starting.signal })
     const place = await describePlace(broker, sources, options.ephemeral === true)
     if (options.output === 'json') await context.out.line(JSON.stringify(place))
     else await printPlace(context, place)
-    if (asked.toStop) stop()
+    if (asked.toStop) stop(true)
     const reason = await broker.stopped
     const unsaved = await broker.close().then(
       () => null,
@@ -110,6 +116,10 @@ async function start(context: Context, options: StartOptions): Promise<void> {
     await printError(err, describeError(reason))
     await err.line('The broker stopped by itself; the next start checks its logs')
     context.exitCode = EXIT.failed
+  } catch (error) {
+    if (broker !== null || !asked.toStop) throw error
+    await err.line('Stopped before it served')
+    context.exitCode = EXIT.interrupted
   } finally {
     release()
   }

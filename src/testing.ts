@@ -10,6 +10,9 @@ import type { ClientOptions } from './client/client-options.ts'
 import { IN_PROCESS_SUFFIX } from './node/in-process.ts'
 import { startBroker as startRealBroker } from './node/start-broker.ts'
 
+export { Cluster } from './node/test-cluster.ts'
+export type { ClusterNode, ClusterOptions } from './node/test-cluster.ts'
+
 export interface TestBrokerOptions {
   /** Broker settings by key, such as `{ 'num.partitions': '3' }`. */
   readonly settings?: Readonly<Record<string, string>>

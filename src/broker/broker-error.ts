@@ -4,6 +4,7 @@
  * - `BROKER_NOT_REGISTERED`: the controller refused it.
  * - `BROKER_CLUSTER_UNCLEAR`: the settings do not say enough about the cluster that it is to be part of.
  * - `BROKER_START_ABORTED`: whoever started it has changed their mind.
+ * - `BROKER_KILLED`: `kill` was called; a test wants to see what becomes of the others.
  * - `BROKER_REPLACED`: the cluster knows this process no more; another one has its id, or the id was removed.
  * - `BROKER_NOT_CLOSED_CLEANLY`: it has stopped, and something could not be saved; the message says what.
  */
@@ -13,6 +14,7 @@ export class BrokerError extends Error {
     | 'BROKER_NOT_REGISTERED'
     | 'BROKER_CLUSTER_UNCLEAR'
     | 'BROKER_START_ABORTED'
+    | 'BROKER_KILLED'
     | 'BROKER_REPLACED'
     | 'BROKER_NOT_CLOSED_CLEANLY'
 

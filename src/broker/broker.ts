@@ -313,17 +313,25 @@ export class Broker {
    * Stops cleanly: requests that were begun are answered, everything is on disk, and the next start need not check the
    * logs. Calling it again returns the same promise.
    *
+   * @param options.handsOver - Whether others are to lead what this broker leads before it goes. Default true; false when
+   *   all brokers of the cluster stop.
    * @throws {BrokerError} `BROKER_NOT_CLOSED_CLEANLY` if not all could be saved, say on a full disk. The broker has stopped
    *   all the same and given back its directory; everything acknowledged is safe, and the next start checks the logs.
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#stop(null)
+  close({ handsOver = true }: { readonly handsOver?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#stop(null, handsOver)
     return this.#closing
   }
 
   /** The high watermark of a log, for its checkpoint. */
   highWatermarkOf(log: PartitionLog): number {
     return this.#partitions.highWatermarkOf(log)
+  }
+
+  /** Stops as a crash would: nothing is handed over, nothing is saved, and the next start checks the logs. */
+  async kill(): Promise<void> {
+    this.#fail(new BrokerError('BROKER_KILLED', 'The broker was killed'))
+    await this.stopped
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -417,10 +425,10 @@ export class Broker {
   }
 
   /** Does all of a stop that can be done; what could not is told at the end. */
-  async #stop(reason: Error | null): Promise<void> {
+  async #stop(reason: Error | null, handsOver = false): Promise<void> {
     const { logs, listeners, quorum, peers } = this.#parts
     const faults = new Faults()
-    if (reason === null && peers !== null) await faults.during(() => this.#membership.leave())
+    if (handsOver && peers !== null) await faults.during(() => this.#membership.leave())
     const cancel = this.#env.clock.after(DRAIN_MS, () => listeners.cut('The broker has stopped'))
     // After a defect nobody is answered any more. A failed disk leaves sound answers: that it has failed.
     if (reason !== null && reason !== logs.failure) listeners.cut('The broker has failed')

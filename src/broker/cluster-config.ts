@@ -11,6 +11,8 @@ import { peerUrl } from './quorum-voters.ts'
 
 /** Names and addresses that no other machine can mean. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$|\.in-process$/i
+/** Listeners without a socket take nodes of the same process whatever they speak. */
+const IN_PROCESS = /\.in-process$/
 
 /**
  * Refuses settings with which a node of a cluster would start and never find the others.
@@ -38,7 +40,7 @@ export async function checkClusterConfig(
       `cluster.secret is not set, and node ${away.nodeId} is on ${away.host}. Set the same secret on every node, so that they can prove to each other who they are`,
     )
   }
-  if (listeners.every(({ protocol }) => protocol === 'kafka')) {
+  if (listeners.every(({ protocol, host }) => protocol === 'kafka' && !IN_PROCESS.test(host))) {
     refuse('no listener takes WebSockets, by which nodes talk to each other. Use any:// or http:// for one')
   }
 }

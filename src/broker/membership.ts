@@ -92,7 +92,11 @@ export class Membership {
     let pauseMs = RETRY_MIN_MS
     let saidMs = startedMs
     while (!this.#isStopped) {
-      const found = await this.#ask('BrokerRegistration', { ...registration, previousBrokerEpoch })
+      const found = await this.#ask(
+        'BrokerRegistration',
+        { ...registration, previousBrokerEpoch },
+        this.#options.sessionMs,
+      )
       if (typeof found !== 'string') {
         const { name } = errorByCode(found.errorCode)
         if (name === 'NONE') {
@@ -151,13 +155,11 @@ export class Membership {
     const startedMs = this.#clock.monotonicMs()
     let heardMs = startedMs
     for (;;) {
-      const found = await this.#heartbeat(true)
+      const found = await this.#heartbeat(true, LEAVE_WITHOUT_CONTROLLER_MS)
       const nowMs = this.#clock.monotonicMs()
-      if (typeof found !== 'string') {
-        heardMs = nowMs
-        const { name } = errorByCode(found.errorCode)
-        if (found.shouldShutDown || name === 'STALE_BROKER_EPOCH') return
-      }
+      const name = typeof found === 'string' ? 'NOT_CONTROLLER' : errorByCode(found.errorCode).name
+      if (name === 'STALE_BROKER_EPOCH' || (typeof found !== 'string' && found.shouldShutDown)) return
+      if (name !== 'NOT_CONTROLLER') heardMs = nowMs
       const isLate = nowMs - startedMs >= LEAVE_MS || nowMs - heardMs >= LEAVE_WITHOUT_CONTROLLER_MS
       if (isLate) {
         this.#logger.warn(
@@ -189,7 +191,7 @@ export class Membership {
   }
 
   async #beatOnce(): Promise<void> {
-    const found = await this.#heartbeat(false)
+    const found = await this.#heartbeat(false, this.#options.heartbeatMs)
     if (typeof found === 'string') return
     const { name } = errorByCode(found.errorCode)
     if (name === 'STALE_BROKER_EPOCH' || name === 'BROKER_ID_NOT_REGISTERED') {
@@ -221,24 +223,26 @@ export class Membership {
     for (const resolve of this.#whenLive.splice(0)) resolve()
   }
 
-  #heartbeat(wantShutDown: boolean): Promise<ResponseOf<'BrokerHeartbeat'> | string> {
-    return this.#ask('BrokerHeartbeat', {
+  #heartbeat(wantShutDown: boolean, timeoutMs: number): Promise<ResponseOf<'BrokerHeartbeat'> | string> {
+    const request = {
       brokerId: this.#options.registration.brokerId,
       brokerEpoch: this.#brokerEpoch,
       currentMetadataOffset: this.#options.metadataEndOffset() - 1,
       wantFence: false,
       wantShutDown,
       offlineLogDirs: [],
-    })
+    }
+    return this.#ask('BrokerHeartbeat', request, timeoutMs)
   }
 
   /** @returns The answer, or in words why there is none. */
   async #ask<A extends 'BrokerRegistration' | 'BrokerHeartbeat'>(
     api: A,
     request: RequestOf<A>,
+    timeoutMs: number,
   ): Promise<ResponseOf<A> | string> {
     try {
-      return await this.#gateway.call(api, request, this.#options.heartbeatMs)
+      return await this.#gateway.call(api, request, timeoutMs)
     } catch (error) {
       return error instanceof Error ? error.message : String(error)
     }

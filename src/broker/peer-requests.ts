@@ -29,9 +29,7 @@ export function answerPeer(
 ): ResponseInputOf<ApiName> | Promise<ResponseInputOf<ApiName>> | null {
   // The name and the request were decoded together; the compiler cannot follow that through a union.
   if (from.purpose === 'control' && isControllerApi(api)) {
-    return services.controller.answerPeer(api, request as RequestOf<ControllerApi>) as Promise<
-      ResponseInputOf<ApiName>
-    >
+    return services.controller.answerPeer(api, request as RequestOf<ControllerApi>)
   }
   if (from.purpose === 'replica' && api === 'Fetch')
     return services.replicaSessions.fetch(request as RequestOf<'Fetch'>, from.nodeId, from.connection)

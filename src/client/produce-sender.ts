@@ -74,6 +74,8 @@ export class ProduceSender {
   /** Queues with something to send. */
   readonly #active = new Set<PartitionQueue>()
   readonly #targets = new Map<BrokerLink, Target>()
+  /** Leaders that could not be reached when that was last tried. */
+  readonly #unreachable = new WeakSet<BrokerLink>()
   /** Known until metadata changes. */
   readonly #routes = new Map<PartitionQueue, Route>()
   /** What a round of `#drain` sends; empty between rounds. */
@@ -209,12 +211,21 @@ export class ProduceSender {
     if (target.isConnecting) return
     target.isConnecting = true
     target.link.connect().then(
-      () => (target.isConnecting = false), // the link's watcher schedules
+      () => {
+        target.isConnecting = false // the link's watcher schedules
+        this.#unreachable.delete(target.link)
+      },
       (error: unknown) => {
         target.isConnecting = false
         this.#forget(target)
         if (this.#isClosed) return
-        this.#cluster.ports.logger.warn('Cannot reach the leader of a partition', { error: toError(error) })
+        // Once for each time that it is gone; the tries go on.
+        if (!this.#unreachable.has(target.link)) {
+          this.#unreachable.add(target.link)
+          this.#cluster.ports.logger.warn('Cannot reach the leader of a partition; trying again', {
+            error: toError(error),
+          })
+        }
         this.#cluster.refreshSoon()
         for (const queue of this.#active)
           if (this.#findRoute(queue)?.target.link === target.link) this.#postpone(queue, 1)

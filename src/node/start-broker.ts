@@ -16,6 +16,12 @@ import { inProcessNetwork, joinNetworks } from './in-process.ts'
 export interface StartBrokerOptions extends ConfigSources {
   /** Keep everything in memory: no file is read or written, and all is gone when the broker stops. */
   readonly ephemeral?: boolean
+  /** The memory to keep it in: a broker that starts again finds there what the last one left. Default: a new one. */
+  readonly files?: MemoryFileSystem
+  /** Where other nodes listen, as URLs, if the settings do not say it. */
+  readonly addressOf?: (nodeId: number) => string | null
+  /** Gives up a start that waits for the rest of the cluster. */
+  readonly signal?: AbortSignal
   /** The least that is logged; `silent` for nothing. Default `info`. */
   readonly logLevel?: LogLevel | 'silent'
   /** Gets each line of the log, without its end; standard error by default. */
@@ -28,6 +34,7 @@ const EPHEMERAL_DIRECTORY = '/millrace'
 /**
  * Starts a broker; resolves when it serves.
  *
+ * @throws {BrokerError} if the cluster does not take it, or cannot be told from the settings.
  * @throws {ConfigError} if a setting is unknown or not allowed; the message says which, and where it came from.
  * @throws {LogError | FileError} if the data directory is in use, of another cluster or node, damaged, or not readable.
  * @throws {NetworkError} if a listener cannot be opened.
@@ -39,7 +46,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
     ...(logLevel === 'silent' ? {} : { logLevel }),
     ...(logTo === undefined ? {} : { logTo }),
   })
-  const memoryFiles = new MemoryFileSystem(machine)
+  const memoryFiles = options.files ?? new MemoryFileSystem(machine)
   const env = {
     ...machine,
     logger: logLevel === 'silent' ? silentLogger : machine.logger,
@@ -47,5 +54,10 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
     network: joinNetworks(inProcessNetwork(machine.clock), machine.network),
   }
   const directory = ephemeral ? EPHEMERAL_DIRECTORY : absolutePath(config.dataDirectory)
-  return Broker.start(env, { config, directory, memoryFiles })
+  const { addressOf, signal } = options
+  return Broker.start(env, {
+    ...{ config, directory, memoryFiles },
+    ...(addressOf === undefined ? {} : { addressOf }),
+    ...(signal === undefined ? {} : { signal }),
+  })
 }

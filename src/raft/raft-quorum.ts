@@ -45,6 +45,9 @@ import type { Voter } from './voter-set.ts'
 /** How long the epoch's file waits for room on a full disk before the next try, in ms. */
 const NO_ROOM_PAUSE_MS = 250
 
+/** How long a node that stops waits for others to commit what it appended, in ms: they take some ten, or are gone. */
+const CLOSE_WAIT_MS = 500
+
 export class RaftQuorum implements MetadataQuorum {
   readonly nodeId: number
   readonly #ports: RaftPorts
@@ -248,7 +251,7 @@ export class RaftQuorum implements MetadataQuorum {
   async close(): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
-    await this.#feed.answered()
+    await this.#answeredInTime()
     // Whoever has the best log takes over at once instead of missing this node first.
     this.#step({ kind: 'resign' })
     this.#isStopped = true
@@ -263,6 +266,17 @@ export class RaftQuorum implements MetadataQuorum {
     }
     await this.#feed.stop(new QuorumError('QUORUM_CLOSED', 'Cannot commit metadata: the quorum was closed'))
     await this.#recoveryPoint.close()
+  }
+
+  /** What was appended is committed; or it takes so long that the others must be gone, too. */
+  async #answeredInTime(): Promise<void> {
+    let cancel: Cancel = () => undefined
+    const tooLate = new Promise<void>((resolve) => {
+      const isAlone = this.#core.state.peers.length === 0
+      if (!isAlone) cancel = this.#ports.clock.after(CLOSE_WAIT_MS, resolve)
+    })
+    await Promise.race([this.#feed.answered(), tooLate])
+    cancel()
   }
 
   async #start(): Promise<void> {
