@@ -42,8 +42,9 @@ export class Listeners {
   readonly requestBudget: ByteBudget
   readonly responseBudget: ByteBudget
   #sink: RequestSink | null = null
-  /** Connections accepted before there was a sink. */
-  readonly #early: { readonly connection: Connection; readonly listenerName: string }[] = []
+  /** Names of the listeners of connections that were accepted before there was a sink, and are open still. */
+  readonly #early = new Map<Connection, string>()
+  #isClosing = false
 
   /**
    * Opens all configured listeners, or none.
@@ -82,16 +83,19 @@ export class Listeners {
   /** Begins to hand requests to `sink`, those of early connections too. */
   serve(sink: RequestSink): void {
     this.#sink = sink
-    for (const { connection, listenerName } of this.#early.splice(0)) {
+    for (const [connection, listenerName] of this.#early) {
       this.#open(connection, listenerName)
       connection.resume()
     }
+    this.#early.clear()
   }
 
   /** Stops accepting, answers what was begun and closes every connection; those that do not go in time are cut. */
   async close(): Promise<void> {
+    this.#isClosing = true
     await Promise.all(this.#listeners.map(({ listener }) => listener.close()))
-    for (const { connection } of this.#early.splice(0)) connection.close()
+    for (const connection of this.#early.keys()) connection.close()
+    this.#early.clear()
     const gone = new Promise<void>((resolve) => (this.#allGone = resolve))
     for (const channel of [...this.#channels]) channel.closeWhenIdle()
     if (this.#channels.size > 0) await gone
@@ -139,6 +143,10 @@ export class Listeners {
   }
 
   #accept(connection: Connection, listenerName: string): void {
+    if (this.#isClosing) {
+      connection.close() // It was on its way in when the listener closed.
+      return
+    }
     if (connection.subprotocol === 'millrace-peer') {
       this.#options.onPeer?.(connection)
       return
@@ -148,7 +156,9 @@ export class Listeners {
       return
     }
     connection.pause()
-    this.#early.push({ connection, listenerName })
+    this.#early.set(connection, listenerName)
+    // It says so once. A channel made of it afterwards would never hear of it, and `close` would wait for it for ever.
+    connection.onClose = () => this.#early.delete(connection)
   }
 
   #open(connection: Connection, listenerName: string): void {

@@ -105,6 +105,28 @@ describe('Listeners', () => {
     expect(early.isClosed).toBe(true)
   })
 
+  it('forget an early connection that went before they served, and do not wait for it', async () => {
+    const { listeners: opening, opened } = open({ listeners: 'a=any://h:1' })
+    const listeners = await opening
+    const early = new FakeConnection()
+    opened[0]!.accept(early)
+    early.onClose('reset by the peer')
+    listeners.serve(() => undefined)
+    expect(listeners.connectionCount).toBe(0)
+    await listeners.close()
+  })
+
+  it('take nothing that comes while they close', async () => {
+    const { listeners: opening, opened } = open({ listeners: 'a=any://h:1' })
+    const listeners = await opening
+    listeners.serve(() => undefined)
+    const closing = listeners.close()
+    const late = new FakeConnection()
+    opened[0]!.accept(late)
+    await closing
+    expect([late.isClosed, listeners.connectionCount]).toEqual([true, 0])
+  })
+
   it('cut those that do not go', async () => {
     const { listeners: opening, opened } = open({ listeners: 'a=any://h:1' })
     const listeners = await opening
