@@ -30,21 +30,30 @@ export function failuresOf<T extends ItemAnswer>(
     })
 }
 
-/** Nothing was done, because the broker is not the controller: with that error for every item. */
+/** Nothing was done, because the broker is not the controller: with that error for the whole, or for every item. */
 export function wasSentToWrongBroker(answer: object): boolean {
+  if ('errorCode' in answer) return isNotController(Number(answer.errorCode))
   const items = Object.values(answer).find((value): value is ItemAnswer[] => Array.isArray(value)) ?? []
-  return items.length > 0 && items.every(({ errorCode }) => errorByCode(errorCode).name === 'NOT_CONTROLLER')
+  return items.length > 0 && items.every(({ errorCode }) => isNotController(errorCode))
 }
 
-export function describePartition(
-  one: ResponseOf<'Metadata'>['topics'][number]['partitions'][number],
-): PartitionDescription {
+function isNotController(errorCode: number | undefined): boolean {
+  return errorCode !== undefined && errorByCode(errorCode).name === 'NOT_CONTROLLER'
+}
+
+type PartitionAnswer =
+  | ResponseOf<'Metadata'>['topics'][number]['partitions'][number]
+  | ResponseOf<'DescribeTopicPartitions'>['topics'][number]['partitions'][number]
+
+export function describePartition(one: PartitionAnswer): PartitionDescription {
   return {
     partition: one.partitionIndex,
     leader: countOrNull(one.leaderId),
     leaderEpoch: one.leaderEpoch,
     replicas: one.replicaNodes,
     isr: one.isrNodes,
+    eligibleLeaderReplicas: 'eligibleLeaderReplicas' in one ? (one.eligibleLeaderReplicas ?? []) : [],
+    lastKnownEligibleLeaders: 'lastKnownElr' in one ? (one.lastKnownElr ?? []) : [],
     offlineReplicas: one.offlineReplicas,
   }
 }

@@ -53,7 +53,13 @@ export interface PartitionDescription {
   readonly leader: number | null
   readonly leaderEpoch: number
   readonly replicas: readonly number[]
+  /** Replicas that hold everything committed, and take part in every acknowledgement. */
   readonly isr: readonly number[]
+  /** Replicas outside the ISR that surely hold everything committed, and may lead (KIP-966). */
+  readonly eligibleLeaderReplicas: readonly number[]
+  /** Who was eligible last, where nobody is any more: the best start for an unclean election. */
+  readonly lastKnownEligibleLeaders: readonly number[]
+  /** Replicas whose broker, or whose log there, does not serve now. */
   readonly offlineReplicas: readonly number[]
 }
 
@@ -130,30 +136,4 @@ export interface RecordDeletion extends TopicPartition {
 export interface RemainingRecords extends TopicPartition {
   /** Log start offset afterwards. */
   readonly logStartOffset: number
-}
-
-export interface ClusterDescription {
-  readonly clusterId: string
-  readonly controllerId: number | null
-  readonly brokers: readonly BrokerDescription[]
-}
-
-export interface BrokerDescription {
-  readonly id: number
-  readonly host: string
-  readonly port: number
-  readonly rack: string | null
-}
-
-export interface LogDirDescription {
-  readonly brokerId: number
-  readonly path: string
-  /** Null when the broker does not tell. */
-  readonly totalBytes: number | null
-  readonly usableBytes: number | null
-  readonly partitions: readonly (TopicPartition & {
-    readonly sizeBytes: number
-    readonly offsetLag: number
-    readonly isFuture: boolean
-  })[]
 }

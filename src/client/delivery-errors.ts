@@ -2,12 +2,9 @@
 import { ClientError } from './client-error.ts'
 import type { ProducerBatch } from './producer-batch.ts'
 
-/** `deliveryTimeoutMs` is over. @param cause - Of the last attempt's failure, if one is known. */
-export function deliveryTimedOut(
-  batch: ProducerBatch,
-  deliveryTimeoutMs: number,
-  cause: ClientError | null,
-): ClientError {
+/** `deliveryTimeoutMs` is over. */
+export function deliveryTimedOut(batch: ProducerBatch, deliveryTimeoutMs: number): ClientError {
+  const { lastFailure: cause } = batch
   const fate = batch.mayBeInLog ? 'it may or may not be in the log' : 'it was not written'
   const last = cause === null ? '' : `; the last attempt: ${cause.message}`
   return new ClientError(

@@ -365,9 +365,10 @@ export class ProduceSender {
   }
 
   #retry(queue: PartitionQueue, batch: ProducerBatch, cause: ClientError): void {
+    batch.lastFailure = cause
     const nowMs = this.#cluster.ports.clock.monotonicMs()
     if (nowMs - batch.createdAtMs >= this.#config.deliveryTimeoutMs) {
-      this.#fail(queue, batch, deliveryTimedOut(batch, this.#config.deliveryTimeoutMs, cause))
+      this.#fail(queue, batch, deliveryTimedOut(batch, this.#config.deliveryTimeoutMs))
       return
     }
     queue.retry(batch)
@@ -404,7 +405,7 @@ export class ProduceSender {
     if (nowMs - queue.oldestUnsentAtMs < this.#config.deliveryTimeoutMs) return
     for (const batch of queue.unsent()) {
       if (nowMs - batch.createdAtMs < this.#config.deliveryTimeoutMs) break
-      this.#fail(queue, batch, deliveryTimedOut(batch, this.#config.deliveryTimeoutMs, null))
+      this.#fail(queue, batch, deliveryTimedOut(batch, this.#config.deliveryTimeoutMs))
     }
   }
 

@@ -5,6 +5,7 @@
  *
  * Invariants: records are appended until the batch is sealed and never after; `settle` or `fail` is called once.
  */
+import type { ClientError } from './client-error.ts'
 import type { BatchBuilder } from '../records/batch-builder.ts'
 import type { DeliveredRange, Delivery } from './producer-options.ts'
 
@@ -92,6 +93,8 @@ export class ProducerBatch {
   attemptCount = 0
   /** An attempt ended in a way that leaves open whether the batch is in the log. Never goes back to false. */
   mayBeInLog = false
+  /** Why the last attempt came to nothing. */
+  lastFailure: ClientError | null = null
   #firstWaiter: Waiter | null = null
   #lastWaiter: Waiter | null = null
   #shares: GroupShare[] | null = null
