@@ -10,6 +10,7 @@ import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { findCpuMs, findResidentSet, resetPeak, type ResidentSet } from './process-stats.ts'
 import { profileFlags } from './profile/profile.ts'
+import type { Measured } from './usage.ts'
 import type { WorkloadContext } from './workload.ts'
 
 /** What `millrace start --output json` prints once it serves. */
@@ -21,9 +22,11 @@ export interface BrokerProcessOptions {
   /** Of the data; created when missing. */
   readonly directory: string
   readonly settings?: Readonly<Record<string, string>>
+  /** To listen on; any free one when not given. */
+  readonly port?: number
 }
 
-type BrokerContext = Pick<WorkloadContext, 'onClose' | 'profileDirectory'>
+export type BrokerContext = Pick<WorkloadContext, 'onClose' | 'profileDirectory'>
 
 /** The built command; from `dist/bench/`. */
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url))
@@ -32,7 +35,8 @@ const STOP_MS_MAX = 20_000
 /** Last characters of a broker's log that an error shows. */
 const LOG_SIZE_MAX = 4096
 
-export class BrokerProcess {
+export class BrokerProcess implements Measured {
+  readonly who = 'broker'
   readonly #process: ChildProcess
   readonly #ended: Promise<void>
   /** Ms from before the process was made until the broker said that it serves. */
@@ -58,7 +62,10 @@ export class BrokerProcess {
       '-s',
       `${key}=${value}`,
     ])
-    const place = ['--port', '0', '--host', '127.0.0.1', '--data-dir', options.directory, '--output', 'json']
+    const place = [
+      ...['--port', String(options.port ?? 0), '--host', '127.0.0.1'],
+      ...['--data-dir', options.directory, '--output', 'json'],
+    ]
     const flags = profileFlags(context.profileDirectory, 'broker')
     const startMs = performance.now()
     const child = spawn(

@@ -1,18 +1,22 @@
 /** The tasks that a benchmark may run in a process of their own, by name. */
+import { skeletonNode } from './limits/skeleton-node.ts'
 import { wirePeer } from './limits/wire-peer.ts'
 import { connectionLoad } from './load/connection-load.ts'
 import { consumerLoad } from './load/consumer-load.ts'
 import { embedded } from './load/embedded.ts'
+import { failOverLoad } from './load/fail-over-load.ts'
 import { frameLoad } from './load/frame-load.ts'
 import { openLoopLoad } from './load/open-loop-load.ts'
 import { producerLoad } from './load/producer-load.ts'
 import { requestLoad } from './load/request-load.ts'
 
 export const tasks = {
+  'skeleton-node': skeletonNode,
   'wire-peer': wirePeer,
   'connection-load': connectionLoad,
   'consumer-load': consumerLoad,
   embedded,
+  'fail-over-load': failOverLoad,
   'frame-load': frameLoad,
   'open-loop-load': openLoopLoad,
   'producer-load': producerLoad,

@@ -1,5 +1,5 @@
 /** Costs of a measured piece of work as metrics: CPU of broker and load generator, and the broker's memory. */
-import type { BrokerProcess } from './broker-process.ts'
+import type { ResidentSet } from './process-stats.ts'
 import type { Metric } from './workload.ts'
 
 /** What a load generator tells of a piece of work. */
@@ -14,9 +14,18 @@ export interface LoadResult {
   readonly work: string
 }
 
+/** One process or several, whose costs are told as one figure. */
+export interface Measured {
+  /** Begins the names of the metrics. */
+  readonly who: string
+  findCpuMs(): number | null
+  findResidentSet(): ResidentSet | null
+  resetPeak(): void
+}
+
 /** Rates and costs of work that a load generator did against a broker. */
 export async function measureUsage(
-  broker: BrokerProcess,
+  broker: Measured,
   run: () => Promise<LoadResult>,
 ): Promise<{ readonly metrics: readonly Metric[]; readonly work: string }> {
   broker.resetPeak()
@@ -31,8 +40,8 @@ export async function measureUsage(
   ]
   if (cpuBeforeMs !== null && cpuAfterMs !== null) {
     const brokerMs = cpuAfterMs - cpuBeforeMs
-    metrics.push(...cpuMetrics('broker', brokerMs, records, bytes), {
-      name: 'broker cores',
+    metrics.push(...cpuMetrics(broker.who, brokerMs, records, bytes), {
+      name: `${broker.who} cores`,
       unit: 'cores',
       value: brokerMs / elapsedMs,
       better: 'lower',
@@ -42,11 +51,11 @@ export async function measureUsage(
 }
 
 /** The broker's largest memory since its peak was forgotten; nothing where it cannot be known. */
-export function memoryMetrics(broker: BrokerProcess): Metric[] {
+export function memoryMetrics(broker: Measured): Metric[] {
   const peakBytes = broker.findResidentSet()?.peakBytes
   return peakBytes === undefined
     ? []
-    : [{ name: 'broker RSS peak', unit: 'MB', value: peakBytes / 1e6, better: 'lower' }]
+    : [{ name: `${broker.who} RSS peak`, unit: 'MB', value: peakBytes / 1e6, better: 'lower' }]
 }
 
 function cpuMetrics(who: string, cpuMs: number, records: number, bytes: number): Metric[] {

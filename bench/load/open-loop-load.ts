@@ -11,7 +11,8 @@
 import { Client, type Consumer, type Producer } from '../../src/index.ts'
 import { Histogram, type HistogramData } from '../histogram.ts'
 import { patternedBytes } from '../limits/pattern.ts'
-import { createTopic, deleteTopic, type TopicSpec } from './topics.ts'
+import { pace } from '../pace.ts'
+import { createTopic, deleteTopic, requireInSync, type TopicSpec } from './topics.ts'
 
 export interface OpenLoopWork {
   readonly recordBytes: number
@@ -53,7 +54,9 @@ export async function openLoopLoad(bootstrap: string): Promise<{
       try {
         await producer.send({ topic: spec.topic })
         await measure(producer, consumer, spec.topic, { ...work, records: WARM_UP_RECORDS })
-        return await measure(producer, consumer, spec.topic, work)
+        const result = await measure(producer, consumer, spec.topic, work)
+        await requireInSync(client, spec)
+        return result
       } finally {
         await consumer?.close()
         await producer.close()
@@ -96,19 +99,6 @@ async function measure(
     cpuMs: (user + system) / 1e3,
     elapsedMs: performance.now() - startMs,
   }
-}
-
-/** Calls `send` for every index when it is due, all that are due in one turn. */
-function pace(count: number, dueMs: (index: number) => number, send: (index: number) => void): Promise<void> {
-  return new Promise((resolve) => {
-    let next = 0
-    const turn = (): void => {
-      while (next < count && dueMs(next) <= performance.now()) send(next++)
-      if (next < count) setImmediate(turn)
-      else resolve()
-    }
-    turn()
-  })
 }
 
 /** Reads until `count` numbered records came, in order and none twice. */

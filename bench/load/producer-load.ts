@@ -7,7 +7,7 @@
 import { Client, type Producer, type ProducerRecord } from '../../src/index.ts'
 import { patternedBytes } from '../limits/pattern.ts'
 import { timed, type LoadResult } from '../usage.ts'
-import { createTopic, deleteTopic, type TopicSpec } from './topics.ts'
+import { createTopic, deleteTopic, requireInSync, type TopicSpec } from './topics.ts'
 
 export interface ProduceWork {
   readonly recordBytes: number
@@ -60,6 +60,7 @@ export async function producerLoad(bootstrap: string): Promise<{
         }
         await Promise.all(Array.from({ length: CHUNKS_IN_FLIGHT }, sendOn))
       })
+      await requireInSync(client, spec!)
       const bytes = delivered * recordBytes
       return {
         ...cost,

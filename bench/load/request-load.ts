@@ -5,7 +5,7 @@
 import { Client, type Producer, type ProducerRecord } from '../../src/index.ts'
 import { patternedBytes } from '../limits/pattern.ts'
 import { timed, type LoadResult } from '../usage.ts'
-import { createTopic, deleteTopic, type TopicSpec } from './topics.ts'
+import { createTopic, deleteTopic, requireInSync, type TopicSpec } from './topics.ts'
 
 export interface RequestWork {
   readonly recordBytes: number
@@ -46,6 +46,7 @@ export async function requestLoad(bootstrap: string): Promise<{
       const value = patternedBytes(recordBytes)
       const messages: ProducerRecord[] = Array.from({ length: partitions }, (_, partition) => ({ topic, partition, value })) // prettier-ignore
       const cost = await timed(() => sendWindowed(producer!, messages, records, inFlightMax))
+      await requireInSync(client, spec!)
       const work = `${records} records of ${recordBytes} bytes, each delivered by itself`
       return { ...cost, records, bytes: records * recordBytes, work }
     },

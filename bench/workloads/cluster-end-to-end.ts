@@ -1,0 +1,40 @@
+/**
+ * Latency at a fixed rate in a cluster of three brokers, replication factor 3: from when a record is due until all in-sync
+ * replicas have it, and until a consumer does, who gets only what is committed. Each record is a batch of its own, except
+ * where batches are as the producer makes them: those that are due while five requests are under way go together. In the same rounds runs the bare
+ * replication skeleton at the same rates.
+ */
+import { join } from 'node:path'
+import { CLUSTER_SIZE, ClusterProcess } from '../cluster-process.ts'
+import { skeletonCases } from '../limits/skeleton.ts'
+import { startLoad } from '../load/start-load.ts'
+import type { Workload } from '../workload.ts'
+import { openLoopCase } from './open-loop-case.ts'
+
+/** Seconds that a repetition lasts. */
+const SECONDS = 4
+const TOY_SECONDS = 0.4
+
+export const clusterEndToEnd: Workload = {
+  name: 'cluster-end-to-end',
+  summary: 'three brokers, three replicas: latency at a fixed rate, beside bare replication',
+  open: async (context) => {
+    const cluster = await ClusterProcess.start(context, { directory: join(context.directory, 'cluster') })
+    const load = await startLoad(context, 'open-loop-load', cluster.url)
+    const seconds = context.isToy ? TOY_SECONDS : SECONDS
+    const os = { partitions: 1, durability: 'os' as const, replicas: CLUSTER_SIZE }
+    const disk = { partitions: 1, durability: 'disk' as const, replicas: CLUSTER_SIZE }
+    const slow = { seconds, recordBytes: 100, ratePerSecond: 1000, isUnbatched: true }
+    const fast = { seconds, recordBytes: 1024, ratePerSecond: 5000, isUnbatched: true }
+    const cases =
+      [
+      { ...slow, name: 'acknowledged, 100 B at 1 000/s, os', spec: os, until: 'acknowledged' as const },
+      { ...slow, name: 'acknowledged, 100 B at 1 000/s, disk', spec: disk, until: 'acknowledged' as const },
+      { ...fast, name: 'acknowledged, 1 KiB at 5 000/s, os', spec: os, until: 'acknowledged' as const },
+      { ...fast, name: 'acknowledged, batches as they come, 1 KiB at 5 000/s, os', isUnbatched: false, spec: os, until: 'acknowledged' as const },
+      { ...slow, name: 'consumed, 100 B at 1 000/s, os', spec: os, until: 'consumed' as const },
+    ] // prettier-ignore
+        .map((wanted) => openLoopCase(cluster, load, wanted))
+    return [...cases, ...(await skeletonCases(context, 'latency'))]
+  },
+}
