@@ -21,7 +21,7 @@ import type { Env, FileSystem } from '../env/index.ts'
 import { LogManager } from '../log/log-manager.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { errorByCode, errorCode } from '../protocol/errors.ts'
-import { EMPTY_IMAGE } from '../metadata/cluster-image.ts'
+import { EMPTY_IMAGE, liveBrokers } from '../metadata/cluster-image.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
 import { FEATURES } from '../metadata/features.ts'
 import { RaftQuorum } from '../raft/raft-quorum.ts'
@@ -230,6 +230,7 @@ export class Broker {
       heartbeatMs: config.brokerHeartbeatIntervalMs,
       sessionMs: config.brokerSessionTimeoutMs,
       metadataEndOffset: () => this.#follower.image.endOffset,
+      hasHeirs: () => liveBrokers(this.#follower.image).some(({ id }) => id !== config.nodeId),
       onReplaced: (error) => this.#fail(error),
     })
     this.#replication = new ReplicationLinks(env, {

@@ -33,6 +33,8 @@ export interface MembershipOptions {
   readonly sessionMs: number
   /** Offset after the last metadata record that is in effect here. */
   readonly metadataEndOffset: () => number
+  /** Whether some other broker could take over what this one leads, as far as it is known here. */
+  readonly hasHeirs: () => boolean
   /** The controller knows this process no more. */
   readonly onReplaced: (error: BrokerError) => void
 }
@@ -45,6 +47,8 @@ const COMPLAINT_MS = 10_000
 /** How long a broker that stops waits until others lead what it led, in ms; and without any controller at all. */
 const LEAVE_MS = 10_000
 const LEAVE_WITHOUT_CONTROLLER_MS = 1000
+/** The same when there is nobody to hand over to: who comes next need not wait for the end of the session, that is all. */
+const LEAVE_WITHOUT_HEIRS_MS = 200
 
 export class Membership {
   readonly #clock: Clock
@@ -155,19 +159,21 @@ export class Membership {
     const startedMs = this.#clock.monotonicMs()
     let heardMs = startedMs
     for (;;) {
-      const found = await this.#heartbeat(true, LEAVE_WITHOUT_CONTROLLER_MS)
+      const patienceMs = this.#options.hasHeirs() ? LEAVE_WITHOUT_CONTROLLER_MS : LEAVE_WITHOUT_HEIRS_MS
+      const found = await this.#within(patienceMs, this.#heartbeat(true, patienceMs))
       const nowMs = this.#clock.monotonicMs()
       const name = typeof found === 'string' ? 'NOT_CONTROLLER' : errorByCode(found.errorCode).name
       if (name === 'STALE_BROKER_EPOCH' || (typeof found !== 'string' && found.shouldShutDown)) return
       if (name !== 'NOT_CONTROLLER') heardMs = nowMs
-      const isLate = nowMs - startedMs >= LEAVE_MS || nowMs - heardMs >= LEAVE_WITHOUT_CONTROLLER_MS
-      if (isLate) {
-        this.#logger.warn(
-          'Leaving without a word of the controller: others lead once the session has ended',
-          {
-            nodeId: this.#options.registration.brokerId,
-          },
-        )
+      if (nowMs - startedMs >= LEAVE_MS || nowMs - heardMs >= patienceMs) {
+        // When all stop, the last ones have no controller, and need none.
+        if (this.#options.hasHeirs())
+          this.#logger.warn(
+            'Leaving without a word of the controller: others lead once the session has ended',
+            {
+              nodeId: this.#options.registration.brokerId,
+            },
+          )
         return
       }
       await this.#pause(RETRY_MIN_MS)
@@ -246,6 +252,17 @@ export class Membership {
     } catch (error) {
       return error instanceof Error ? error.message : String(error)
     }
+  }
+
+  /** A controller in this process that has lost its majority answers only once it has found that out. */
+  #within<T>(timeoutMs: number, asked: Promise<T>): Promise<T | string> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(timeoutMs, () => resolve('There was no answer in time'))
+      void asked.then((answer) => {
+        cancel()
+        resolve(answer)
+      })
+    })
   }
 
   #pause(ms: number): Promise<void> {

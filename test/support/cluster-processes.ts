@@ -178,7 +178,7 @@ async function lackingReplicas(client: Client, topic: string): Promise<readonly 
     const [described] = await client.admin().describeTopics([topic], { timeoutMs: 2000 })
     return described!.partitions
       .filter(({ isr, replicas }) => isr.length < replicas.length)
-      .map(({ partition, isr, replicas }) => `${topic}-${partition} has ${isr} of ${replicas}`)
+      .map(({ partition, isr, replicas }) => `${topic}-${partition} has ${isr.join()} of ${replicas.join()}`)
   } catch (error) {
     return [`${topic}: ${(error as Error).message}`] // Whoever was asked may have died just then.
   }

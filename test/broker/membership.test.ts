@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest'
+import { Membership } from '../../src/broker/membership.ts'
+import type { MembershipGateway } from '../../src/broker/membership.ts'
+import { silentLogger } from '../../src/env/index.ts'
+import type { RequestOf, ResponseOf } from '../../src/protocol/apis.ts'
+import { errorCode } from '../../src/protocol/errors.ts'
+import { ManualClock, settle } from '../controller/support.ts'
+
+type Heartbeat = RequestOf<'BrokerHeartbeat'>
+type Answer = ResponseOf<'BrokerHeartbeat'>
+
+const answer = (error: 'NONE' | 'NOT_CONTROLLER', shouldShutDown = false): Answer => ({
+  ...{ throttleTimeMs: 0, errorCode: errorCode(error) },
+  ...{ isCaughtUp: true, isFenced: false, shouldShutDown },
+})
+
+/** A registered broker whose heartbeats the test answers. */
+async function join(controller: (request: Heartbeat) => Answer | Promise<Answer>) {
+  const clock = new ManualClock()
+  const warnings: string[] = []
+  const cluster = { hasHeirs: true }
+  const gateway = {
+    call: (api: string, request: unknown) =>
+      Promise.resolve(
+        api === 'BrokerRegistration'
+          ? { throttleTimeMs: 0, errorCode: 0, brokerEpoch: 7 }
+          : controller(request as Heartbeat),
+      ),
+  } as MembershipGateway
+  const membership = new Membership(
+    { clock, logger: { ...silentLogger, warn: (message) => warnings.push(message) } },
+    gateway,
+    {
+      registration: {
+        ...{ brokerId: 1, clusterId: 'c', incarnationId: 'i', listeners: [], features: [], rack: null },
+        ...{ isMigratingZkBroker: false, logDirs: [] },
+      },
+      ...{ previousBrokerEpoch: -1, isAlone: false, heartbeatMs: 100, sessionMs: 1000 },
+      metadataEndOffset: () => 10,
+      hasHeirs: () => cluster.hasHeirs,
+      onReplaced: () => undefined,
+    },
+  )
+  await membership.join()
+  let leftMs: number | null = null
+  const leave = async (passMs: number): Promise<number | null> => {
+    void membership.leave().then(() => (leftMs = clock.monotonicMs()))
+    await settle()
+    await clock.pass(passMs, 10)
+    return leftMs
+  }
+  return { clock, cluster, warnings, leave }
+}
+
+describe('Membership.leave()', () => {
+  it('asks until the controller says that others lead', async () => {
+    const asked: boolean[] = []
+    const { leave, warnings } = await join(({ wantShutDown }) => {
+      asked.push(wantShutDown)
+      return answer('NONE', asked.length === 3)
+    })
+
+    expect(await leave(1000)).toBe(100)
+    expect(asked).toEqual([true, true, true])
+    expect(warnings).toEqual([])
+  })
+
+  it('warns when there is no controller to hand over by, and does not wait for one for ever', async () => {
+    const { leave, warnings } = await join(() => answer('NOT_CONTROLLER'))
+
+    expect(await leave(2000)).toBe(1000)
+    expect(warnings).toEqual([expect.stringContaining('without a word of the controller')])
+  })
+
+  it('does not wait for an answer that needs a majority which is gone', async () => {
+    const { leave, warnings, clock } = await join(() => new Promise(() => undefined))
+
+    expect(await leave(2000)).toBe(1000)
+    expect(warnings).toHaveLength(1)
+    expect(clock.timerCount).toBe(0)
+  })
+
+  it('goes soon and without complaint when all others have gone or go, too', async () => {
+    const { leave, warnings, cluster } = await join(() => new Promise(() => undefined))
+    cluster.hasHeirs = false
+
+    expect(await leave(2000)).toBe(200)
+    expect(warnings).toEqual([])
+  })
+})

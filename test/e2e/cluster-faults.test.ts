@@ -1,0 +1,183 @@
+/**
+ * What may happen to a broker of a cluster while producers write and consumers follow, short of its death: it stands still
+ * for longer than its session and goes on as if nothing had been (F-PAUSE), it is restarted in its turn like all others,
+ * or the network takes it from the other brokers, from clients, or from all (F-PART). Sends never fail; in the end
+ * everything acknowledged is there once, in order, where it was acknowledged, and the replicas are byte for byte the same.
+ */
+import { afterAll, expect, it } from 'vitest'
+import { silentLogger } from '../../src/env/logger.ts'
+import { Client } from '../../src/index.ts'
+import { ClusterLoad } from '../support/cluster-load.ts'
+import { ClusterProcesses, inSync, SESSION_MS, until } from '../support/cluster-processes.ts'
+import type { ClusterProcessesOptions } from '../support/cluster-processes.ts'
+import { compareReplicas } from '../support/replica-files.ts'
+import { seedFromEnv } from '../support/seed.ts'
+import { temporaryDirectory } from '../support/temp-directory.ts'
+
+const TOPIC = 'harmed'
+/** The first replica of each leads: three partitions on three brokers, each leads one. */
+const ASSIGNMENTS = [
+  [1, 2, 3],
+  [2, 3, 1],
+  [3, 1, 2],
+]
+/** Clients give up on a broker that does not answer after this long, in ms. */
+const REQUEST_MS = 2000
+const EAGER = {
+  requestTimeoutMs: REQUEST_MS,
+  retryBackoffMs: 10,
+  retryBackoffMaxMs: 100,
+  logger: silentLogger,
+}
+/** Acknowledgements that show that all goes on. */
+const SOME = 300
+/** What a rolling restart may take away of anybody's time, in ms; more would be a broker that left without handing over. */
+const RESTART_GAP_MS_MAX = 2 * SESSION_MS
+
+const seed = seedFromEnv('faults of a cluster')
+const told: string[] = []
+afterAll(() => {
+  for (const line of told) console.log(`faults of a cluster: ${line}`)
+})
+
+/** A cluster under load, as each of these tests has it. */
+class Scene {
+  readonly cluster: ClusterProcesses
+  readonly load: ClusterLoad
+  readonly #clients: readonly Client[]
+
+  private constructor(cluster: ClusterProcesses, load: ClusterLoad, clients: readonly Client[]) {
+    this.cluster = cluster
+    this.load = load
+    this.#clients = clients
+  }
+
+  static async open(options: ClusterProcessesOptions): Promise<Scene> {
+    const cluster = await ClusterProcesses.forTest(options)
+    const load = new ClusterLoad({ seed, topic: TOPIC, partitions: ASSIGNMENTS.length })
+    const tcp = new Client({ bootstrap: cluster.bootstrap, clientId: 'tcp', ...EAGER })
+    const webSocket = new Client({ bootstrap: cluster.webSocketUrls, clientId: 'webSocket', ...EAGER })
+    const observer = new Client({ bootstrap: cluster.bootstrap, clientId: 'observer', ...EAGER })
+    await tcp.admin().createTopics([{ name: TOPIC, assignments: ASSIGNMENTS }])
+    load.follow('TCP follower', tcp.consumer({ topics: [TOPIC], from: 'beginning' }))
+    load.follow('WebSocket follower', webSocket.consumer({ topics: [TOPIC], from: 'beginning' }))
+    load.writeSteadily('tcp', tcp.producer())
+    load.writeSteadily('webSocket', webSocket.producer())
+    return new Scene(cluster, load, [tcp, webSocket, observer])
+  }
+
+  get observer(): Client {
+    return this.#clients.at(-1)!
+  }
+
+  async leaderOf(partition: number): Promise<number | null> {
+    const [topic] = await this.observer.admin().describeTopics([TOPIC])
+    return topic!.partitions[partition]!.leader
+  }
+
+  async controllerId(): Promise<number> {
+    const { controllerId } = await this.observer.admin().describeCluster()
+    return controllerId!
+  }
+
+  /** Resolves when another broker than `nodeId` leads all partitions, as the others tell it. */
+  async isReplaced(nodeId: number): Promise<void> {
+    const bootstrap = this.cluster.bootstrap.filter((_, index) => index + 1 !== nodeId)
+    await this.load.while(
+      until(`broker ${nodeId} leads nothing`, async () => {
+        await using client = new Client({ bootstrap, ...EAGER })
+        const [topic] = await client.admin().describeTopics([TOPIC])
+        return topic!.partitions.every(({ leader }) => leader !== null && leader !== nodeId)
+      }),
+    )
+  }
+
+  async isWhole(): Promise<void> {
+    await this.load.while(inSync(this.observer, TOPIC))
+    await this.load.more(SOME)
+  }
+
+  /** Ends the load and checks all that was promised. */
+  async end(): Promise<void> {
+    const { load, cluster, observer } = this
+    await load.stop()
+    await inSync(observer, TOPIC)
+    const ends = await observer
+      .admin()
+      .listOffsets(ASSIGNMENTS.map((_, partition) => ({ topic: TOPIC, partition, at: 'latest' as const })))
+    const consumer = observer.consumer({ topics: [TOPIC], from: 'beginning', untilEnd: true })
+    await Promise.all(this.#clients.slice(0, -1).map((client) => client.close()))
+    const faults = await load.check(consumer)
+    await observer.close()
+    await cluster.stop()
+    expect(faults).toBe('')
+    expect(load.history.count('unknown')).toBe(0)
+    expect(cluster.errors).toEqual([])
+    for (const { partition, offset } of ends)
+      expect(await compareReplicas(cluster.directories, TOPIC, partition, offset!)).toEqual([])
+  }
+}
+
+it('F-PAUSE: a leader that stands still past its session, and then goes on, acknowledges nothing that is lost', async () => {
+  const scene = await Scene.open({ directory: temporaryDirectory('cluster-pause') })
+  const { cluster, load } = scene
+
+  for (const nodeId of [2, await scene.controllerId()]) {
+    await scene.isWhole()
+    const broker = cluster.broker(nodeId)
+    broker.pause()
+    await scene.isReplaced(nodeId)
+    await load.more(SOME)
+    broker.resume()
+    await scene.isWhole()
+    told.push(`paused broker ${nodeId}: longest gap ${Math.round(load.takeLongestGapMs())} ms`)
+  }
+
+  await scene.end()
+}, 90_000)
+
+it('a rolling restart fails no send, and leaderships are handed over before a broker goes', async () => {
+  const scene = await Scene.open({ directory: temporaryDirectory('cluster-rolling') })
+  const { cluster, load } = scene
+  const gaps: number[] = []
+
+  for (const nodeId of cluster.nodeIds) {
+    await scene.isWhole()
+    load.takeLongestGapMs()
+    await load.while(cluster.broker(nodeId).stop())
+    await load.more(SOME)
+    gaps.push(Math.round(load.takeLongestGapMs()))
+    await load.while(cluster.broker(nodeId).restart())
+  }
+  await scene.isWhole()
+  gaps.push(Math.round(load.takeLongestGapMs()))
+  told.push(`rolling restart: longest gaps ${gaps.join(', ')} ms (the last one: while the last comes back)`)
+
+  await scene.end()
+  expect(Math.max(...gaps)).toBeLessThan(RESTART_GAP_MS_MAX)
+  expect(cluster.complaints).toEqual([])
+}, 90_000)
+
+it('F-PART: a leader cut off from the other brokers, from clients, or from both loses nothing', async () => {
+  const scene = await Scene.open({ directory: temporaryDirectory('cluster-cut'), links: true })
+  const { cluster, load } = scene
+
+  for (const { peers, clients } of [
+    { peers: true, clients: false },
+    { peers: true, clients: true },
+    { peers: false, clients: true },
+  ]) {
+    await scene.isWhole()
+    load.takeLongestGapMs()
+    const nodeId = peers && clients ? await scene.controllerId() : (await scene.leaderOf(0))!
+    cluster.isolate(nodeId, { peers, clients })
+    if (peers) await scene.isReplaced(nodeId)
+    await load.more(SOME)
+    cluster.heal()
+    await scene.isWhole()
+    const from = [...(peers ? ['brokers'] : []), ...(clients ? ['clients'] : [])].join(' and ')
+    told.push(`broker ${nodeId} cut off from ${from}: longest gap ${Math.round(load.takeLongestGapMs())} ms`)
+  }
+
+  await scene.end()
+}, 120_000)
