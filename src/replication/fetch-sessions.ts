@@ -75,6 +75,11 @@ export class FetchSessions<S extends FetchSession> {
     return id
   }
 
+  /** The session of that id, which stays as it is. */
+  peek(id: number): S | undefined {
+    return this.#slots.get(id)?.session
+  }
+
   /** The session whose next request this is. */
   next(id: number, epoch: number): S | SessionFault {
     const slot = this.#slots.get(id)

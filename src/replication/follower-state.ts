@@ -82,6 +82,12 @@ export class FollowerState {
     return Math.min(this.#leaderHighWatermark, this.#log.durableEndOffset)
   }
 
+  /** Committed records that are not here yet, by the leader's last word; null while it has not said anything. */
+  get lag(): number | null {
+    if (this.#leaderHighWatermark < 0) return null
+    return Math.max(0, this.#leaderHighWatermark - this.#log.logEndOffset)
+  }
+
   /**
    * Appends what the leader sent, in this turn: all of it or, if it throws, nothing.
    *

@@ -147,6 +147,18 @@ export class Partition {
     return this.#role.kind === 'follower'
   }
 
+  /** Committed records that this replica lacks; null while it cannot tell. */
+  get lag(): number | null {
+    switch (this.#role.kind) {
+      case 'leader':
+        return 0
+      case 'follower':
+        return this.#role.state.lag
+      case 'idle':
+        return null
+    }
+  }
+
   /** In-sync replicas as committed; a leader knows its own changes before the image that tells them. */
   get isr(): readonly number[] {
     return this.#role.kind === 'leader' ? this.#role.state.isr : this.#isr

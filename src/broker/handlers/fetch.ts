@@ -1,5 +1,5 @@
 /**
- * Fetch (API key 1): reads whole batches from the named partitions, waiting for them if asked to.
+ * Fetch (API key 1) of consumers: reads whole batches from the named partitions, waiting for them if asked to.
  *
  * Data plane. What is read stays slices of the tail cache or of one file read; they go to the socket as they are.
  *
@@ -7,17 +7,26 @@
  * of one of its partitions moves. An error of any partition is answered at once. The first partition with data
  * answers at least one batch, however large; after that the bounds hold (KIP-74).
  *
- * Sessions (KIP-227): the broker answers session id 0, which means "no session", to every full fetch, and
- * FETCH_SESSION_ID_NOT_FOUND to an incremental one. The replica id of a request is ignored: every fetch is a
- * consumer's (faults.md X4).
+ * - Sessions (KIP-227): see consumer-session.ts. In a session only partitions with news are answered.
+ * - Closest replica (KIP-392): a consumer that names its rack is sent to an in-sync replica there, and may read from
+ *   followers, up to their high watermarks. One that names none reads from leaders alone, so that stale metadata does not
+ *   make it read behind.
+ * - Hints (KIP-951): whoever asks the wrong broker is told the right one.
+ * - The replica id of a request is ignored: every fetch that comes this way is a consumer's (faults.md X4). Followers come
+ *   by another way (replica-sessions.ts).
  */
 import type { LogSlice } from '../../log/partition-log.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
+import { NO_SESSION } from '../../replication/fetch-sessions.ts'
 import type { Partition } from '../../replication/partition.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
+import { openFetch } from './consumer-session.ts'
+import type { OpenedFetch, Wanted } from './consumer-session.ts'
+import { LeaderHints, NO_HINT } from './leader-hints.ts'
 import { knownError, readableSlice } from './old-readers.ts'
+import { findCloserReplica } from './read-replica.ts'
 import { storageErrorOf } from './storage-error.ts'
 
 type Request = RequestOf<'Fetch'>
@@ -27,21 +36,28 @@ type PartitionRequest = Request['topics'][number]['partitions'][number]
 type PartitionResponse = Response['responses'][number]['partitions'][number]
 
 const NONE = -1
-const NO_SESSION = 0
-/** Session epochs that ask for a full fetch: a new session, or none. */
-const FULL_FETCH_EPOCHS: readonly number[] = [0, -1]
 /** Version from which topics are named by id (KIP-516). */
 const TOPIC_IDS_SINCE_VERSION = 13
+/** Version from which a consumer names its rack (KIP-392). */
+const RACKS_SINCE_VERSION = 11
+/** Versions from which an answer has room for the leader, and for its address (KIP-951). */
+const LEADERS_SINCE_VERSION = 12
+const ENDPOINTS_SINCE_VERSION = 16
 
 interface Target {
-  readonly topic: Request['topics'][number]
+  readonly wanted: Wanted
   readonly request: PartitionRequest
   readonly partition: Partition | null
-  /** The partition's high watermark when this round began: what the wait for progress compares with. */
+  /** As they were when this round began: what the wait for progress compares with. */
   readonly highWatermark: number
+  readonly leaderEpoch: number
+  /** The topic's name here, or null. */
+  readonly topicName: string | null
   /** Why the partition cannot be read; null when it can. */
   readonly error: ErrorName | null
   readonly divergingEpoch: { epoch: number; endOffset: number } | null
+  /** A replica that is nearer to the consumer, or -1. */
+  readonly closerReplica: number
 }
 
 export async function handleFetch(
@@ -49,23 +65,22 @@ export async function handleFetch(
   request: Request,
   context: RequestContext,
 ): Promise<Response> {
-  if (!FULL_FETCH_EPOCHS.includes(request.sessionEpoch)) {
-    return answer([], [], 'FETCH_SESSION_ID_NOT_FOUND', context.apiVersion)
-  }
+  const opened = openFetch(services.fetchSessions, request, context.apiVersion)
+  if (typeof opened === 'string') return refusal(opened)
   const deadlineMs = services.clock.monotonicMs() + Math.max(0, request.maxWaitMs)
   const bytesMax = Math.min(Math.max(0, request.maxBytes), services.config.fetchBytesMax)
   const minBytes = Math.min(request.minBytes, bytesMax)
   if (services.responseBudget.isExhausted) await responseBudgetAvailable(services, deadlineMs)
   for (;;) {
     // Targets are resolved anew each round: a partition may have been deleted or have moved while we waited.
-    const targets = resolve(services, request, context)
+    const targets = resolve(services, opened.wanted, request.rackId, context)
     const reading = readAll(services, targets, bytesMax, context.apiVersion)
     const results = reading instanceof Promise ? await reading : reading
     const isFinal =
       results.bytes >= minBytes || results.hasError || services.clock.monotonicMs() >= deadlineMs
     if (isFinal || context.connection.isEnding) {
       services.counters.fetchedBytes += results.bytes
-      return answer(targets, results.slices, null, context.apiVersion)
+      return answer(services, opened, targets, results.slices, context)
     }
     await progress(services, targets, deadlineMs, context)
   }
@@ -83,8 +98,11 @@ async function progress(
 ): Promise<void> {
   // A cold read awaits: what happened meanwhile called no watcher, since there was none yet.
   const hasMoved = targets.some(
-    ({ partition, highWatermark }) =>
-      partition !== null && (partition.highWatermark !== highWatermark || partition.stopped !== null),
+    ({ partition, highWatermark, leaderEpoch }) =>
+      partition !== null &&
+      (partition.highWatermark !== highWatermark ||
+        partition.leaderEpoch !== leaderEpoch ||
+        partition.stopped !== null),
   )
   if (hasMoved) return
   await new Promise<void>((resolve) => {
@@ -112,28 +130,39 @@ function responseBudgetAvailable(services: BrokerServices, deadlineMs: number): 
   })
 }
 
-function resolve(services: BrokerServices, request: Request, context: RequestContext): Target[] {
+function resolve(
+  services: BrokerServices,
+  wanted: readonly Wanted[],
+  rackId: string,
+  context: RequestContext,
+): Target[] {
   const byId = context.apiVersion >= TOPIC_IDS_SINCE_VERSION
-  return request.topics.flatMap((topic) => {
-    const name = byId ? services.partitions.findTopicName(topic.topicId) : topic.topic
-    return topic.partitions.map((partitionRequest): Target => {
-      const target = {
-        topic,
-        request: partitionRequest,
-        partition: null,
-        highWatermark: NONE,
-        divergingEpoch: null,
-      }
-      if (name === undefined) return { ...target, error: 'UNKNOWN_TOPIC_ID' }
-      const partition = services.partitions.lookup(name, partitionRequest.partition)
-      if (typeof partition === 'string') return { ...target, error: partition }
-      return {
-        ...target,
-        partition,
-        highWatermark: partition.highWatermark,
-        ...check(partition, partitionRequest),
-      }
-    })
+  const rack = context.apiVersion >= RACKS_SINCE_VERSION && rackId !== '' ? rackId : null
+  return wanted.map((each): Target => {
+    const { request } = each
+    const topicName = (byId ? services.partitions.findTopicName(each.topicId) : each.topic) ?? null
+    const target = {
+      wanted: each,
+      request,
+      partition: null,
+      topicName,
+      ...{ highWatermark: NONE, leaderEpoch: NONE, closerReplica: NONE, divergingEpoch: null },
+    }
+    if (topicName === null) return { ...target, error: 'UNKNOWN_TOPIC_ID' }
+    const found =
+      rack === null
+        ? services.partitions.lookup(topicName, request.partition)
+        : services.partitions.lookupReplica(topicName, request.partition)
+    if (typeof found === 'string') return { ...target, error: found }
+    if (!found.isLeader && !found.isFollower) return { ...target, error: 'NOT_LEADER_OR_FOLLOWER' }
+    const { highWatermark, leaderEpoch } = found
+    const checked = check(found, request)
+    const isReadable = checked.error === null && checked.divergingEpoch === null
+    const closerReplica =
+      rack !== null && isReadable && found.isLeader
+        ? findCloserReplica(services.image(), services.config.nodeId, found, rack, request.fetchOffset)
+        : NONE
+    return { ...target, partition: found, highWatermark, leaderEpoch, closerReplica, ...checked }
   })
 }
 
@@ -143,8 +172,11 @@ function check(partition: Partition, request: PartitionRequest): Pick<Target, 'e
   const divergingEpoch = findDivergence(partition, request)
   if (divergingEpoch !== null) return { error: null, divergingEpoch }
   const { logStartOffset, logEndOffset } = partition.log
-  const isInRange = request.fetchOffset >= logStartOffset && request.fetchOffset <= logEndOffset
-  return { error: isInRange ? null : 'OFFSET_OUT_OF_RANGE', divergingEpoch: null }
+  if (request.fetchOffset >= logStartOffset && request.fetchOffset <= logEndOffset)
+    return { error: null, divergingEpoch: null }
+  // A follower need not have all that its leader has committed: the consumer may be right all the same.
+  const mayComeYet = partition.isFollower && request.fetchOffset > logEndOffset
+  return { error: mayComeYet ? 'OFFSET_NOT_AVAILABLE' : 'OFFSET_OUT_OF_RANGE', divergingEpoch: null }
 }
 
 /** Where the reader's log left ours, by the epoch of the last record it has (KIP-595); null when it did not. */
@@ -182,9 +214,10 @@ function readAll(
     else bytes += slice.bytes
   }
   const start = (target: Target): LogSlice | Promise<LogSlice> | null => {
-    if (target.error !== null || target.divergingEpoch !== null) hasError = true
-    const isReadable = target.error === null && target.divergingEpoch === null && target.partition !== null
-    if (!isReadable || (bytes >= bytesMax && bytes > 0)) return null
+    const isReadable =
+      target.error === null && target.divergingEpoch === null && target.closerReplica === NONE
+    if (!isReadable) hasError = true
+    if (!isReadable || target.partition === null || (bytes >= bytesMax && bytes > 0)) return null
     const wanted = Math.min(Math.max(0, target.request.partitionMaxBytes), bytesMax - bytes)
     return target.partition.readCommitted(target.request.fetchOffset, wanted, bytes === 0)
   }
@@ -222,29 +255,42 @@ function readAll(
   return { slices, bytes, hasError }
 }
 
+function refusal(error: ErrorName): Response {
+  return {
+    throttleTimeMs: 0,
+    errorCode: errorCode(error),
+    sessionId: NO_SESSION,
+    responses: [],
+    nodeEndpoints: [],
+  }
+}
+
 function answer(
+  services: BrokerServices,
+  { session, sessionId, isIncremental }: OpenedFetch,
   targets: readonly Target[],
   slices: ReadResults['slices'],
-  error: ErrorName | null,
-  apiVersion: number,
+  context: RequestContext,
 ): Response {
   const responses: (TopicResponse & { partitions: PartitionResponse[] })[] = []
-  let topic: Target['topic'] | null = null
+  const hints = new LeaderHints(services.image(), context.listenerName)
   for (const [index, target] of targets.entries()) {
-    if (target.topic !== topic) {
-      topic = target.topic
-      responses.push({ topic: topic.topic, topicId: topic.topicId, partitions: [] })
-    }
-    responses[responses.length - 1]!.partitions.push(
-      partitionAnswer(target, slices[index] ?? null, apiVersion),
-    )
+    const { topic, topicId } = target.wanted
+    const slice = slices[index] ?? null
+    const partition = partitionAnswer(target, slice, context.apiVersion, hints)
+    const bytes = slice === null || typeof slice === 'string' ? 0 : slice.bytes
+    const isNews = session?.told(target.wanted, partition, bytes) ?? true
+    if (isIncremental && !isNews) continue
+    const last = responses.at(-1)
+    if (last?.topic === topic && last.topicId === topicId) last.partitions.push(partition)
+    else responses.push({ topic, topicId, partitions: [partition] })
   }
   return {
     throttleTimeMs: 0,
-    errorCode: errorCode(error ?? 'NONE'),
-    sessionId: NO_SESSION,
+    errorCode: errorCode('NONE'),
+    sessionId,
     responses,
-    nodeEndpoints: [],
+    nodeEndpoints: context.apiVersion >= ENDPOINTS_SINCE_VERSION ? hints.endpoints : [],
   }
 }
 
@@ -252,21 +298,23 @@ function partitionAnswer(
   target: Target,
   slice: LogSlice | ErrorName | null,
   apiVersion: number,
+  hints: LeaderHints,
 ): PartitionResponse {
   const error = typeof slice === 'string' ? slice : target.error
-  const { partition } = target
+  const { partition, topicName, request } = target
+  const isHinted = error !== null && topicName !== null && apiVersion >= LEADERS_SINCE_VERSION
   const hasOffsets = partition !== null && (error === null || error === 'OFFSET_OUT_OF_RANGE')
   return {
-    partitionIndex: target.request.partition,
+    partitionIndex: request.partition,
     errorCode: errorCode(knownError(error ?? 'NONE', apiVersion)),
     highWatermark: hasOffsets ? partition.highWatermark : NONE,
     lastStableOffset: hasOffsets ? partition.lastStableOffset : NONE,
     logStartOffset: hasOffsets ? partition.log.logStartOffset : NONE,
     divergingEpoch: target.divergingEpoch ?? { epoch: NONE, endOffset: NONE },
-    currentLeader: { leaderId: NONE, leaderEpoch: NONE },
+    currentLeader: isHinted ? hints.hintFor(error, topicName, request.partition) : NO_HINT,
     snapshotId: { endOffset: NONE, epoch: NONE },
     abortedTransactions: [],
-    preferredReadReplica: NONE,
+    preferredReadReplica: target.closerReplica,
     records: slice === null || typeof slice === 'string' ? [] : slice.chunks,
   }
 }

@@ -21,6 +21,8 @@ type PartitionResponse = Response['topics'][number]['partitions'][number]
 const NONE = -1
 /** Version from which an answer carries the leader epoch (KIP-320). */
 const EPOCH_SINCE_VERSION = 4
+/** Version from which a client knows OFFSET_NOT_AVAILABLE (KIP-207). */
+const NOT_AVAILABLE_SINCE_VERSION = 5
 const READ_COMMITTED = 1
 const LATEST = -1
 const EARLIEST = -2
@@ -77,6 +79,12 @@ async function answer(
   const endOffset = isolationLevel === READ_COMMITTED ? partition.lastStableOffset : partition.highWatermark
   try {
     const found = await find(partition, asked, endOffset)
+    // What a new leader would say of the end might go back behind what its predecessor said (KIP-207).
+    const asksForEnd = asked === LATEST || asked === MAX_TIMESTAMP || (asked >= 0 && found === null)
+    if (asksForEnd && partition.isEndUncertain) {
+      const isKnown = apiVersion >= NOT_AVAILABLE_SINCE_VERSION
+      return refused(partitionIndex, isKnown ? 'OFFSET_NOT_AVAILABLE' : 'LEADER_NOT_AVAILABLE')
+    }
     const { offset, timestamp, leaderEpoch } = found ?? { offset: NONE, timestamp: NONE, leaderEpoch: NONE }
     const carriesEpoch = apiVersion >= EPOCH_SINCE_VERSION
     return { partitionIndex, errorCode: 0, timestamp, offset, leaderEpoch: carriesEpoch ? leaderEpoch : NONE }

@@ -12,7 +12,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
-import { errorCode } from '../../protocol/errors.ts'
+import { errorByCode, errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import { isTransactional, readBatchHeader } from '../../records/batch-header.ts'
 import { validateProduced } from '../../records/batch-validator.ts'
@@ -21,6 +21,7 @@ import type { TopicConfig } from '../../metadata/topic-config.ts'
 import { stampLogAppendTime } from '../../records/log-append-time.ts'
 import type { Partition } from '../../replication/partition.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
+import { LeaderHints } from './leader-hints.ts'
 
 type Request = RequestOf<'Produce'>
 type Response = ResponseOf<'Produce'>
@@ -29,6 +30,8 @@ type PartitionResponse = Response['responses'][number]['partitionResponses'][num
 
 /** Version from which topics are named by id (KIP-516). */
 const TOPIC_IDS_SINCE_VERSION = 13
+/** Version from which an answer has room for the right leader (KIP-951). */
+const HINTS_SINCE_VERSION = 10
 /** Version from which batches may be compressed with zstd (KIP-110). */
 const ZSTD_SINCE_VERSION = 7
 /** "The producer's timestamps stand", and "no such offset". */
@@ -56,6 +59,8 @@ export function handleProduce(
       if (topicName === undefined) return failed(data.index, 'UNKNOWN_TOPIC_ID')
       const partition = services.partitions.lookup(topicName, data.index)
       if (typeof partition === 'string') return failed(data.index, partition)
+      // Before the append: what is refused here is not in the log (KIP-966, docs/faults.md R13).
+      if (acks === -1 && partition.isUnderMinIsr) return failed(data.index, 'NOT_ENOUGH_REPLICAS')
       const outcome = append(services, partition, data, context.apiVersion)
       if (outcome.errorCode !== 0) return outcome.response
       waitingCount++
@@ -70,7 +75,9 @@ export function handleProduce(
   })
 
   const answer = (): Response | null => {
-    if (acks !== 0) return { responses, throttleTimeMs: 0, nodeEndpoints: [] }
+    if (acks !== 0) {
+      return { responses, throttleTimeMs: 0, nodeEndpoints: addHints(services, responses, context) }
+    }
     const fault = responses.flatMap((topic) => topic.partitionResponses).find((one) => one.errorCode !== 0)
     if (fault !== undefined) context.connection.close(`Produce with acks=0 failed: error ${fault.errorCode}`)
     return null
@@ -79,6 +86,27 @@ export function handleProduce(
   return new Promise((resolve) => {
     finish = () => resolve(answer())
   })
+}
+
+/** Tells who asked the wrong broker which is the right one (KIP-951). */
+function addHints(
+  services: BrokerServices,
+  responses: Response['responses'],
+  context: RequestContext,
+): Response['nodeEndpoints'] {
+  if (context.apiVersion < HINTS_SINCE_VERSION) return []
+  if (responses.every(({ partitionResponses }) => partitionResponses.every((each) => each.errorCode === 0)))
+    return []
+  const image = services.image()
+  const hints = new LeaderHints(image, context.listenerName)
+  const byId = context.apiVersion >= TOPIC_IDS_SINCE_VERSION
+  for (const { name, topicId, partitionResponses } of responses) {
+    const topicName = byId ? image.topicsById.get(topicId)?.name : name
+    if (topicName === undefined) continue
+    for (const response of partitionResponses)
+      response.currentLeader = hints.hintFor(errorByCode(response.errorCode).name, topicName, response.index)
+  }
+  return hints.endpoints
 }
 
 /** What is wrong with the request as a whole, or null. */

@@ -272,24 +272,48 @@ describe('Fetch', () => {
     expect(await fetch(topic, { offset: 9 })).toMatchObject({ highWatermark: 1, logStartOffset: 0 })
   })
 
-  it.each([
-    [0, 'NONE'],
-    [-1, 'NONE'],
-    [1, 'FETCH_SESSION_ID_NOT_FOUND'],
-    [2 ** 31 - 1, 'FETCH_SESSION_ID_NOT_FOUND'],
-    [-2, 'FETCH_SESSION_ID_NOT_FOUND'],
-  ])(
-    'KIP-227: session epoch %i is answered %s, and no session is ever given',
-    async (sessionEpoch, wanted) => {
-      const topic = await makeTopic()
-      for (const sessionId of [0, 7]) {
-        const request = fetchRequest({ name: topic.name }, { sessionId, sessionEpoch })
-        const body = await host.call('Fetch', 12, request)
-        expect([nameOf(body.errorCode), body.sessionId]).toEqual([wanted, 0])
-        expect(body.responses).toHaveLength(wanted === 'NONE' ? 1 : 0)
-      }
-    },
-  )
+  it.each([1, 2 ** 31 - 1, -2])('KIP-227: epoch %i of no session is refused', async (sessionEpoch) => {
+    const topic = await makeTopic()
+    for (const sessionId of [0, 7]) {
+      const request = fetchRequest({ name: topic.name }, { sessionId, sessionEpoch })
+      const body = await host.call('Fetch', 12, request)
+      expect([nameOf(body.errorCode), body.sessionId, body.responses]).toEqual([
+        'FETCH_SESSION_ID_NOT_FOUND',
+        0,
+        [],
+      ])
+    }
+  })
+
+  it('KIP-227: a session remembers what is wanted, and answers what is new', async () => {
+    const [quiet, busy] = [await makeTopic(), await makeTopic()]
+    const none = { maxWaitMs: 0, minBytes: 1, maxBytes: 2 ** 20, rackId: '' }
+    const want = (topic: Topic, fetchOffset: number) => ({
+      topicId: topic.topicId,
+      partitions: [{ partition: 0, fetchOffset, partitionMaxBytes: 2 ** 20 }],
+    })
+    const call = (sessionId: number, sessionEpoch: number, topics: readonly ReturnType<typeof want>[] = []) =>
+      host.call('Fetch', NEWEST, { ...none, sessionId, sessionEpoch, topics, forgottenTopicsData: [] })
+    const full = await call(0, 0, [want(quiet, 0), want(busy, 0)])
+    expect([full.sessionId > 0, full.responses.length]).toEqual([true, 2])
+    expect((await call(full.sessionId, 1)).responses).toEqual([])
+    await produce(busy, 'x')
+    const news = await call(full.sessionId, 2)
+    expect(news.responses.map(({ topicId }) => topicId)).toEqual([busy.topicId])
+    expect(valuesOf(news.responses[0]!.partitions[0]!.records)).toEqual([{ offset: 0, value: 'x' }])
+    expect((await call(full.sessionId, 3, [want(busy, 1)])).responses).toEqual([])
+    expect(nameOf((await call(full.sessionId, 3)).errorCode)).toBe('INVALID_FETCH_SESSION_EPOCH')
+    const forgotten = { ...none, sessionId: full.sessionId, sessionEpoch: 4, topics: [] }
+    const without = await host.call('Fetch', NEWEST, {
+      ...forgotten,
+      forgottenTopicsData: [{ topicId: busy.topicId, partitions: [0] }],
+    })
+    expect(without.responses).toEqual([])
+    await produce(busy, 'y')
+    expect((await call(full.sessionId, 5)).responses).toEqual([])
+    expect((await call(full.sessionId, -1)).sessionId).toBe(0)
+    expect(nameOf((await call(full.sessionId, 6)).errorCode)).toBe('FETCH_SESSION_ID_NOT_FOUND')
+  })
 
   it('KIP-595: a reader whose last epoch ended earlier is told where', async () => {
     const topic = await makeTopic()

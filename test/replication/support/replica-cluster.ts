@@ -238,11 +238,12 @@ export class ReplicaCluster {
   isWhole(): boolean {
     return this.controller.partitions.every(({ leader, replicas, isr }, index) => {
       const own = leader === null ? null : this.life(leader)?.partition(index)
-      if (own == null || !own.isLeader || isr.length !== replicas.length) return false
+      if (own?.isLeader !== true || isr.length !== replicas.length) return false
       return replicas.every((id) => {
         const other = this.life(id)?.partition(index)
         return (
-          other != null &&
+          other !== undefined &&
+          other !== null &&
           other.leaderEpoch === own.leaderEpoch &&
           other.topicId === this.controller.topicId &&
           other.log.durableEndOffset === own.log.logEndOffset &&
@@ -315,7 +316,9 @@ export class ReplicaCluster {
     const image = mail?.at(-1)
     if (life === null || mail === undefined || image === undefined) return
     const images = mail.length > 1 && this.random.chance(0.5) ? [image] : mail
-    life.inTurn(() => images.forEach((each) => life.learn(each)))
+    // Each in an event of its own, so that what a node does between two of them is seen.
+    for (const [place, each] of images.entries())
+      this.simulation.schedule(place * 1e-3, 'image', () => life.inTurn(() => life.learn(each)))
   }
 
   #isrPort(life: NodeLife): IsrPort {

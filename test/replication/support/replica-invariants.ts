@@ -27,6 +27,7 @@ interface Seen {
   logStartOffset: number
   leaderEpoch: number
   wasEmpty: boolean
+  wasLeader: boolean
 }
 
 class PartitionTruth {
@@ -118,13 +119,13 @@ export class ReplicaInvariants {
 
   #observe(index: number, truth: PartitionTruth, id: number): void {
     const partition = this.#life(id)?.partition(index)
-    if (partition == null || partition.topicId !== this.#topicId) return
+    if (partition?.topicId !== this.#topicId) return
     const { log, highWatermark, leaderEpoch } = partition
     const { logStartOffset, logEndOffset, durableEndOffset } = log
     const where = { index, id }
     let seen = this.#seen.get(partition)
     if (seen === undefined) {
-      seen = { highWatermark: 0, logStartOffset: 0, leaderEpoch, wasEmpty: false }
+      seen = { highWatermark: 0, logStartOffset: 0, leaderEpoch, wasEmpty: false, wasLeader: false }
       this.#seen.set(partition, seen)
     }
     if (partition.fetchPosition() !== null || partition.isLeader) {
@@ -141,6 +142,7 @@ export class ReplicaInvariants {
       seen.wasEmpty = logStartOffset === logEndOffset
       if (highWatermark > seen.highWatermark) this.#committed(index, truth, partition, id, seen)
       seen.highWatermark = highWatermark
+      seen.wasLeader = partition.isLeader
       seen.logStartOffset = logStartOffset
     }
     if ((truth.ends.get(id) ?? 0) > logEndOffset) this.counts.cutsBelowOwnEnd++
@@ -179,7 +181,9 @@ export class ReplicaInvariants {
       }
     }
     seen.leaderEpoch = partition.leaderEpoch
-    if (partition.isLeader) truth.highWatermark = Math.max(truth.highWatermark, highWatermark)
+    // One that lost its leadership in the very turn in which it committed has committed all the same.
+    if (partition.isLeader || seen.wasLeader)
+      truth.highWatermark = Math.max(truth.highWatermark, highWatermark)
     if (highWatermark > truth.highWatermark)
       fail('R4: it holds no more for committed than was', { index, id }, highWatermark, truth.highWatermark)
     const from = Math.max(seen.highWatermark, log.logStartOffset)

@@ -13,7 +13,7 @@ import type { RequestInputOf, ResponseOf } from '../../../src/protocol/apis.ts'
 import type { Prng } from '../../../src/env/sim/prng.ts'
 import type { Simulation } from '../../../src/env/sim/simulation.ts'
 import type { FetchLink } from '../../../src/replication/replica-fetcher.ts'
-import type { ReplicaConnection, ReplicaFetchRequest } from '../../../src/replication/replica-session.ts'
+import type { ReplicaConnection } from '../../../src/replication/replica-session.ts'
 import type { NodeLife } from './replica-node.ts'
 
 const VERSION = apis.Fetch.versions.last
@@ -116,9 +116,16 @@ class Connection implements ReplicaConnection {
     this.#exchanges.push(exchange)
     const respond = (response: Parameters<typeof encodeResponse<'Fetch'>>[3]): void => {
       exchange.answer = Buffer.concat(encodeResponse('Fetch', VERSION, 1, response))
-      while (this.#exchanges[0]?.answer != null) this.#answer(this.#exchanges.shift()!.answer!)
+      for (
+        let next = this.#exchanges[0]?.answer ?? null;
+        next !== null;
+        next = this.#exchanges[0]?.answer ?? null
+      ) {
+        this.#exchanges.shift()
+        this.#answer(next)
+      }
     }
-    const result = this.to.sessions.fetch(decoded.body as ReplicaFetchRequest, this.from.id, this)
+    const result = this.to.sessions.fetch(decoded.body, this.from.id, this)
     if (result instanceof Promise) void result.then(respond, (error: unknown) => this.#links.onError(error))
     else respond(result)
   }
