@@ -19,6 +19,7 @@ export class Client extends PortableClient {
 
 export type { BrowserEnvOptions } from './env/browser/browser-env.ts'
 export { Admin } from './client/admin.ts'
+export type * from './client/admin-cluster-types.ts'
 export type * from './client/admin-types.ts'
 export { ClientError } from './client/client-error.ts'
 export type { ClientErrorCode, ItemFailure } from './client/client-error.ts'

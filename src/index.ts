@@ -57,4 +57,5 @@ export type {
   StartPosition,
   TopicPartition,
 } from './client.ts'
+export type * from './client/admin-cluster-types.ts'
 export type * from './client/admin-types.ts'
