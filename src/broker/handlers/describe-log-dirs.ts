@@ -9,6 +9,9 @@ import type {
 import { errorCode } from '../../protocol/errors.ts'
 import type { BrokerServices } from '../services.ts'
 
+/** Of a replica that has not heard from its leader yet (Kafka's INVALID_OFFSET_LAG). */
+const UNKNOWN_LAG = -1
+
 type TopicResponse = DescribeLogDirsResponseInput['results'][number]['topics'][number]
 
 export async function handleDescribeLogDirs(
@@ -18,11 +21,12 @@ export async function handleDescribeLogDirs(
   const wanted =
     request.topics && new Map(request.topics.map(({ topic, partitions }) => [topic, new Set(partitions)]))
   const topics = new Map<string, TopicResponse['partitions'][number][]>()
-  for (const { topic, index, log } of services.partitions.partitions()) {
+  for (const { topic, index, log, lag } of services.partitions.partitions()) {
     if (wanted !== null && wanted.get(topic)?.has(index) !== true) continue
     const partitions = topics.get(topic) ?? []
     topics.set(topic, partitions)
-    partitions.push({ partitionIndex: index, partitionSize: log.sizeBytes, offsetLag: 0, isFutureKey: false })
+    const offsetLag = lag ?? UNKNOWN_LAG
+    partitions.push({ partitionIndex: index, partitionSize: log.sizeBytes, offsetLag, isFutureKey: false })
   }
   const space = await services.logs.space()
   return {
