@@ -59,10 +59,12 @@ export interface ControllerGatewayOptions {
   readonly peer: (nodeId: number) => PeerChannel
 }
 
-/** Asking for these twice, or doing them twice, is the same as once. */
+/**
+ * Asking for these twice, or doing them twice, is the same as once. AlterPartition is none of them: the refusal of a second
+ * copy would say nothing of the first, which may still arrive; its caller counts copies (replication/isr-state.ts).
+ */
 const REPEATABLE: ReadonlySet<ControllerApi> = new Set<ControllerApi>([
   'AllocateProducerIds',
-  'AlterPartition',
   'BrokerHeartbeat',
   'BrokerRegistration',
   'DescribeQuorum',
