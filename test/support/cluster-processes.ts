@@ -50,59 +50,58 @@ interface NodeLinks {
 export class ClusterProcesses {
   readonly clusterId: string
   readonly #brokers: readonly BrokerProcess[]
+  readonly #ports: readonly number[]
   readonly #links: readonly NodeLinks[]
-  readonly #bootstrapPorts: readonly number[]
 
   private constructor(
     clusterId: string,
     brokers: readonly BrokerProcess[],
-    links: readonly NodeLinks[],
     ports: readonly number[],
+    links: readonly NodeLinks[],
   ) {
     this.clusterId = clusterId
     this.#brokers = brokers
+    this.#ports = ports
     this.#links = links
-    this.#bootstrapPorts = ports
   }
 
-  /** Starts a cluster for one test; its processes are killed when that has finished. Resolves when all brokers serve. */
-  static async forTest(options: ClusterProcessesOptions): Promise<ClusterProcesses> {
+  /** Starts a cluster; resolves when all brokers serve. */
+  static async start(options: ClusterProcessesOptions): Promise<ClusterProcesses> {
     const { directory, brokers: count = 3, settings = {}, logLevel = 'warn', links = false } = options
-    const clusterId = randomBytes(16).toString('base64url')
+    const clusterId = newClusterId()
     const ports = await reservePorts(count)
-    const nodeIds = ports.map((_, index) => index + 1)
     const proxies = links ? await openLinks(ports) : null
-    const votersOf = (from: number): string =>
-      nodeIds.map((to) => `${to}@127.0.0.1:${proxies?.portOf(from, to) ?? ports[to - 1]!}`).join(',')
     const started = await Promise.allSettled(
-      nodeIds.map((nodeId) =>
-        BrokerProcess.forTest({
-          directory: brokerDirectory(directory, nodeId),
-          port: ports[nodeId - 1]!,
-          logLevel,
+      ports.map((port, index) => {
+        const nodeId = index + 1
+        const voters = ports.map((at, to) => `${to + 1}@127.0.0.1:${proxies?.portOf(nodeId, to + 1) ?? at}`)
+        const advertised = proxies?.nodes[index]!.clients.port
+        return BrokerProcess.start({
+          ...{ port, logLevel, directory: brokerDirectory(directory, nodeId) },
           settings: {
             ...QUICK_SETTINGS,
             'node.id': String(nodeId),
             'cluster.id': clusterId,
-            'controller.quorum.voters': votersOf(nodeId),
-            ...(proxies === null
-              ? {}
-              : { 'advertised.listeners': `any://127.0.0.1:${proxies.clients[nodeId - 1]!.port}` }),
+            'controller.quorum.voters': voters.join(','),
+            ...(advertised === undefined ? {} : { 'advertised.listeners': `any://127.0.0.1:${advertised}` }),
             ...settings,
           },
-        }),
-      ),
+        })
+      }),
     )
-    const brokers = started.map((each) => {
-      if (each.status === 'rejected') throw each.reason
-      return each.value
-    })
-    return new ClusterProcesses(
-      clusterId,
-      brokers,
-      proxies?.nodes ?? [],
-      proxies?.clients.map(({ port }) => port) ?? ports,
-    )
+    const brokers = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+    const cluster = new ClusterProcesses(clusterId, brokers, ports, proxies?.nodes ?? [])
+    const failed = started.find((each) => each.status === 'rejected')
+    if (failed === undefined) return cluster
+    await cluster.kill()
+    throw failed.reason
+  }
+
+  /** As `start`, for one test: killed when that has finished. */
+  static async forTest(options: ClusterProcessesOptions): Promise<ClusterProcesses> {
+    const cluster = await ClusterProcesses.start(options)
+    onTestFinished(() => cluster.kill())
+    return cluster
   }
 
   get nodeIds(): readonly number[] {
@@ -116,11 +115,16 @@ export class ClusterProcesses {
 
   /** `host:port` of every broker. */
   get bootstrap(): readonly string[] {
-    return this.#bootstrapPorts.map((port) => `127.0.0.1:${port}`)
+    return this.#ports.map((port, index) => `127.0.0.1:${this.#links[index]?.clients.port ?? port}`)
   }
 
   get webSocketUrls(): readonly string[] {
     return this.bootstrap.map((address) => `ws://${address}`)
+  }
+
+  /** `controller.quorum.voters` as its brokers have it, where connections lead over no proxies. */
+  get voters(): string {
+    return this.#ports.map((port, index) => `${index + 1}@127.0.0.1:${port}`).join(',')
   }
 
   get directories(): readonly string[] {
@@ -149,13 +153,22 @@ export class ClusterProcesses {
     for (const { peers, clients } of this.#links) for (const proxy of [...peers, clients]) proxy.heal()
   }
 
+  /** Ends whatever still runs, paused or not. */
+  async kill(): Promise<void> {
+    await Promise.all(this.#brokers.map((broker) => broker.kill()))
+    const proxies = this.#links.flatMap(({ peers, clients }) => [...peers, clients])
+    await Promise.all(Array.from(new Set(proxies), (proxy) => proxy.close()))
+  }
+
   /** Stops all at once, each cleanly. */
   async stop(): Promise<void> {
     await Promise.all(this.#brokers.map((broker) => broker.stop()))
   }
 }
 
-export function brokerDirectory(directory: string, nodeId: number): string {
+export const newClusterId = (): string => randomBytes(16).toString('base64url')
+
+function brokerDirectory(directory: string, nodeId: number): string {
   const path = join(directory, `broker-${nodeId}`)
   mkdirSync(path, { recursive: true })
   return path
@@ -199,8 +212,7 @@ export async function until(
 
 interface Links {
   readonly nodes: readonly NodeLinks[]
-  readonly clients: readonly TcpProxy[]
-  portOf(from: number, to: number): number
+  portOf(from: number, to: number): number | undefined
 }
 
 async function openLinks(ports: readonly number[]): Promise<Links> {
@@ -209,17 +221,13 @@ async function openLinks(ports: readonly number[]): Promise<Links> {
   for (const from of ports.keys())
     for (const [to, port] of ports.entries())
       if (from !== to) between.set(`${from + 1}>${to + 1}`, await TcpProxy.open(port))
-  onTestFinished(async () => {
-    await Promise.all([...clients, ...between.values()].map((proxy) => proxy.close()))
-  })
   return {
-    clients,
-    nodes: ports.map((_, index) => ({
-      clients: clients[index]!,
-      peers: [...between].flatMap(([name, proxy]) =>
-        name.split('>').includes(String(index + 1)) ? [proxy] : [],
+    nodes: clients.map((proxy, index) => ({
+      clients: proxy,
+      peers: [...between].flatMap(([name, each]) =>
+        name.split('>').includes(String(index + 1)) ? [each] : [],
       ),
     })),
-    portOf: (from, to) => between.get(`${from}>${to}`)?.port ?? ports[to - 1]!,
+    portOf: (from, to) => between.get(`${from}>${to}`)?.port,
   }
 }
