@@ -32,6 +32,6 @@ export function answerPeer(
     return services.controller.answerPeer(api, request as RequestOf<ControllerApi>)
   }
   if (from.purpose === 'replica' && api === 'Fetch')
-    return services.replicaSessions.fetch(request as RequestOf<'Fetch'>, from.nodeId, from.connection)
+    return services.replicaSessions.serve(request as RequestOf<'Fetch'>, from.nodeId, from.connection)
   return null
 }

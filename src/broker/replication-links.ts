@@ -47,7 +47,7 @@ export class ReplicationLinks implements ClusterLinks {
       ...{ nodeId, brokerEpoch },
       catchUpBytesPerSecond: config.catchUpBytesPerSecond < 0 ? Infinity : config.catchUpBytesPerSecond,
       linkTo: (leaderId) => ({
-        fetch: (request, timeoutMs) => peers!.replica(leaderId).call('Fetch', request, { timeoutMs }),
+        call: (request, timeoutMs) => peers!.replica(leaderId).call('Fetch', request, { timeoutMs }),
       }),
     })
     this.fetchSessions = new FetchSessions(env, {

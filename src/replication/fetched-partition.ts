@@ -14,7 +14,8 @@ import { LogError } from '../log/log-error.ts'
 import type { ResponseOf } from '../protocol/apis.ts'
 import { errorByCode } from '../protocol/errors.ts'
 import type { FetchPosition } from './leader-state.ts'
-import type { FollowerWatcher, Partition } from './partition.ts'
+import type { Partition } from './partition.ts'
+import type { FollowerWatcher } from './partition-events.ts'
 
 export type PartitionAnswer = ResponseOf<'Fetch'>['responses'][number]['partitions'][number]
 

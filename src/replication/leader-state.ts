@@ -77,7 +77,7 @@ export interface LeaderOptions {
 
 /** What the partition does when its leader state changes. */
 export interface LeaderHost {
-  readonly highWatermark: number
+  highWatermark(): number
   /** The in-sync set, or what is known of it, has changed: the high watermark may move, or may not move any more. */
   isrChanged(): void
 }
@@ -220,7 +220,7 @@ export class LeaderState {
       partition: `${this.#options.topic}-${this.#options.index}`,
       from: committed.join(),
       to: ids.join(),
-      highWatermark: this.#host.highWatermark,
+      highWatermark: this.#host.highWatermark(),
     })
     this.#send(proposal)
   }
@@ -283,7 +283,7 @@ export class LeaderState {
   #mayJoin(position: ReplicaPosition, nowMs: number): boolean {
     const { durableEndOffset, brokerEpoch, brokerId } = position
     if (durableEndOffset === NO_POSITION) return false
-    if (durableEndOffset < Math.max(this.#host.highWatermark, this.epochStartOffset)) return false
+    if (durableEndOffset < Math.max(this.#host.highWatermark(), this.epochStartOffset)) return false
     if (position.isLagging(this.#log.logEndOffset, nowMs, this.#options.replicaLagMsMax)) return false
     const broker = this.#options.findBroker(brokerId)
     if (broker === undefined || broker.isFenced || broker.isInControlledShutdown) return false

@@ -31,9 +31,12 @@ import { FollowerState, isCutByLogStart, lastRecordEpoch } from './follower-stat
 import type { EpochEnd } from './follower-state.ts'
 import { LeaderState } from './leader-state.ts'
 import type { FetchPosition, FetchVerdict, LeaderOptions, ReplicaIdentity } from './leader-state.ts'
+import type { EpochFault, FollowerWatcher, ReplicaWatcher, StopReason } from './partition-events.ts'
 import type { PartitionState } from './partition-state.ts'
 import { AckWaiter, WaitingAcks } from './waiting-acks.ts'
 import type { AckFailure } from './waiting-acks.ts'
+
+export type { StopReason }
 
 export interface PartitionOptions extends LeaderOptions {
   /** The high watermark of an earlier life as it was written down: a lower bound, 0 when there is none. */
@@ -41,30 +44,6 @@ export interface PartitionOptions extends LeaderOptions {
   readonly minInsyncReplicas: number
   /** Called when the log takes no more appends in this leader epoch: the controller must give a new one. */
   readonly onEpochSpent?: () => void
-}
-
-/** Why a partition is not served here (any more); names of the protocol's error table. */
-export type StopReason = 'UNKNOWN_TOPIC_OR_PARTITION' | 'NOT_LEADER_OR_FOLLOWER' | 'KAFKA_STORAGE_ERROR'
-
-/** Why a request that names a leader epoch is refused; names of the protocol's error table. */
-export type EpochFault = 'FENCED_LEADER_EPOCH' | 'UNKNOWN_LEADER_EPOCH'
-
-/** Whoever serves a follower of this leader. Called in the turn of the change, before any consumer hears of it. */
-export interface ReplicaWatcher {
-  /** The log has grown. */
-  appended(): void
-  /** The high watermark or the log start has moved. */
-  moved(): void
-  /** The leader epoch is over, or the partition is served no more: what the follower told is forgotten. */
-  ended(): void
-}
-
-/** Whoever fetches for this follower. */
-export interface FollowerWatcher {
-  /** The durable end has moved. */
-  durable(): void
-  /** The end of the log has gone back: a write was undone for lack of room. */
-  rolledBack(): void
 }
 
 type Role =
@@ -418,7 +397,8 @@ export class Partition {
   #enter(state: PartitionState): void {
     if (state.leader === this.#options.nodeId) {
       this.log.startEpoch(state.leaderEpoch, this.log.logEndOffset)
-      const leader = new LeaderState(this.#ports, this.log, this.#options, this.#hostOf(), state)
+      const host = { highWatermark: () => this.#highWatermark, isrChanged: () => this.#isrChanged() }
+      const leader = new LeaderState(this.#ports, this.log, this.#options, host, state)
       this.#role = { kind: 'leader', state: leader }
       this.#isrChanged()
       leader.review()
@@ -427,16 +407,6 @@ export class Partition {
       this.#role = { kind: 'follower', state: new FollowerState(this.#ports, this.log, state.leaderEpoch) }
     }
     this.#wakeWatchers()
-  }
-
-  #hostOf(): ConstructorParameters<typeof LeaderState>[3] {
-    const highWatermark = (): number => this.#highWatermark
-    return {
-      get highWatermark() {
-        return highWatermark()
-      },
-      isrChanged: () => this.#isrChanged(),
-    }
   }
 
   #following(): { readonly kind: 'follower'; readonly state: FollowerState } {

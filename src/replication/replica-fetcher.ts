@@ -27,7 +27,7 @@ import type { Partition } from './partition.ts'
 /** Requests to one leader: the `replica` channel of `Peers`, in the highest version. */
 export interface FetchLink {
   /** Rejects when there is no answer. Answers come in the order of the calls. */
-  fetch(request: RequestInputOf<'Fetch'>, timeoutMs: number): Promise<ResponseOf<'Fetch'>>
+  call(request: RequestInputOf<'Fetch'>, timeoutMs: number): Promise<ResponseOf<'Fetch'>>
 }
 
 export interface ReplicaFetcherOptions {
@@ -197,7 +197,7 @@ export class ReplicaFetcher {
     if (!beginsSession) this.#sessionEpoch = nextEpoch(this.#sessionEpoch)
     this.#inFlight++
     const generation = this.#generation
-    link.fetch(request, TIMEOUT_MS).then(
+    link.call(request, TIMEOUT_MS).then(
       (response) => this.#answered(generation, requestNumber, response),
       (error: unknown) => this.#unanswered(generation, error),
     )

@@ -38,7 +38,7 @@ export class ReplicaSessions {
    *
    * @param nodeId - Of the other end of the connection.
    */
-  fetch(
+  serve(
     request: ReplicaFetchRequest,
     nodeId: number,
     connection: ReplicaConnection,
@@ -53,12 +53,12 @@ export class ReplicaSessions {
       const session = new ReplicaSession(this.#ports, { nodeId, brokerEpoch: replicaEpoch })
       session.id = this.#cache.begin(session)
       this.#sessions.set(nodeId, session)
-      return session.fetch(request, connection)
+      return session.serve(request, connection)
     }
     if (known === undefined || known.id !== request.sessionId || known.from.brokerEpoch !== replicaEpoch)
       return failed('FETCH_SESSION_ID_NOT_FOUND')
     const found = this.#cache.next(request.sessionId, request.sessionEpoch)
-    return typeof found === 'string' ? failed(found) : known.fetch(request, connection)
+    return typeof found === 'string' ? failed(found) : known.serve(request, connection)
   }
 
   /** Ends all sessions; requests that stand are answered. */

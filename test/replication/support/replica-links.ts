@@ -125,7 +125,7 @@ class Connection implements ReplicaConnection {
         this.#answer(next)
       }
     }
-    const result = this.to.sessions.fetch(decoded.body, this.from.id, this)
+    const result = this.to.sessions.serve(decoded.body, this.from.id, this)
     if (result instanceof Promise) void result.then(respond, (error: unknown) => this.#links.onError(error))
     else respond(result)
   }
@@ -165,7 +165,7 @@ export class ReplicaLinks {
   linkFrom(from: NodeLife, leaderId: number): FetchLink {
     let connection: Connection | null = null
     return {
-      fetch: (request, timeoutMs) => {
+      call: (request, timeoutMs) => {
         if (connection === null || connection.isEnding) {
           const to = this.#lives(leaderId)
           if (to === null || this.#blocked.has(`${from.id} ${leaderId}`)) return this.#refuse(from)
