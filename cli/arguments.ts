@@ -108,6 +108,17 @@ export function parseReplicationFactor(text: string): number {
   return parseWhole(text, 1, INT16_MAX)
 }
 
+export function parseBrokerId(text: string): number {
+  return parseWhole(text, 0, INT32_MAX)
+}
+
+/** `1,2,3` in the order given. */
+export function parseBrokerIds(text: string): readonly number[] {
+  const ids = text.split(',').map((part) => parseBrokerId(part.trim()))
+  if (new Set(ids).size < ids.length) throw new InvalidArgumentError('Wanted each broker once.')
+  return ids
+}
+
 export function parsePort(text: string): number {
   return parseWhole(text, 0, 65_535)
 }

@@ -24,8 +24,18 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'topic',
-    summary: 'create, list, describe, alter and delete topics',
+    summary: 'create, list, describe, alter, move and delete topics',
     load: async (context) => (await import('./topic.ts')).topicCommand(context),
+  },
+  {
+    name: 'broker',
+    summary: 'list and describe brokers, take one out of the cluster',
+    load: async (context) => (await import('./broker.ts')).brokerCommand(context),
+  },
+  {
+    name: 'cluster',
+    summary: 'describe the cluster, tell whether it is well',
+    load: async (context) => (await import('./cluster.ts')).clusterCommand(context),
   },
   {
     name: 'produce',

@@ -4,7 +4,7 @@
  *   <data directory>/broker-1/ | broker-2/ | …      ports: the first broker's, and those after it
  *
  * This process serves nothing. It starts the brokers, passes on what they log with their number in front, starts those
- * again that died, and stops all when it is told to. When it dies itself the brokers stop, too: each holds a channel to
+ * again that died (one that was told to stop stays stopped), and stops all when it is told to. When it dies itself the brokers stop, too: each holds a channel to
  * it and hears it close.
  */
 import { spawn } from 'node:child_process'
@@ -164,6 +164,13 @@ class BrokerChild {
             `Cannot start the cluster: broker ${this.#nodeId} ended ${how}, see above`,
           ),
         )
+        return
+      }
+      if (code === 0) {
+        // Somebody stopped it, and not this process: it is wanted stopped (`broker decommission`).
+        this.#isStopping = true
+        void this.#say('was stopped, and stays so')
+        this.#resolveStopped()
         return
       }
       if (performance.now() - startedMs > WELL_MS) this.#restartMs = RESTART_MIN_MS

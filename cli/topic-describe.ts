@@ -1,12 +1,15 @@
 /** `millrace topic describe`: partitions with their leaders, replicas and offsets, and the settings that are not default. */
 import { Command } from 'commander'
-import type { Client, ConfigEntry, TopicDescription } from '../src/index.ts'
+import type { Client, ConfigEntry, ReplicaDescription, TopicDescription } from '../src/index.ts'
 import { addConnectOptions, withClient, withTopic } from './connect.ts'
 import type { ConnectOptions } from './connect.ts'
 import type { Context } from './context.ts'
 import { counted } from './human.ts'
 import { addOutputOption, formatJson, jsonLine, outputFormat, printRows, toObject } from './output.ts'
 import type { Column, OutputFormat } from './output.ts'
+
+/** Time for a broker to tell how far its replicas are, in ms: one that hangs must not hold back what the others tell. */
+const LAG_TIMEOUT_MS = 2000
 
 interface DescribeOptions extends ConnectOptions {
   readonly output?: OutputFormat
@@ -20,6 +23,10 @@ interface PartitionRow {
   readonly leaderEpoch: number
   readonly replicas: readonly number[]
   readonly isr: readonly number[]
+  readonly eligibleLeaderReplicas: readonly number[]
+  readonly offlineReplicas: readonly number[]
+  /** By replica. */
+  readonly replicaLags: readonly Pick<ReplicaDescription, 'brokerId' | 'lag'>[]
   readonly startOffset: number | null
   readonly endOffset: number | null
 }
@@ -47,9 +54,36 @@ const PARTITION_COLUMNS: readonly Column<PartitionRow>[] = [
     value: ({ isr }) => isr,
     style: ({ isr, replicas }) => (isr.length < replicas.length ? 'yellow' : null),
   },
+  {
+    name: 'eligibleLeaderReplicas',
+    title: 'ELIGIBLE',
+    value: ({ eligibleLeaderReplicas }) => eligibleLeaderReplicas,
+    style: ({ eligibleLeaderReplicas }) => (eligibleLeaderReplicas.length > 0 ? 'yellow' : null),
+  },
+  {
+    name: 'offlineReplicas',
+    title: 'OFFLINE',
+    value: ({ offlineReplicas }) => offlineReplicas,
+    style: ({ offlineReplicas }) => (offlineReplicas.length > 0 ? 'red' : null),
+    isDetail: true,
+  },
+  {
+    name: 'lag',
+    title: 'LAG',
+    value: ({ replicaLags }) => lagOf(replicaLags),
+    style: ({ replicaLags }) => (lagOf(replicaLags) === 0 ? null : 'yellow'),
+  },
   { name: 'startOffset', title: 'START', value: ({ startOffset }) => startOffset },
   { name: 'endOffset', title: 'END', value: ({ endOffset }) => endOffset },
 ]
+
+/** Committed records that the replica furthest behind lacks; null when some replica does not tell. */
+function lagOf(lags: PartitionRow['replicaLags']): number | null {
+  return lags.reduce<number | null>(
+    (worst, { lag }) => (worst === null || lag === null ? null : Math.max(worst, lag)),
+    0,
+  )
+}
 
 /** With the topic, where the rows of several stand together. */
 const COLUMNS: readonly Column<PartitionRow>[] = [
@@ -59,10 +93,11 @@ const COLUMNS: readonly Column<PartitionRow>[] = [
 
 export function describeCommand(context: Context): Command {
   const command = new Command('describe')
-    .summary('show partitions, offsets and settings of topics')
+    .summary('show partitions, replicas, offsets and settings of topics')
     .description(
       'Show the partitions of topics with their leaders, replicas and offsets ([START, END), END is the next to be ' +
-        'written), and the settings that somebody changed.',
+        'written), and the settings that somebody changed. ELIGIBLE are replicas outside the in-sync set that surely hold ' +
+        'everything committed; LAG is how many committed records the replica furthest behind lacks, - if one does not tell.',
     )
     .argument('<topics...>', 'the topics')
     .option('--configs', 'every setting, with where its value comes from')
@@ -86,15 +121,15 @@ async function describe(client: Client, name: string): Promise<Described> {
   const asked = led.map(({ partition }) => ({ topic: name, partition }))
   const starts = await offsets(client, asked, 'earliest')
   const ends = await offsets(client, asked, 'latest')
-  const partitions = topic!.partitions.map(({ partition, leader, leaderEpoch, replicas, isr }) => ({
+  const lags = await admin.describeReplicas([topic!], { timeoutMs: LAG_TIMEOUT_MS })
+  const partitions = topic!.partitions.map((one) => ({
+    ...one,
     topic: name,
-    partition,
-    leader,
-    leaderEpoch,
-    replicas,
-    isr,
-    startOffset: starts.get(partition) ?? null,
-    endOffset: ends.get(partition) ?? null,
+    replicaLags: lags
+      .filter(({ partition }) => partition === one.partition)
+      .map(({ brokerId, lag }) => ({ brokerId, lag })),
+    startOffset: starts.get(one.partition) ?? null,
+    endOffset: ends.get(one.partition) ?? null,
   }))
   return { topic: topic!, partitions, configs }
 }
@@ -182,7 +217,10 @@ function toJson({ topic, partitions, configs }: Described): object {
     name: topic.name,
     topicId: topic.topicId,
     isInternal: topic.isInternal,
-    partitions: partitions.map((row) => toObject(PARTITION_COLUMNS, row)),
+    partitions: partitions.map((row) => ({
+      ...toObject(PARTITION_COLUMNS, row),
+      replicaLags: row.replicaLags,
+    })),
     configs: configs.map(({ name, value, source }) => ({ name, value, source })),
   }
 }

@@ -1,8 +1,8 @@
 /** `millrace topic …`: the command tree of the family, and creation, listing, alteration and deletion. */
-import { createInterface } from 'node:readline/promises'
 import { Command, Option } from 'commander'
 import type { Client, CreatedTopic, TopicListing } from '../src/index.ts'
 import { parsePartitionCount, parseReplicationFactor, parseSetting } from './arguments.ts'
+import { canAsk, confirm } from './confirm.ts'
 import { addConnectOptions, findTopicMissing, withClient, withTopic } from './connect.ts'
 import type { ConnectOptions } from './connect.ts'
 import type { Context } from './context.ts'
@@ -12,6 +12,8 @@ import { counted } from './human.ts'
 import { addOutputOption, outputFormat, printRows } from './output.ts'
 import type { Column, OutputFormat } from './output.ts'
 import { describeCommand } from './topic-describe.ts'
+import { electCommand } from './topic-elect.ts'
+import { reassignCommand } from './topic-reassign.ts'
 
 interface OutputOptions extends ConnectOptions {
   readonly output?: OutputFormat
@@ -37,11 +39,13 @@ interface DeleteOptions extends ConnectOptions {
 
 export function topicCommand(context: Context): Command {
   return new Command('topic')
-    .description('Create, list, describe, alter and delete topics')
+    .description('Create, list, describe, alter, move and delete topics')
     .addCommand(createCommand(context))
     .addCommand(listCommand(context))
     .addCommand(describeCommand(context))
     .addCommand(alterCommand(context))
+    .addCommand(reassignCommand(context))
+    .addCommand(electCommand(context))
     .addCommand(deleteCommand(context))
 }
 
@@ -261,30 +265,15 @@ async function deleteTopics(
 
 /** Asks a person; without one there is nobody to ask, as for other tools that delete. */
 async function confirmDeletion(
-  { input, err }: Context,
+  context: Context,
   client: Client,
   topics: readonly string[],
 ): Promise<boolean> {
-  if (input.isTTY !== true || !err.isTty) return true
+  const { err } = context
+  if (!canAsk(context)) return true
   for (const topic of topics)
     await err.line(`  ${err.style('bold', topic)}  ${await describeSize(client, topic)}`)
-  const question = createInterface({ input, output: process.stderr })
-  const abort = new AbortController()
-  question.on('close', () => abort.abort()) // Ctrl-C and Ctrl-D are a no.
-  try {
-    const answer = await question.question(
-      `Delete ${counted(topics.length, 'topic')} and all records? [y/N] `,
-      {
-        signal: abort.signal,
-      },
-    )
-    return /^y(es)?$/i.test(answer.trim())
-  } catch {
-    await err.line()
-    return false
-  } finally {
-    question.close()
-  }
+  return confirm(context, `Delete ${counted(topics.length, 'topic')} and all records?`)
 }
 
 async function describeSize(client: Client, topic: string): Promise<string> {
