@@ -1,89 +1,293 @@
 /**
- * Compares two reports, and refuses to compare unlike with unlike: a ratio of figures from different machines,
- * durability settings, sizes or amounts of work says nothing and is quoted all the same.
+ * Systems side by side, in one run: same replication, durability, sizes, rates and amounts of work, one partition, over
+ * TCP on this machine's loopback.
  *
- * Versions of Node and of Millrace may differ: that is what comparisons are for.
+ * Only one system runs at a time: idle servers of the others would take from the two cores that are measured. A round runs
+ * all cases of a system, then those of the next, and every other round runs backwards, so that a slow phase of the machine
+ * falls on all. A system starts anew, on an empty directory, whenever its turn comes.
+ *
+ * Invariants: what systems are compared in differs in nothing but who acknowledges (told beside the figures, and never
+ * weaker for Millrace), or the comparison is refused; all systems do the same work, or the run fails.
  */
-import { MACHINE_PARTS } from './environment.ts'
-import { formatNumber, formatSpread, formatTable } from './format.ts'
-import type { Report } from './report.ts'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { findCaseDifferences, UnlikeError } from './diff.ts'
+import { formatBytes, formatNumber, formatSpread, formatTable } from './format.ts'
+import { Histogram } from './histogram.ts'
+import { kafka } from './peers/kafka.ts'
+import { millrace } from './peers/millrace.ts'
+import { redis } from './peers/redis.ts'
+import {
+  CHUNK_BYTES,
+  REPLICAS,
+  type PeerContext,
+  type PeerLoad,
+  type PeerWork,
+  type RunningSystem,
+  type System,
+} from './peers/system.ts'
 import type { CaseResult } from './runner.ts'
-import { NO_CONDITIONS, type Conditions } from './workload.ts'
+import { measureUsage, type Measured } from './usage.ts'
+import { NO_CONDITIONS, type Case, type Measurement, type Workload } from './workload.ts'
 
-/** Thrown instead of a comparison; the message lists what differs, one thing per line. */
-export class UnlikeError extends Error {
-  override readonly name = 'UnlikeError'
-  readonly code = 'BENCH_UNLIKE'
+/** Millrace first: the others are held against it. */
+export const SYSTEMS: readonly System[] = [millrace, kafka, redis]
+
+export interface Absence {
+  readonly system: string
+  readonly why: string
 }
 
-const CONDITION_NAMES = Object.keys(NO_CONDITIONS) as (keyof Conditions)[]
+const WORKLOAD = 'compare'
+const RECORD_BYTES = [100, 1024] as const
+/** Megabytes of values per repetition; each is written three times. */
+const CHUNKS = 96
+const TOY_CHUNKS = 2
+const RATES = [
+  { recordBytes: 100, ratePerSecond: 1000 },
+  { recordBytes: 1024, ratePerSecond: 5000 },
+] as const
+const SECONDS = 4
+const TOY_SECONDS = 0.3
+const SEPARATOR = ': '
 
-/** What forbids to compare two reports: differences of machine and size, then of each case that both have. */
-export function findDifferences(before: Report, after: Report): string[] {
-  const machine = MACHINE_PARTS.flatMap((part) =>
-    difference(part, before.environment[part], after.environment[part]),
-  )
-  const cases = pairCases(before, after).flatMap(([a, b]) => findCaseDifferences(a, b))
-  return [...machine, ...difference('toy sizes', before.isToy, after.isToy), ...cases]
-}
-
-/** What forbids to compare two cases, as between a broker and a peer measured in one run. */
-export function findCaseDifferences(a: CaseResult, b: CaseResult): string[] {
-  const label = `${a.workload}, ${a.name === b.name ? a.name : `${a.name} and ${b.name}`}`
-  return CONDITION_NAMES.flatMap((name) =>
-    difference(`${label}: ${name}`, a.conditions[name], b.conditions[name]),
-  )
+/** A thing that is measured of every system, under the same name. */
+interface Kind {
+  readonly name: string
+  readonly work: PeerWork
+  readonly ratePerSecond: number | null
+  measure(servers: Measured, load: PeerLoad): Promise<Measurement>
 }
 
 /**
- * Compares all cases that both reports have, as a table. A change is called one only where the ranges of the
- * repetitions do not overlap.
- *
- * @throws {UnlikeError} If something differs that must not, or no case is in both.
+ * @param wanted - Parts of systems' names; empty: all.
+ * @param onAbsent - Told of every system, or client of one, that cannot be measured here.
  */
-export function compareReports(before: Report, after: Report): string {
-  const differences = findDifferences(before, after)
-  const pairs = pairCases(before, after)
-  for (const [a, b] of pairs) {
-    if (differences.length === 0)
-      differences.push(...difference(`${a.workload}, ${a.name}: work`, a.workHash, b.workHash))
+export function compareWorkload(
+  packages: string,
+  wanted: readonly string[],
+  onAbsent: (absence: Absence) => void,
+): Workload {
+  return {
+    name: WORKLOAD,
+    summary: 'systems side by side',
+    open: async (context) => {
+      const peerContext: PeerContext = { ...context, packages }
+      const stage = new Stage(peerContext)
+      context.onClose(() => stage.clear())
+      const kinds = kindsOf(context.isToy)
+      const works = new Map<string, string>()
+      const cases: Case[] = []
+      for (const system of SYSTEMS) {
+        if (wanted.length > 0 && !wanted.some((part) => system.name.toLowerCase().includes(part.toLowerCase()))) continue // prettier-ignore
+        const obstacle = await system.findObstacle(peerContext)
+        if (obstacle !== null) {
+          onAbsent({ system: system.name, why: obstacle })
+          continue
+        }
+        for (const client of system.clients) {
+          const name = client === '' ? system.name : `${system.name} by ${client}`
+          const missing = system.findClientObstacle?.(peerContext, client) ?? null
+          if (missing !== null) onAbsent({ system: name, why: missing })
+          else
+            cases.push(...kinds.map((kind) => caseOf(peerContext, stage, works, system, client, name, kind)))
+        }
+      }
+      return cases
+    },
   }
-  if (pairs.length === 0) differences.push('no case is in both reports')
-  if (differences.length > 0) throw new UnlikeError(`Compared unlike runs:\n  ${differences.join('\n  ')}`)
-
-  const rows = pairs.flatMap(([a, b]) =>
-    a.metrics.flatMap((metric) => {
-      const other = b.metrics.find(({ name, unit }) => name === metric.name && unit === metric.unit)
-      if (!other) return []
-      const isApart = other.min > metric.max || other.max < metric.min
-      const isBetter = other.median > metric.median === (metric.better === 'higher')
-      return [
-        [
-          `${a.workload}, ${a.name}`,
-          metric.name,
-          formatSpread(metric),
-          formatSpread(other),
-          metric.unit,
-          `×${formatNumber(other.median / metric.median)}`,
-          isApart ? (isBetter ? 'better' : 'worse') : 'within the spread',
-        ],
-      ]
-    }),
-  )
-  return formatTable(['case', 'metric', 'before', 'after', 'unit', 'ratio', 'verdict'], rows)
 }
 
-function pairCases(before: Report, after: Report): [CaseResult, CaseResult][] {
-  return before.cases.flatMap((a) => {
-    const b = after.cases.find(({ workload, name }) => workload === a.workload && name === a.name)
-    return b ? [[a, b] as [CaseResult, CaseResult]] : []
+function kindsOf(isToy: boolean): Kind[] {
+  const chunks = isToy ? TOY_CHUNKS : CHUNKS
+  const throughput = RECORD_BYTES.flatMap((recordBytes): Kind[] => {
+    const work = { recordBytes, records: chunks * Math.floor(CHUNK_BYTES / recordBytes) }
+    const size = formatBytes(recordBytes)
+    return [
+      {
+        name: `produce ${size}`,
+        work,
+        ratePerSecond: null,
+        measure: (servers, load) => measureUsage(servers, () => load.produce(work)),
+      },
+      {
+        name: `consume ${size}`,
+        work,
+        ratePerSecond: null,
+        measure: async (servers, load) => {
+          await load.produce(work)
+          return await measureUsage(servers, () => load.consume(work))
+        },
+      },
+    ]
   })
+  const latency = RATES.map(({ recordBytes, ratePerSecond }): Kind => {
+    const work = { recordBytes, records: ratePerSecond * (isToy ? TOY_SECONDS : SECONDS) }
+    return {
+      name: `acknowledged, ${formatBytes(recordBytes)} at ${formatNumber(ratePerSecond)}/s`,
+      work,
+      ratePerSecond,
+      measure: async (_, load) => {
+        const result = await load.openLoop({ ...work, ratePerSecond })
+        const lateness = Histogram.fromData(result.lateness)
+        const histogram = Histogram.fromData(result.latency)
+        return {
+          metrics: [
+            {
+              name: 'generator late, p99',
+              unit: 'µs',
+              value: lateness.percentile(99) / 1e3,
+              better: 'lower',
+            },
+          ],
+          latency: histogram,
+          work: `${histogram.count} records of ${recordBytes} bytes acknowledged`,
+        }
+      },
+    }
+  })
+  return [...throughput, ...latency]
 }
 
-function difference(
-  what: string,
-  a: string | number | boolean | null,
-  b: string | number | boolean | null,
-): string[] {
-  return a === b ? [] : [`${what}: ${String(a)} against ${String(b)}`]
+let streamCount = 0
+
+function caseOf(
+  context: PeerContext,
+  stage: Stage,
+  works: Map<string, string>,
+  system: System,
+  client: string,
+  name: string,
+  kind: Kind,
+): Case {
+  return {
+    name: `${name}${SEPARATOR}${kind.name}`,
+    conditions: {
+      ...NO_CONDITIONS,
+      durability: context.durability,
+      acks: system.acks,
+      recordBytes: kind.work.recordBytes,
+      replicas: REPLICAS,
+      partitions: 1,
+      transport: 'TCP',
+      ratePerSecond: kind.ratePerSecond,
+    },
+    run: async () => {
+      const { servers, load } = await stage.get(system, client)
+      await load.prepare(`compare-${streamCount++}`)
+      const measurement = await kind.measure(servers, load)
+      await load.remove()
+      const work = works.get(kind.name) ?? measurement.work
+      works.set(kind.name, work)
+      if (work !== measurement.work) {
+        throw new Error(`Compared ${kind.name}: ${name} did other work: ${measurement.work}, wanted ${work}`)
+      }
+      return measurement
+    },
+  }
+}
+
+/** Holds the one system that runs, and one client of it. */
+class Stage {
+  readonly #context: PeerContext
+  #startCount = 0
+  #current: {
+    readonly system: System
+    readonly running: RunningSystem
+    readonly directory: string
+    readonly loads: Map<string, PeerLoad>
+  } | null = null
+
+  constructor(context: PeerContext) {
+    this.#context = context
+  }
+
+  async get(system: System, client: string): Promise<{ servers: Measured; load: PeerLoad }> {
+    if (this.#current?.system !== system) {
+      await this.clear()
+      const directory = join(this.#context.directory, `system-${this.#startCount++}`)
+      const running = await system.start(this.#context, directory)
+      this.#current = { system, running, directory, loads: new Map() }
+    }
+    const { running, loads } = this.#current
+    let load = loads.get(client)
+    if (load === undefined) {
+      load = await running.connect(client)
+      loads.set(client, load)
+    }
+    return { servers: running.servers, load }
+  }
+
+  async clear(): Promise<void> {
+    if (this.#current === null) return
+    const { running, directory, loads } = this.#current
+    this.#current = null
+    await Promise.all([...loads.values()].map((load) => load.stop()))
+    await running.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Tables, one for each thing that was measured: every system, against the first.
+ *
+ * @throws {UnlikeError} If systems were measured under different conditions.
+ */
+export function formatComparison(cases: readonly CaseResult[]): string {
+  const compared = cases.filter(({ workload }) => workload === WORKLOAD)
+  const kinds = [
+    ...new Set(compared.map(({ name }) => name.slice(name.indexOf(SEPARATOR) + SEPARATOR.length))),
+  ]
+  return kinds
+    .map((kind) => {
+      const rivals = compared.filter(({ name }) => name.endsWith(`${SEPARATOR}${kind}`))
+      requireAlike(rivals)
+      return `${kind}\n${formatTable(...tableOf(rivals))}`
+    })
+    .join('\n\n')
+}
+
+/** @throws {UnlikeError} See `formatComparison`. */
+export function requireAlike([first, ...others]: readonly CaseResult[]): void {
+  if (first === undefined) return
+  const differences = others.flatMap((other) => {
+    // Who acknowledges is told in the table; it may differ only if the first promises at least as much.
+    const acks = first.conditions.acks === 'all' ? first.conditions.acks : other.conditions.acks
+    return findCaseDifferences(first, { ...other, conditions: { ...other.conditions, acks } })
+  })
+  if (differences.length > 0) throw new UnlikeError(`Compared unlike systems:\n  ${differences.join('\n  ')}`)
+}
+
+/** Metrics of a table, as far as they were measured; the first one is what systems are ranked by. */
+const COLUMNS = [
+  ['records', '1/s'],
+  ['throughput', 'MB/s'],
+  ['p50', 'µs'],
+  ['p99', 'µs'],
+  ['client cores', 'cores'],
+  ['brokers cores', 'cores'],
+  ['brokers RSS peak', 'MB'],
+] as const
+
+function tableOf(rivals: readonly CaseResult[]): [string[], string[][]] {
+  const find = (result: CaseResult, name: string, unit: string) =>
+    result.metrics.find((metric) => metric.name === name && metric.unit === unit)
+  const columns = COLUMNS.filter(([name, unit]) => rivals.some((result) => find(result, name, unit)))
+  const [first] = rivals
+  const header = ['system', 'acks', ...columns.map(([name, unit]) => `${name}, ${unit}`), 'against the first']
+  const rows = rivals.map((result) => {
+    const [name, unit] = columns[0]!
+    const [own, base] = [find(result, name, unit), find(first!, name, unit)]
+    const ratio = own === undefined || base === undefined ? '' : `×${formatNumber(own.median / base.median)}`
+    return [
+      result.name.slice(0, result.name.indexOf(SEPARATOR)),
+      String(result.conditions.acks),
+      ...columns.map(([column, columnUnit]) => {
+        const metric = find(result, column, columnUnit)
+        return metric === undefined ? '' : formatSpread(metric)
+      }),
+      ratio,
+    ]
+  })
+  return [header, rows]
 }

@@ -19,7 +19,7 @@ export interface Environment {
   readonly loadAverage: number
 }
 
-/** The parts of an environment that make two machines one: what `compare` insists on. */
+/** The parts of an environment that make two machines one: what `diff` insists on. */
 export const MACHINE_PARTS = ['processor', 'cores', 'memoryGiB', 'system', 'volume'] as const
 
 /** Magic numbers of Linux's `statfs`, for the volumes that a log may lie on. */

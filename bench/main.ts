@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The benchmark's command line: runs workloads, compares two reports, draws charts of one, writes one into a document.
+ * The benchmark's command line: runs workloads, puts systems side by side, tells two reports apart, draws charts of one, writes
+ * one into a document.
  *
  * `npm run bench -- --toy` runs everything at toy size, as the gate does; `npm run bench -- limits` one workload;
  * `npm run bench -- produce --only 'WebSocket, 1 KiB' --profile` shows where the time of one case goes.
@@ -11,18 +12,21 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { drawCharts, drawPictures } from './chart.ts'
-import { compareReports } from './compare.ts'
+import { compareWorkload, formatComparison, SYSTEMS, type Absence } from './compare.ts'
+import { diffReports } from './diff.ts'
 import { describeEnvironment } from './environment.ts'
 import { writeDocument } from './markdown.ts'
+import { installPeers } from './peers/install.ts'
 import { formatProfiles } from './profile/profile.ts'
 import { formatReport, formatTargets, readReport, writeReport, type Report } from './report.ts'
 import { runWorkload, type CaseResult } from './runner.ts'
-import type { Durability } from './workload.ts'
+import type { Durability, Workload } from './workload.ts'
 import { workloads } from './workloads.ts'
 
 /** Rounds of a real run: an odd number, so that the median is a figure that was measured. */
 const REPETITIONS_DEFAULT = 5
 const RESULTS_DIRECTORY = 'bench-results'
+const PACKAGES_DIRECTORY = 'bench-results/packages'
 /** Of a shell's convention: 128 and the number of SIGINT. */
 const INTERRUPTED_EXIT_CODE = 130
 
@@ -62,12 +66,42 @@ program
 
 program
   .command('compare')
-  .description('compares two reports of one machine, or says why they cannot be compared')
+  .description('measures Millrace and other systems side by side, those whose packages are installed')
+  .argument(
+    '[system...]',
+    `parts of names of: ${SYSTEMS.map(({ name }) => name).join('; ')}; all when none is given`,
+  )
+  .option('--toy', 'small sizes, one repetition: shows that the systems can be driven', false)
+  .option('--repeat <count>', `repetitions of every case (${REPETITIONS_DEFAULT}; 1 at toy size)`, parseCount)
+  .addOption(
+    new Option('--durability <name>', 'what a replica has done when it confirms')
+      .choices(['disk', 'os'])
+      .default('os'),
+  )
+  .option('--only <text>', 'only cases whose names contain this', '')
+  .option(
+    '--data-dir <path>',
+    'where measured files go: this is the volume that is measured',
+    RESULTS_DIRECTORY,
+  )
+  .option('--results <path>', 'where the report goes', RESULTS_DIRECTORY)
+  .option('--packages <path>', 'where install-peers has put packages', PACKAGES_DIRECTORY)
+  .action(compare)
+
+program
+  .command('install-peers')
+  .description('installs what compare needs and Debian does not package')
+  .option('--packages <path>', 'where to', PACKAGES_DIRECTORY)
+  .action(({ packages }: { readonly packages: string }) =>
+    installPeers(resolve(packages), (text) => console.log(text)),
+  )
+
+program
+  .command('diff')
+  .description('tells how two reports of one machine differ, or says why they cannot be compared')
   .argument('<before>', 'a report')
   .argument('<after>', 'a report')
-  .action((before: string, after: string) =>
-    console.log(compareReports(readReport(before), readReport(after))),
-  )
+  .action((before: string, after: string) => console.log(diffReports(readReport(before), readReport(after))))
 
 program
   .command('chart')
@@ -95,19 +129,56 @@ program
 
 const interruption = new AbortController()
 
+interface CompareCommandOptions extends Omit<RunCommandOptions, 'profile'> {
+  readonly packages: string
+}
+
 async function run(wanted: readonly string[], options: RunCommandOptions): Promise<void> {
   const unknown = wanted.filter((name) => !names.includes(name))
   if (unknown.length > 0) program.error(`Chose workloads: no ${unknown.join(', ')}, only ${names.join(', ')}`)
+  const profileDirectory = options.profile ? makeProfileDirectory(options.results) : null
+  const chosen = workloads.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+  const { report, path } = await measure(chosen, options, profileDirectory)
+  console.log(formatReport(report))
+  if (!options.toy) console.log(`\n${formatTargets(report)}`)
+  if (profileDirectory !== null) console.log(`\n${formatProfiles(profileDirectory)}`)
+  console.log(`\n${path}`)
+  for (const { name, svg } of drawPictures(report)) {
+    const target = `${path.slice(0, -'.json'.length)}-${name}.svg`
+    writeFileSync(target, svg)
+    console.log(target)
+  }
+}
+
+async function compare(wanted: readonly string[], options: CompareCommandOptions): Promise<void> {
+  const absent: Absence[] = []
+  const workload = compareWorkload(resolve(options.packages), wanted, (absence) => absent.push(absence))
+  const { report, path } = await measure([workload], { ...options, profile: false }, null)
+  console.log(`${formatReport({ ...report, cases: [] })}\n\n${formatComparison(report.cases)}\n`)
+  for (const { name, settings } of SYSTEMS) console.log(`${name}: ${settings}`)
+  for (const { system, why } of absent) console.log(`Left out: ${system}: ${why}`)
+  console.log(`\n${path}`)
+}
+
+function makeProfileDirectory(results: string): string {
+  mkdirSync(results, { recursive: true })
+  return mkdtempSync(resolve(results, 'profile-'))
+}
+
+async function measure(
+  chosen: readonly Workload[],
+  options: RunCommandOptions,
+  profileDirectory: string | null,
+): Promise<{ report: Report; path: string }> {
   const repetitions = options.repeat ?? (options.toy || options.profile ? 1 : REPETITIONS_DEFAULT)
   mkdirSync(options.dataDir, { recursive: true })
   mkdirSync(options.results, { recursive: true })
-  const profileDirectory = options.profile ? mkdtempSync(resolve(options.results, 'profile-')) : null
   const environment = describeEnvironment(options.dataDir)
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
   const startedAt = new Date().toISOString()
   const cases: CaseResult[] = []
   const report: Report = { version: 1, startedAt, isToy: options.toy, environment, cases }
-  for (const workload of workloads.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+  for (const workload of chosen) {
     const onProgress = (text: string) => void process.stderr.write(`${text}\n`)
     const runOptions = {
       isToy: options.toy,
@@ -122,16 +193,7 @@ async function run(wanted: readonly string[], options: RunCommandOptions): Promi
     cases.push(...(await runWorkload(workload, runOptions)))
     writeReport(report, options.results) // so that a failure of a later one does not cost what was measured
   }
-  console.log(formatReport(report))
-  if (!options.toy) console.log(`\n${formatTargets(report)}`)
-  if (profileDirectory !== null) console.log(`\n${formatProfiles(profileDirectory)}`)
-  const path = writeReport(report, options.results)
-  console.log(`\n${path}`)
-  for (const { name, svg } of drawPictures(report)) {
-    const target = `${path.slice(0, -'.json'.length)}-${name}.svg`
-    writeFileSync(target, svg)
-    console.log(target)
-  }
+  return { report, path: writeReport(report, options.results) }
 }
 
 /** The first time: ends the run in order. */

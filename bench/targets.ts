@@ -2,15 +2,10 @@
  * What Millrace set out to reach, held against one run: each target against figures of the same report, so that a fast
  * machine does not make a slow broker look good. Medians count, but for memory, where the largest peak does.
  */
+import { findClusterTargets } from './cluster-targets.ts'
 import { formatNumber } from './format.ts'
 import type { Report } from './report.ts'
-
-export interface TargetResult {
-  readonly target: string
-  /** What was measured, as text; null when the run has not measured it. */
-  readonly measured: string | null
-  readonly isReached: boolean
-}
+import { atLeast, below, type Reader, type TargetResult } from './target.ts'
 
 /** The machine's limits that writing is held against; they are measured in the same rounds. */
 export const LIMIT_CASES = ['WebSocket one way, 64 KiB', 'append, group commit'] as const
@@ -19,8 +14,6 @@ export const LIMIT_CASES = ['WebSocket one way, 64 KiB', 'append, group commit']
 const LIMIT_SHARE = 0.45
 /** How much faster than writing reading is to be. */
 const CONSUME_FACTOR = 1.5
-
-type Reader = (workload: string, name: string, metric: string, unit: string) => number | null
 
 /** All targets, in the order in which they are stated. */
 export function findTargets(report: Report): TargetResult[] {
@@ -35,6 +28,7 @@ export function findTargets(report: Report): TargetResult[] {
     ...startTargets(get),
     ...memoryTargets(report, get),
     ...openTargets(get),
+    ...findClusterTargets(report, get),
   ]
 }
 
@@ -124,20 +118,4 @@ function openTargets(get: Reader): TargetResult[] {
     ready('killed, 10 GiB, 100 partitions', 5),
     ready('killed, nothing synced, 10 GiB, 100 partitions', 5),
   ]
-}
-
-function atLeast(what: string, wanted: number, unit: string, value: number | null): TargetResult {
-  return {
-    target: `${what}: at least ${formatNumber(wanted)} ${unit}`,
-    measured: value === null ? null : `${formatNumber(value)} ${unit}`,
-    isReached: value !== null && value >= wanted,
-  }
-}
-
-function below(what: string, wanted: number, unit: string, value: number | null, note = ''): TargetResult {
-  return {
-    target: `${what}: under ${wanted} ${unit}`,
-    measured: value === null ? null : `${formatNumber(value)} ${unit}${note === '' ? '' : ` (${note})`}`,
-    isReached: value !== null && value < wanted,
-  }
 }

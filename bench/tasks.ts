@@ -9,6 +9,8 @@ import { frameLoad } from './load/frame-load.ts'
 import { openLoopLoad } from './load/open-loop-load.ts'
 import { producerLoad } from './load/producer-load.ts'
 import { requestLoad } from './load/request-load.ts'
+import { kafkaLoad } from './peers/kafka-load.ts'
+import { redisLoad } from './peers/redis-load.ts'
 
 export const tasks = {
   'skeleton-node': skeletonNode,
@@ -18,8 +20,10 @@ export const tasks = {
   embedded,
   'fail-over-load': failOverLoad,
   'frame-load': frameLoad,
+  'kafka-load': kafkaLoad,
   'open-loop-load': openLoopLoad,
   'producer-load': producerLoad,
+  'redis-load': redisLoad,
   'request-load': requestLoad,
 } as const
 

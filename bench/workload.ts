@@ -43,7 +43,8 @@ export interface Case {
 export interface Conditions {
   /** What an acknowledgement, or the end of the measurement, stands on. */
   readonly durability: Durability | null
-  readonly acks: 0 | 1 | 'all' | null
+  /** `majority`: of the replicas, which is less than all that are in sync. */
+  readonly acks: 0 | 1 | 'majority' | 'all' | null
   /** Bytes of one record, message or write. */
   readonly recordBytes: number | null
   /** Records, requests or messages that may be under way. */

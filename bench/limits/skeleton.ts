@@ -6,20 +6,18 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
-import { formatBytes, formatNumber } from '../format.ts'
 import { Histogram } from '../histogram.ts'
 import { pace } from '../pace.ts'
 import { NO_CONDITIONS, type Case, type Measurement, type Metric, type WorkloadContext } from '../workload.ts'
 import { Worker } from '../worker.ts'
 import { patternedBytes } from './pattern.ts'
+import { SKELETON_BATCH_BYTES, skeletonName } from './skeleton-names.ts'
 import { SKELETON_SOCKET, type SkeletonReceipt, type SkeletonRun } from './skeleton-node.ts'
 
 type SkeletonDurability = SkeletonRun['durability']
 
 const NODES = 3
 const DURABILITIES: readonly SkeletonDurability[] = ['os', 'disk']
-/** Large enough that the cost of a message is spread, small enough to keep three processes busy at a time. */
-const BATCH_BYTES = [65_536, 262_144] as const
 const IN_FLIGHT_BYTES = 2 ** 22
 const SECONDS = 4
 const TOY_SECONDS = 0.3
@@ -29,21 +27,11 @@ const WARM_UP_RECORDS = 500
 const LEAD_MS = 20
 
 /** Rates that brokers are measured at, too. */
-export const SKELETON_RATES = [
+const SKELETON_RATES = [
   { recordBytes: 100, ratePerSecond: 1000, durability: 'os' },
   { recordBytes: 100, ratePerSecond: 1000, durability: 'disk' },
   { recordBytes: 1024, ratePerSecond: 5000, durability: 'os' },
 ] as const
-
-/** Names of the cases, by which targets find the ceiling of a figure in its own workload. */
-export const skeletonName = (
-  bytes: number,
-  durability: SkeletonDurability,
-  ratePerSecond?: number,
-): string =>
-  ratePerSecond === undefined
-    ? `replication skeleton, ${formatBytes(bytes)} batches, ${durability}`
-    : `replication skeleton, ${formatBytes(bytes)} at ${formatNumber(ratePerSecond)}/s, ${durability}`
 
 /** @param kind - `throughput` and `latency` belong beside different workloads. */
 export async function skeletonCases(
@@ -60,7 +48,7 @@ export async function skeletonCases(
   if (kind === 'throughput') {
     const totalBytes = context.isToy ? 2 ** 24 : 2 ** 29
     return DURABILITIES.flatMap((durability) =>
-      BATCH_BYTES.map((recordBytes) => ({
+      SKELETON_BATCH_BYTES.map((recordBytes) => ({
         name: skeletonName(recordBytes, durability),
         conditions: { ...conditions, durability, recordBytes, inFlightBytesMax: IN_FLIGHT_BYTES },
         run: () => skeleton.measureThroughput(durability, recordBytes, totalBytes / recordBytes),

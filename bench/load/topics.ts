@@ -14,6 +14,8 @@ export interface TopicSpec {
   readonly durability: Durability
   /** Default 1. With more, all of them are in sync before a measurement begins, and after it. */
   readonly replicas?: number
+  /** Instead of those that Millrace knows durability by. */
+  readonly configs?: Readonly<Record<string, string | number>>
 }
 
 /** Replicas that are not in sync after this long, in ms, never will be. */
@@ -22,7 +24,7 @@ const POLL_MS = 20
 
 export async function createTopic(client: Client, spec: TopicSpec): Promise<void> {
   const { topic, partitions, durability, replicas = 1 } = spec
-  const configs = { durability, 'file.delete.delay.ms': 0, 'retention.ms': -1 }
+  const configs = spec.configs ?? { durability, 'file.delete.delay.ms': 0, 'retention.ms': -1 }
   await client.admin().createTopics([{ name: topic, partitions, replicationFactor: replicas, configs }])
   if (replicas > 1) await awaitInSync(client, spec)
 }

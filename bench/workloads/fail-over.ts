@@ -61,7 +61,7 @@ interface Ending {
   readonly name: string
   /** How long records flow after the leader went. */
   readonly afterMs: number
-  end(nodeId: number): Promise<void>
+  readonly end: (nodeId: number) => Promise<void>
 }
 
 let topicCount = 0

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { drawCharts } from '../../bench/chart.ts'
-import { compareReports, findCaseDifferences, UnlikeError } from '../../bench/compare.ts'
+import { diffReports, findCaseDifferences, UnlikeError } from '../../bench/diff.ts'
 import { formatBytes, formatDuration, formatNumber, formatTable, spreadOf } from '../../bench/format.ts'
 import { Histogram } from '../../bench/histogram.ts'
 import { formatReport, type Report } from '../../bench/report.ts'
@@ -40,19 +40,19 @@ const reportOf = (result: CaseResult, environment: Partial<Report['environment']
 })
 const before = reportOf(caseResult())
 
-describe('compareReports()', () => {
+describe('diffReports()', () => {
   it('compares two versions on one machine', () => {
     const throughput = { ...caseResult().metrics[0]!, median: 400, min: 390, max: 410 }
     const after = reportOf(caseResult({ metrics: [throughput] }), { node: '24.0.0', commit: 'fedcba9' })
 
-    const table = compareReports(before, after)
+    const table = diffReports(before, after)
 
     expect(table).toMatch(/200 \(190–210\)\s+400 \(390–410\)\s+MB\/s\s+×2\.00\s+better/)
   })
 
   it('calls a change within the spread no change', () => {
     const throughput = { ...caseResult().metrics[0]!, median: 205, min: 180, max: 230 }
-    expect(compareReports(before, reportOf(caseResult({ metrics: [throughput] })))).toContain(
+    expect(diffReports(before, reportOf(caseResult({ metrics: [throughput] })))).toContain(
       'within the spread',
     )
   })
@@ -75,7 +75,7 @@ describe('compareReports()', () => {
       reportOf(caseResult({ conditions: { ...caseResult().conditions, ...conditions } })),
     ]),
   ])('refuses unlike runs and says %s', (difference, after) => {
-    const compare = () => compareReports(before, after)
+    const compare = () => diffReports(before, after)
     expect(compare).toThrow(UnlikeError)
     expect(compare).toThrow(difference)
   })
