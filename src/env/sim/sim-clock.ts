@@ -11,6 +11,8 @@ import type { Simulation } from './simulation.ts'
 
 /** Quartz is within 100 ppm; a broken or migrated virtual machine may be off by much more. */
 const DRIFT_PPM_MAX = 500_000
+/** Next to nothing, and yet more than a rounding of virtual time. */
+const HAIR_MS = 1e-7
 
 export class SimTime {
   readonly #simulation: Simulation
@@ -28,7 +30,7 @@ export class SimTime {
   }
 
   get monotonicMs(): number {
-    return this.#monotonicMs + (this.#simulation.nowMs - this.#sinceMs) * this.#rate
+    return this.#monotonicAt(this.#simulation.nowMs)
   }
 
   get wallMs(): number {
@@ -48,9 +50,20 @@ export class SimTime {
     this.#wallOffsetMs += byMs
   }
 
-  /** True ms until this clock has advanced by `delayMs`. */
+  /**
+   * True ms until this clock has advanced by `delayMs`. The sum of times may round to an instant a hair too early, at which
+   * whoever looks at the clock would wait again, and again for no time at all.
+   */
   trueDelay(delayMs: number): number {
-    return delayMs / this.#rate
+    const { nowMs } = this.#simulation
+    const wantedMs = this.#monotonicAt(nowMs) + delayMs
+    let trueMs = delayMs / this.#rate
+    while (this.#monotonicAt(nowMs + trueMs) < wantedMs) trueMs += HAIR_MS
+    return trueMs
+  }
+
+  #monotonicAt(trueMs: number): number {
+    return this.#monotonicMs + (trueMs - this.#sinceMs) * this.#rate
   }
 }
 

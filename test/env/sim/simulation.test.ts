@@ -124,6 +124,22 @@ describe('Simulation', () => {
     expect(firedAt).toBeCloseTo(1100)
   })
 
+  test('a timer never fires before its time, not by a rounding either: who waits for an instant gets there', async () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const simulation = new Simulation({ seed, eventsMax: 1000 })
+      const { workload } = simulation
+      await simulation.run(workload.between(1000, 1e6)) // A node that is made late has a clock of finer grain.
+      const { clock } = simulation.env('late')
+      const wantedMs = clock.monotonicMs() + workload.between(1, 1000)
+      const wait = (): void => {
+        if (clock.monotonicMs() < wantedMs) clock.after(wantedMs - clock.monotonicMs(), wait)
+      }
+      wait()
+      await simulation.run(simulation.nowMs + 2000)
+      expect(simulation.eventCount).toBe(1)
+    }
+  })
+
   test('F-PAUSE: a paused node does nothing, then everything in order', async () => {
     const simulation = new Simulation({ seed: SEED })
     const node = simulation.node('a')
