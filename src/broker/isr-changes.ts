@@ -4,6 +4,8 @@
  *
  * Invariants:
  * - One request is under way at a time, and changes leave in the order they were asked for.
+ * - A request names a partition once, or its answer could not be told apart. A partition asks for one change at a time, so
+ *   what still waits when it asks for the next one has been overtaken by an image, and is never sent.
  * - Every change is answered: by the controller, or as one whose outcome is not known.
  */
 import type { Clock } from '../env/index.ts'
@@ -58,6 +60,11 @@ export class IsrChanges implements IsrPort {
   }
 
   alterPartition(change: IsrChange): Promise<AlterOutcome> {
+    const old = this.#waiting.findIndex(
+      (each) => each.change.topicId === change.topicId && each.change.index === change.index,
+    )
+    for (const { settle } of old < 0 ? [] : this.#waiting.splice(old, 1))
+      settle({ kind: 'refused', error: 'INVALID_UPDATE_VERSION' })
     return new Promise((settle) => {
       this.#waiting.push({ change, settle })
       if (this.#isSending) return
