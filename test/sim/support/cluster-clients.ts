@@ -1,0 +1,207 @@
+/**
+ * The clients of a cluster swarm: the project's own producer and consumer, with what each knows written down for
+ * test/support/log-checker.ts. A record is `id|padding`, and the whole of it is its content.
+ */
+import { ClientError } from '../../../src/client/client-error.ts'
+import type { Client } from '../../../src/client/client.ts'
+import type { ConsumerBatch } from '../../../src/client/consumer-options.ts'
+import type { Consumer } from '../../../src/client/consumer.ts'
+import type { Producer } from '../../../src/client/producer.ts'
+import type { ProducerOptions } from '../../../src/client/producer-options.ts'
+import type { Prng } from '../../../src/env/sim/prng.ts'
+import { LogHistory } from '../../support/log-checker.ts'
+import type { LogRead, ReadRecord } from '../../support/log-checker.ts'
+import type { SimCluster } from './sim-cluster.ts'
+
+export interface Place {
+  readonly topic: string
+  readonly partition: number
+}
+
+export function logName({ topic, partition }: Place): string {
+  return `${topic}-${partition}`
+}
+
+export function toRead(offset: number, value: Uint8Array | null): ReadRecord {
+  const content = Buffer.from(value ?? new Uint8Array(0)).toString()
+  return { offset, id: content.slice(0, content.indexOf('|')), content }
+}
+
+/** What all producers know together. */
+export class Ledger {
+  readonly history = new LogHistory()
+  /** Highest offset acknowledged to anybody, by log. */
+  readonly ackedEnds = new Map<string, number>()
+
+  acked(log: string, offset: number): void {
+    this.ackedEnds.set(log, Math.max(this.ackedEnds.get(log) ?? 0, offset + 1))
+  }
+}
+
+/** Sends without end to places drawn by lot, some records at a time, until it is stopped. */
+export class SteadyProducer {
+  readonly name: string
+  /** How sends ended, by code. */
+  readonly outcomes = new Map<string, number>()
+  readonly #cluster: SimCluster
+  readonly #ledger: Ledger
+  readonly #places: readonly Place[]
+  readonly #random: Prng
+  readonly #client: Client
+  readonly #producer: Producer
+  #count = 0
+  #pending = 0
+  #isStopped = false
+
+  constructor(
+    cluster: SimCluster,
+    ledger: Ledger,
+    name: string,
+    places: readonly Place[],
+    options: ProducerOptions,
+  ) {
+    this.name = name
+    this.#cluster = cluster
+    this.#ledger = ledger
+    this.#places = places
+    this.#random = cluster.simulation.stream(`producer ${name}`)
+    this.#client = cluster.client(name)
+    this.#producer = this.#client.producer(options)
+    this.#later()
+  }
+
+  /** Records whose outcome is not known yet. */
+  get pendingCount(): number {
+    return this.#pending
+  }
+
+  /** Sends nothing new. */
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  close(): Promise<void> {
+    return this.#client.close()
+  }
+
+  #later(): void {
+    this.#cluster.simulation.schedule(this.#random.between(1, 60), `${this.name} sends`, () => {
+      if (this.#isStopped) return
+      // One that waits for long sends no more, or a long fault would end in a flood.
+      if (this.#pending < 30)
+        for (let count = 1 + this.#random.below(3); count > 0; count--) void this.#send()
+      this.#later()
+    })
+  }
+
+  async #send(): Promise<void> {
+    const place = this.#places[this.#random.below(this.#places.length)]!
+    const log = logName(place)
+    const id = `${this.name}:${this.#count++}`
+    const value = `${id}|${'x'.repeat(this.#random.below(150))}`
+    const record = this.#ledger.history.sent(this.name, log, id, value)
+    this.#pending++
+    try {
+      const { offset } = await this.#producer.send({ ...place, value })
+      this.#ledger.history.acknowledged(record, offset < 0 ? null : offset)
+      if (offset >= 0) this.#ledger.acked(log, offset)
+      this.#note('acknowledged')
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error
+      // Its producer was told that it is not in the log.
+      if (error.message.includes('it was not')) this.#ledger.history.refused(record)
+      this.#note(error.code)
+    } finally {
+      this.#pending--
+    }
+  }
+
+  #note(outcome: string): void {
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1)
+  }
+}
+
+/** Reads all places from the beginning, and goes on reading. */
+export class SteadyConsumer {
+  readonly name: string
+  /** What must not happen to a consumer: its loop ended with an error that is no mere delay, or what it saw went back. */
+  readonly faults: string[] = []
+  readonly #records = new Map<string, ReadRecord[]>()
+  readonly #highWatermarks = new Map<string, number>()
+  readonly #client: Client
+  readonly #consumer: Consumer
+  readonly #places: readonly Place[]
+  #isClosed = false
+
+  constructor(cluster: SimCluster, name: string, places: readonly Place[], partitionBytesMax?: number) {
+    this.name = name
+    this.#places = places
+    this.#client = cluster.client(name)
+    this.#consumer = this.#client.consumer({
+      from: 'beginning',
+      maxWaitMs: 200,
+      ...(partitionBytesMax === undefined ? {} : { partitionBytesMax }),
+    })
+    this.#consumer.assign(places)
+    void this.#read()
+  }
+
+  /** Offset after the last record that was read, by log. */
+  endOf(place: Place): number {
+    return this.#consumer.position(place) ?? 0
+  }
+
+  get reads(): readonly LogRead[] {
+    return this.#places.map((place) => ({
+      reader: this.name,
+      log: logName(place),
+      records: this.#records.get(logName(place)) ?? [],
+      isFinal: false,
+    }))
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#client.close()
+  }
+
+  async #read(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        for await (const batch of this.#consumer.batches()) this.#take(batch)
+      } catch (error) {
+        if (!(error instanceof ClientError)) throw error
+        if (!error.retriable) {
+          this.faults.push(`${this.name} ended with ${error.code}: ${error.message}`)
+          return
+        }
+      }
+    }
+  }
+
+  #take(batch: ConsumerBatch): void {
+    const log = logName(batch)
+    const seen = this.#highWatermarks.get(log) ?? 0
+    if (batch.highWatermark < seen)
+      this.faults.push(
+        `R7: ${this.name} saw the high watermark of ${log} go from ${seen} to ${batch.highWatermark}`,
+      )
+    if (batch.nextOffset > batch.highWatermark)
+      this.faults.push(`R8: ${this.name} read ${log} to ${batch.nextOffset}, past ${batch.highWatermark}`)
+    this.#highWatermarks.set(log, batch.highWatermark)
+    const records = this.#records.get(log) ?? []
+    this.#records.set(log, records)
+    for (const { offset, value } of batch.records) records.push(toRead(offset, value))
+  }
+}
+
+/** Everything that is in the logs now, read by a client that has known nothing before. */
+export async function readAll(cluster: SimCluster, places: readonly Place[]): Promise<LogRead[]> {
+  const client = cluster.client('last reader')
+  const consumer = client.consumer({ from: 'beginning', untilEnd: true })
+  consumer.assign(places)
+  const records = new Map(places.map((place) => [logName(place), [] as ReadRecord[]]))
+  for await (const record of consumer) records.get(logName(record))!.push(toRead(record.offset, record.value))
+  await client.close()
+  return [...records].map(([log, found]) => ({ reader: 'last reader', log, records: found, isFinal: true }))
+}

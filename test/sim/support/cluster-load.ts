@@ -1,0 +1,93 @@
+/** Producers and consumers at work on a cluster, and the verdict on what became of their records. */
+import type { ProducerOptions } from '../../../src/client/producer-options.ts'
+import { checkLogs, formatFaults } from '../../support/log-checker.ts'
+import { Ledger, logName, readAll, SteadyConsumer, SteadyProducer } from './cluster-clients.ts'
+import type { Place } from './cluster-clients.ts'
+import { ClusterInvariants } from './cluster-invariants.ts'
+import { PATIENCE_MS } from './sim-cluster.ts'
+import type { SimCluster } from './sim-cluster.ts'
+
+/** A record may take its whole delivery time, and that is the producer's default. */
+const LAST_OUTCOME_MS = 130_000
+/** Time for followers to have what the last producer wrote. */
+const SETTLING_MS = 3000
+
+export interface LoadOptions {
+  readonly places: readonly Place[]
+  /** One producer for each. */
+  readonly producers: readonly ProducerOptions[]
+  /** One consumer for each: bytes of one partition that it fetches at most. */
+  readonly consumers: readonly number[]
+}
+
+export class ClusterLoad {
+  readonly invariants: ClusterInvariants
+  readonly #cluster: SimCluster
+  readonly #places: readonly Place[]
+  readonly #ledger = new Ledger()
+  readonly #producers: readonly SteadyProducer[]
+  readonly #consumers: readonly SteadyConsumer[]
+
+  constructor(cluster: SimCluster, { places, producers, consumers }: LoadOptions) {
+    this.#cluster = cluster
+    this.#places = places
+    this.invariants = new ClusterInvariants(cluster, this.#ledger, places)
+    this.#producers = producers.map(
+      (options, index) => new SteadyProducer(cluster, this.#ledger, `p${index}`, places, options),
+    )
+    this.#consumers = consumers.map(
+      (bytesMax, index) => new SteadyConsumer(cluster, `c${index}`, places, bytesMax),
+    )
+  }
+
+  /** Records acknowledged so far. */
+  get ackedCount(): number {
+    return this.#ledger.history.count('acknowledged')
+  }
+
+  /** How sends ended, by code, over all producers. */
+  get outcomes(): ReadonlyMap<string, number> {
+    const all = new Map<string, number>()
+    for (const { outcomes } of this.#producers)
+      for (const [outcome, count] of outcomes) all.set(outcome, (all.get(outcome) ?? 0) + count)
+    return all
+  }
+
+  /** Looks at disks and at what consumers have seen. @throws Error naming the invariant. */
+  check(): void {
+    this.invariants.checkpoint()
+    for (const { faults } of this.#consumers) if (faults.length > 0) throw new Error(faults.join('\n'))
+  }
+
+  /** Lets the world go on until so many more records are acknowledged. */
+  async progress(count = 20, limitMs = PATIENCE_MS): Promise<void> {
+    const wanted = this.ackedCount + count
+    await this.#cluster.run(() => this.ackedCount >= wanted, limitMs)
+  }
+
+  /**
+   * Stops the load and judges it; the cluster must be whole. R1, R16, P1: all replicas are equal, and every acknowledged
+   * record is there once, in order, where it was acknowledged; consumers have seen all of it.
+   */
+  async finish(): Promise<void> {
+    const cluster = this.#cluster
+    for (const producer of this.#producers) producer.stop()
+    await cluster.run(() => this.#producers.every(({ pendingCount }) => pendingCount === 0), LAST_OUTCOME_MS)
+    await cluster.pass(SETTLING_MS)
+    this.invariants.checkAtRest()
+    const finals = await cluster.run(readAll(cluster, this.#places))
+    const ends = new Map(finals.map(({ log, records }) => [log, (records.at(-1)?.offset ?? -1) + 1]))
+    await cluster.run(() =>
+      this.#consumers.every((consumer) =>
+        this.#places.every((place) => consumer.endOf(place) >= ends.get(logName(place))!),
+      ),
+    )
+    this.check()
+    const faults = checkLogs(this.#ledger.history, [
+      ...finals,
+      ...this.#consumers.flatMap(({ reads }) => reads),
+    ])
+    if (faults.length > 0) throw new Error(formatFaults(faults))
+    for (const client of [...this.#producers, ...this.#consumers]) await cluster.run(client.close())
+  }
+}
