@@ -118,7 +118,8 @@ export class ReplicaCluster {
       life.brokerEpoch = this.controller.register(id)
       const look = (): void => {
         const known = life.follower.image.brokers.get(id)
-        if (known?.epoch === life.brokerEpoch) this.controller.unfence(id, life.brokerEpoch)
+        const isHeard = !this.#held.has(id) && known?.epoch === life.brokerEpoch
+        if (isHeard) this.controller.unfence(id, life.brokerEpoch)
         if (life.isAlive) life.env.clock.after(20, look)
       }
       look()
@@ -144,7 +145,7 @@ export class ReplicaCluster {
     void this.startNode(id)
   }
 
-  /** Images wait from now on, as for a node that hears nothing of the controller. */
+  /** Images wait from now on, and heartbeats do not come: a node that is cut off from the controller. */
   hold(id: number): void {
     this.#held.add(id)
   }
