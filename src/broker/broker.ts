@@ -418,6 +418,7 @@ export class Broker {
   /** Ends what goes on by itself, and the service of every partition. */
   async #endParts(faults: Faults): Promise<void> {
     this.#membership.stop()
+    this.#gateway.close()
     this.#upkeep.stop()
     this.#replication.close()
     this.#controller.stop()

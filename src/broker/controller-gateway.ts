@@ -79,6 +79,7 @@ const NOT_CONTROLLER = errorCode('NOT_CONTROLLER')
 export class ControllerGateway {
   readonly #clock: Clock
   readonly #options: ControllerGatewayOptions
+  #isClosed = false
 
   constructor(ports: { readonly clock: Clock }, options: ControllerGatewayOptions) {
     this.#clock = ports.clock
@@ -112,7 +113,7 @@ export class ControllerGateway {
     let reason = 'There is no active controller: are a majority of the voters of the metadata quorum up?'
     for (;;) {
       const leftMs = deadlineMs - this.#clock.monotonicMs()
-      if (leftMs <= 0) return local.refuse(api, request, refusal, reason)
+      if (leftMs <= 0 || this.#isClosed) return local.refuse(api, request, refusal, reason)
       try {
         const response = await this.#try(api, request, leftMs)
         if (response !== null && !isRefusedByPassive(response)) return response
@@ -126,6 +127,11 @@ export class ControllerGateway {
       }
       await this.#pause(Math.min(RETRY_MS, Math.max(0, deadlineMs - this.#clock.monotonicMs())))
     }
+  }
+
+  /** Calls that wait for a controller are refused at once: this broker stops. */
+  close(): void {
+    this.#isClosed = true
   }
 
   /** @returns Null while nobody leads. @throws {ChannelError} */

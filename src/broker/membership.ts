@@ -62,6 +62,7 @@ export class Membership {
   #isStopped = false
   #isLive = false
   #lastAnswerMs = 0
+  #endPause: () => void = () => undefined
   #whenLive: (() => void)[] = []
 
   constructor(
@@ -180,10 +181,11 @@ export class Membership {
     }
   }
 
-  /** Sends no more heartbeats. */
+  /** Sends no more heartbeats, and gives up to join. */
   stop(): void {
     this.#isStopped = true
     this.#cancelBeat()
+    this.#endPause()
   }
 
   #beat(): void {
@@ -266,7 +268,13 @@ export class Membership {
   }
 
   #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.#clock.after(ms, resolve))
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(ms, resolve)
+      this.#endPause = () => {
+        cancel()
+        resolve()
+      }
+    })
   }
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Membership } from '../../src/broker/membership.ts'
-import type { MembershipGateway } from '../../src/broker/membership.ts'
+import type { MembershipGateway, MembershipOptions } from '../../src/broker/membership.ts'
 import { silentLogger } from '../../src/env/index.ts'
 import type { RequestOf, ResponseOf } from '../../src/protocol/apis.ts'
 import { errorCode } from '../../src/protocol/errors.ts'
@@ -12,6 +12,17 @@ type Answer = ResponseOf<'BrokerHeartbeat'>
 const answer = (error: 'NONE' | 'NOT_CONTROLLER', shouldShutDown = false): Answer => ({
   ...{ throttleTimeMs: 0, errorCode: errorCode(error) },
   ...{ isCaughtUp: true, isFenced: false, shouldShutDown },
+})
+
+const optionsOf = (cluster: { readonly hasHeirs: boolean }): MembershipOptions => ({
+  registration: {
+    ...{ brokerId: 1, clusterId: 'c', incarnationId: 'i', listeners: [], features: [], rack: null },
+    ...{ isMigratingZkBroker: false, logDirs: [] },
+  },
+  ...{ previousBrokerEpoch: -1, isAlone: false, heartbeatMs: 100, sessionMs: 1000 },
+  metadataEndOffset: () => 10,
+  hasHeirs: () => cluster.hasHeirs,
+  onReplaced: () => undefined,
 })
 
 /** A registered broker whose heartbeats the test answers. */
@@ -30,16 +41,7 @@ async function join(controller: (request: Heartbeat) => Answer | Promise<Answer>
   const membership = new Membership(
     { clock, logger: { ...silentLogger, warn: (message) => warnings.push(message) } },
     gateway,
-    {
-      registration: {
-        ...{ brokerId: 1, clusterId: 'c', incarnationId: 'i', listeners: [], features: [], rack: null },
-        ...{ isMigratingZkBroker: false, logDirs: [] },
-      },
-      ...{ previousBrokerEpoch: -1, isAlone: false, heartbeatMs: 100, sessionMs: 1000 },
-      metadataEndOffset: () => 10,
-      hasHeirs: () => cluster.hasHeirs,
-      onReplaced: () => undefined,
-    },
+    optionsOf(cluster),
   )
   await membership.join()
   let leftMs: number | null = null
@@ -86,5 +88,25 @@ describe('Membership.leave()', () => {
 
     expect(await leave(2000)).toBe(200)
     expect(warnings).toEqual([])
+  })
+})
+
+describe('Membership.join()', () => {
+  it('is given up at once when the broker stops', async () => {
+    const clock = new ManualClock()
+    const gateway = {
+      call: () =>
+        Promise.resolve({ throttleTimeMs: 0, errorCode: errorCode('NOT_CONTROLLER'), brokerEpoch: -1 }),
+    } as unknown as MembershipGateway
+    const membership = new Membership({ clock, logger: silentLogger }, gateway, optionsOf({ hasHeirs: true }))
+    let failure: unknown = null
+    void membership.join().catch((error: unknown) => (failure = error))
+    await clock.pass(5000, 50)
+
+    membership.stop()
+    await settle()
+
+    expect(failure).toMatchObject({ code: 'BROKER_NOT_REGISTERED' })
+    expect(clock.timerCount).toBe(0)
   })
 })
