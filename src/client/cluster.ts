@@ -78,6 +78,8 @@ export class Cluster {
   #nextRefresh: Promise<void> | null = null
   #refreshedAtMs = -Infinity
   #hasConnected = false
+  /** Asked last: it may be cut off from the cluster, and would say so of all others. */
+  #doubted: BrokerLink | null = null
   readonly #closing = new AbortController()
   readonly #watchers = new Set<() => void>()
 
@@ -205,9 +207,14 @@ export class Cluster {
     }
   }
 
-  /** Starts a refresh in the background; a failure is logged, and whoever needs the answer finds it missing. */
-  refreshSoon(): void {
+  /**
+   * Starts a refresh in the background; a failure is logged, and whoever needs the answer finds it missing.
+   *
+   * @param doubted - The broker because of which it is asked: another one's word counts more.
+   */
+  refreshSoon(doubted: BrokerLink | null = null): void {
     if (this.isClosed) return
+    this.#doubted = doubted ?? this.#doubted
     this.refresh().catch((error: unknown) => {
       if (!this.isClosed) this.ports.logger.warn('Cannot refresh metadata', { error: toError(error) })
     })
@@ -308,6 +315,7 @@ export class Cluster {
     if (this.isClosed) throw new ClientError('CLIENT_CLOSED', 'Cannot ask for metadata: the client is closed')
     if (outcome.kind === 'answered') {
       const { link, answers } = outcome.value
+      this.#doubted = null
       for (const answer of answers) this.#learn(answer, link)
       this.#hasConnected = true
       return
@@ -389,7 +397,7 @@ export class Cluster {
     }
   }
 
-  /** Ways to known brokers: connected ones first, then by the end of their pause, then by lot. */
+  /** Ways to known brokers: undoubted and connected ones first, then by the end of their pause, then by lot. */
   #candidates(): BrokerLink[] {
     const draws = [...this.#nodes.values()].map((node) => ({
       link: this.#link(node.address, 'requests'),
@@ -397,6 +405,7 @@ export class Cluster {
     }))
     draws.sort(
       (a, b) =>
+        Number(a.link === this.#doubted) - Number(b.link === this.#doubted) ||
         Number(b.link.ready !== null) - Number(a.link.ready !== null) ||
         a.link.notBeforeMs - b.link.notBeforeMs ||
         a.lot - b.lot,

@@ -51,6 +51,16 @@ const ABOUT_LEADER: ReadonlySet<ErrorName> = new Set<ErrorName>([
   'UNKNOWN_TOPIC_OR_PARTITION',
 ])
 
+/**
+ * What a leader answers that is cut off from its followers. It may be one no more, and would be the last to know: it goes on
+ * answering so for as long as it is asked.
+ */
+const MAY_BE_CUT_OFF: ReadonlySet<ErrorName> = new Set<ErrorName>([
+  'NOT_ENOUGH_REPLICAS',
+  'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+  'REQUEST_TIMED_OUT',
+])
+
 export function produceOutcome(errorCode: number): ProduceOutcome {
   const { name, retriable } = errorByCode(errorCode)
   switch (name) {
@@ -69,7 +79,11 @@ export function produceOutcome(errorCode: number): ProduceOutcome {
     default: {
       const mayBeInLog = !NOT_IN_LOG.has(name)
       return retriable
-        ? { kind: 'retriable', mayBeInLog, isAboutLeader: isAboutLeader(errorCode) }
+        ? {
+            kind: 'retriable',
+            mayBeInLog,
+            isAboutLeader: isAboutLeader(errorCode) || MAY_BE_CUT_OFF.has(name),
+          }
         : { kind: 'final', mayBeInLog }
     }
   }

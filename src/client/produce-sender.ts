@@ -276,7 +276,7 @@ export class ProduceSender {
     if (answer === null) this.#failed(request, target.link.requestError(error!))
     else {
       ready.honourThrottle(answer)
-      this.#handle(answer, request)
+      this.#handle(answer, request, target.link)
     }
     this.schedule()
   }
@@ -295,12 +295,12 @@ export class ProduceSender {
     })
   }
 
-  #handle(answer: ProduceAnswer, request: ProduceRequest): void {
+  #handle(answer: ProduceAnswer, request: ProduceRequest, link: BrokerLink): void {
     let wrongLeaderCount = 0
     request.match(answer, (sent, one) => {
       if (this.#settle(answer, sent, one)) wrongLeaderCount++
     })
-    if (wrongLeaderCount > 0) this.#cluster.refreshSoon()
+    if (wrongLeaderCount > 0) this.#cluster.refreshSoon(link)
   }
 
   /** Returns whether the client should look for the leader again. */
