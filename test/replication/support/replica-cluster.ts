@@ -36,6 +36,9 @@ const SETTINGS: NodeSettings = {
   catchUpBytesPerSecond: Infinity,
 }
 
+/** Noted when a log was cut over two epochs. */
+export const CUT_TWICE = 'A log was cut over two epochs'
+
 /** What a produce request came to: an offset, or an error's name. */
 export type Produced = { readonly baseOffset: number; readonly lastOffset: number } | string
 
@@ -363,8 +366,15 @@ export class ReplicaCluster {
   }
 
   #listen(): Logger {
+    let lastCut = ''
     const listen = (message: string, fields?: LogFields): void => {
       this.said.set(message, (this.said.get(message) ?? 0) + 1)
+      if (message.startsWith('Cutting a log')) {
+        // Twice in one leader epoch: the first answer led to an older epoch that had parted as well.
+        const cut = `${String(fields?.['node'])} ${String(fields?.['directory'])} ${String(fields?.['leaderEpoch'])}`
+        if (cut === lastCut) this.said.set(CUT_TWICE, (this.said.get(CUT_TWICE) ?? 0) + 1)
+        lastCut = cut
+      }
       const cause = fields?.['reason'] ?? fields?.['error']
       const reason = cause instanceof Error ? cause.message : cause
       if (typeof reason === 'string') this.said.set(reason, (this.said.get(reason) ?? 0) + 1)
