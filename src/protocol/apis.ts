@@ -48,6 +48,7 @@ import { BrokerRegistrationRequest, BrokerRegistrationResponse } from './message
 import { DescribeQuorumRequest, DescribeQuorumResponse } from './messages/describe-quorum.ts'
 import { DrainBrokerRequest, DrainBrokerResponse } from './messages/drain-broker.ts'
 import { ElectLeadersRequest, ElectLeadersResponse } from './messages/elect-leaders.ts'
+import { ForwardRequest, ForwardResponse } from './messages/forward.ts'
 import {
   ListPartitionReassignmentsRequest,
   ListPartitionReassignmentsResponse,
@@ -154,6 +155,7 @@ export const apis = {
   // Numbers from 1000 on are our own: Kafka gives its own out one by one.
   RenewLeaderEpochs: peerApi('RenewLeaderEpochs', 1000, RenewLeaderEpochsRequest, RenewLeaderEpochsResponse),
   DrainBroker: api('DrainBroker', 1001, DrainBrokerRequest, DrainBrokerResponse),
+  Forward: peerApi('Forward', 1002, ForwardRequest, ForwardResponse),
 } as const
 
 type Apis = typeof apis

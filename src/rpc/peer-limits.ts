@@ -32,6 +32,23 @@ export interface PeerLimits {
   readonly requestBytesMax: number
   /** Bytes of answers that lie at slow nodes, over all connections. */
   readonly responseBytesMax: number
+  /**
+   * Forwarding connections that this node opens to one node. Each carries what one client is waiting for, so it bounds the
+   * clients that wait at once; who finds none free waits for one.
+   */
+  readonly forwardsPerNodeMax: number
+  /** The same in all. */
+  readonly forwardsMax: number
+  /** Of those to one node, how many may stand for data at once: the rest is for requests that are answered soon. */
+  readonly forwardsStandingMax: number
+  /** Forwarding connections to one node that may be opening at once; well below its `handshakesMax`. */
+  readonly forwardDialsMax: number
+  /** A forwarding connection that nobody needed for this long, in ms, is closed. */
+  readonly forwardIdleMs: number
+  /** Longest wait for a forwarding connection to be free or open, in ms. */
+  readonly forwardWaitMs: number
+  /** Bytes of unanswered requests that nodes pass on, over all connections. Apart from those of nodes, see `peers.ts`. */
+  readonly forwardRequestBytesMax: number
   /** What is being answered when `close` is called has this long, in ms. */
   readonly closeMs: number
 }
@@ -53,6 +70,13 @@ export const PEER_LIMITS: PeerLimits = {
   inFlightMax: 100,
   requestBytesMax: 64 * MIB,
   responseBytesMax: 64 * MIB,
+  forwardsPerNodeMax: 1_000,
+  forwardsMax: 2_000,
+  forwardsStandingMax: 900,
+  forwardDialsMax: 16,
+  forwardIdleMs: 30_000,
+  forwardWaitMs: 10_000,
+  forwardRequestBytesMax: 64 * MIB,
   closeMs: 2_000,
 }
 

@@ -137,7 +137,9 @@ export class PeerLink {
     const isPassing = ['PEER_UNREACHABLE', 'PEER_LOST', 'PEER_ADDRESS_UNKNOWN', 'PEER_BUSY'].includes(
       error.code,
     )
-    const level = isTold ? 'debug' : isPassing ? 'info' : 'error'
+    // A link to forward by is made for one connection: the other links to the node tell that it is down, once.
+    const isNews = !isTold && !(isPassing && this.purpose === 'forward')
+    const level = !isNews ? 'debug' : isPassing ? 'info' : 'error'
     this.#ports.logger[level](error.message, { nodeId: this.nodeId, purpose: this.purpose, code: error.code })
   }
 }

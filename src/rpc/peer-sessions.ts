@@ -5,8 +5,9 @@
  * - All sessions of a node id are with one disk: another one that claims the id is refused while the first is there,
  *   and if that is dead, for as long as it takes to notice (`PeerLimits.idleMs`).
  * - All sessions of a node id are with one life of its process: a later life ends those of the earlier one at once.
- * - Of each purpose, at most one session that the node opened: a later one ends the earlier one. So nothing is delivered
- *   any more of what the node sent on a connection that it has given up.
+ * - Of each purpose but `forward`, at most one session that the node opened: a later one ends the earlier one. So nothing is
+ *   delivered any more of what the node sent on a connection that it has given up. A `forward` session is one client's, and
+ *   the node has as many as it has clients that wait.
  */
 import type { PeerIdentity } from './peer-handshake.ts'
 import type { PeerSession } from './peer-limits.ts'
@@ -42,12 +43,20 @@ export class PeerSessions {
     const superseded = [...others].filter(
       ({ peer, purpose, isDialled }) =>
         peer.incarnationId !== incarnationId ||
-        (!session.isDialled && !isDialled && purpose === session.purpose),
+        (!session.isDialled && !isDialled && purpose === session.purpose && purpose !== 'forward'),
     )
     others.add(session)
     for (const { connection } of superseded) {
       connection.close(`superseded by a newer connection of node ${nodeId}`)
     }
+  }
+
+  /** Sessions for a purpose that a node has opened. */
+  countOf(nodeId: number, purpose: PeerPurpose): number {
+    let count = 0
+    for (const session of this.#byNode.get(nodeId) ?? [])
+      if (session.purpose === purpose && !session.isDialled) count++
+    return count
   }
 
   remove(session: PeerSession): void {

@@ -6,10 +6,15 @@
  *
  * Requests that come from other nodes start as they arrive, and take effect in the turn in which they start; answers leave
  * in the order of the requests. So a fetch that waits for data does not keep a newer one from being seen.
+ *
+ * What nodes pass on for clients has connections (forward-channels.ts) and bounds of its own: a node that is full of clients'
+ * produce requests, which wait for followers, must go on reading the fetches of those followers.
  */
 import { assert } from '../base/assert.ts'
 import type { Connection } from '../env/index.ts'
 import { ByteBudget } from './byte-budget.ts'
+import { ForwardChannels } from './forward-channels.ts'
+import type { ForwardWay, ForwardWayEvents } from './forward-channels.ts'
 import type { PeerChannel } from './peer-channel.ts'
 import { LinkedChannel } from './peer-channel.ts'
 import { PeerDoor } from './peer-door.ts'
@@ -70,6 +75,11 @@ export class Peers {
   readonly #serving = new Set<ServerChannel>()
   readonly #requestBudget: ByteBudget
   readonly #responseBudget: ByteBudget
+  readonly #forwardRequestBudget: ByteBudget
+  /** Bytes of answers to requests that nodes have passed on, lying at nodes that do not take them. */
+  readonly forwardResponseBudget: ByteBudget
+  /** For requests of clients that this node passes on. */
+  readonly forwards: ForwardChannels
   #isClosed = false
   #onAllGone: () => void = () => undefined
 
@@ -79,6 +89,9 @@ export class Peers {
     this.#limits = { ...PEER_LIMITS, ...options.limits }
     this.#requestBudget = new ByteBudget(this.#limits.requestBytesMax)
     this.#responseBudget = new ByteBudget(this.#limits.responseBytesMax)
+    this.#forwardRequestBudget = new ByteBudget(this.#limits.forwardRequestBytesMax)
+    this.forwardResponseBudget = new ByteBudget(this.#limits.responseBytesMax)
+    this.forwards = new ForwardChannels(ports, this.#limits, (toId, events) => this.#forwardWay(toId, events))
     const { clusterId, nodeId, directoryId, secret } = options
     const key = secret === null ? null : proofKey(secret)
     this.#door = new PeerDoor(ports, {
@@ -103,11 +116,6 @@ export class Peers {
   /** Fetches of this node as a follower. */
   replica(nodeId: number): PeerChannel {
     return this.#channelTo(nodeId, 'replica')
-  }
-
-  /** Requests of clients that this node passes on; they may stand for long, and what is behind them waits. */
-  forward(nodeId: number): PeerChannel {
-    return this.#channelTo(nodeId, 'forward')
   }
 
   /** Takes over a connection whose subprotocol is `millrace-peer`, in the turn in which it was accepted. */
@@ -138,6 +146,7 @@ export class Peers {
       link.close()
       channel.close()
     }
+    this.forwards.close()
     const allGone = new Promise<void>((resolve) => (this.#onAllGone = resolve))
     for (const { connection, purpose } of [...this.#sessions]) if (purpose === 'raft') connection.close()
     for (const channel of [...this.#serving]) channel.closeWhenIdle()
@@ -149,7 +158,7 @@ export class Peers {
     cancel()
   }
 
-  #channelTo(nodeId: number, purpose: RequestPurpose): PeerChannel {
+  #channelTo(nodeId: number, purpose: Exclude<RequestPurpose, 'forward'>): PeerChannel {
     assert(nodeId !== this.#options.nodeId, 'A node asks itself without a connection')
     const name = `${nodeId} ${purpose}`
     const known = this.#channels.get(name)
@@ -163,6 +172,29 @@ export class Peers {
     this.#channels.set(name, { link, channel })
     if (this.#isClosed) channel.close()
     return channel
+  }
+
+  /** A channel of its own for one connection to the node. */
+  #forwardWay(nodeId: number, { onUp, onFailed, onDown }: ForwardWayEvents): ForwardWay {
+    const link = this.#linkTo(nodeId, 'forward', {
+      onUp: (session) => {
+        channel.opened(session, (reason) => {
+          this.#ended(session, link, reason)
+          onDown()
+        })
+        onUp()
+      },
+      onFailed: (error) => {
+        channel.failed(error)
+        onFailed(error)
+      },
+    })
+    const channel = new LinkedChannel(this.#ports.clock, link, this.#limits, `node-${this.#options.nodeId}`)
+    const close = (): void => {
+      link.close()
+      channel.close()
+    }
+    return { channel, close }
   }
 
   #mailLinkTo(nodeId: number): PeerLink | null {
@@ -204,11 +236,19 @@ export class Peers {
       this.#mail.opened(session, (reason) => this.#ended(session, null, reason))
       return
     }
+    const isForward = purpose === 'forward'
+    // Twice: those that the other end has closed may not be gone here yet.
+    const forwardsMax = 2 * this.#limits.forwardsPerNodeMax
+    if (isForward && this.#sessions.countOf(peer.nodeId, purpose) > forwardsMax) {
+      connection.onClose = (reason) => this.#ended(session, null, reason)
+      connection.close(`node ${peer.nodeId} has ${forwardsMax} connections to forward by`)
+      return
+    }
     const channel: ServerChannel = new ServerChannel(connection, {
       inFlightMax: this.#limits.inFlightMax,
       sendHighWaterBytes: this.#limits.sendHighWaterBytes,
-      requestBudget: this.#requestBudget,
-      responseBudget: this.#responseBudget,
+      requestBudget: isForward ? this.#forwardRequestBudget : this.#requestBudget,
+      responseBudget: isForward ? this.forwardResponseBudget : this.#responseBudget,
       mayOverlap: () => true,
       onRequest: (exchange) => this.onRequest(exchange, peer.nodeId, purpose),
       onClose: (reason) => {
@@ -223,14 +263,24 @@ export class Peers {
     const { connection, peer, purpose, isDialled } = session
     this.#sessions.add(session)
     const fields = { nodeId: peer.nodeId, purpose, isDialled, remote: connection.remote }
-    this.#ports.logger.info('Node connected', fields)
+    this.#ports.logger[levelOf(purpose)]('Node connected', fields)
   }
 
   #ended(session: PeerSession, link: PeerLink | null, reason: string): void {
     const { peer, purpose, isDialled } = session
     this.#sessions.remove(session)
     link?.lost(session)
-    this.#ports.logger.info('Node disconnected', { nodeId: peer.nodeId, purpose, isDialled, reason })
+    this.#ports.logger[levelOf(purpose)]('Node disconnected', {
+      nodeId: peer.nodeId,
+      purpose,
+      isDialled,
+      reason,
+    })
     if (this.#sessions.count === 0) this.#onAllGone()
   }
+}
+
+/** Connections to forward by come and go with clients: that is no news. */
+function levelOf(purpose: PeerPurpose): 'debug' | 'info' {
+  return purpose === 'forward' ? 'debug' : 'info'
 }

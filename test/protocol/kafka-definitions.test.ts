@@ -54,6 +54,8 @@ const DEVIATIONS: Readonly<Record<string, string>> = {
 const OWN_FIELDS: Readonly<Record<string, string>> = {
   'FetchRequest.topics.partitions.durableOffset':
     'What a follower has made durable; between our brokers only',
+  'DescribeLogDirsRequest.brokerId':
+    'Whose directories, where all brokers have one address; Kafka answers for the broker that is asked',
 }
 
 test.skipIf(DIRECTORY !== undefined)(

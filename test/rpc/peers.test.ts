@@ -127,15 +127,16 @@ describe.each(Object.entries(worlds))('Peers (%s)', (_name, make) => {
       if (number !== 1) answer(exchange, number)
     }
     const body = (number: number) => ({ transactionalId: null, transactionTimeoutMs: number })
-    const standing = one.peers.forward(2).call('InitProducerId', body(1), { timeoutMs: 60_000 })
+    const lease = await one.peers.forwards.acquire(2, 'standing', new AbortController().signal)
+    const standing = lease.channel.call('InitProducerId', body(1), { timeoutMs: 60_000 })
     await one.peers.replica(2).call('InitProducerId', body(2), { timeoutMs: 10_000 })
     expect(await one.ask(2, 3)).toBe(3)
     expect(one.peers.control(2)).toBe(one.peers.control(2))
     const purposes = two.peers.describe().map(({ purpose, nodeId }) => `${nodeId} ${purpose}`)
     expect(purposes.sort()).toEqual(['1 control', '1 forward', '1 replica'])
-    one.peers.forward(2).disconnect('tired of waiting')
+    lease.abandon()
     expect(await failure(standing)).toMatchObject({ code: 'CHANNEL_CLOSED', wasSent: true })
-    await two.untilLogged('info', /Node disconnected.*forward/)
+    await two.untilLogged('debug', /Node disconnected.*forward/)
   })
 
   tell(

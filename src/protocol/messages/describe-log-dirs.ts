@@ -4,6 +4,7 @@
  * v1 throttles after the answer (KIP-219) · v2 flexible (KIP-482) · v3 error code for the whole answer · v4 total and
  * usable bytes (KIP-827) · v5 cordoned directories (KIP-1066)
  */
+import { OWN_TAG_FIRST } from '../schema/check.ts'
 import { array, bool, int16, int32, int64, message, string, struct } from '../schema/fields.ts'
 import type { Infer, InferInput } from '../schema/fields.ts'
 
@@ -18,6 +19,8 @@ export const DescribeLogDirsRequest = message(
       }),
       { nullable: '0+' },
     ), // null: all
+    // Ours: whose directories, where an address does not say it; -1: those of the broker that gets the request.
+    brokerId: int32({ versions: '2+', tag: OWN_TAG_FIRST, ignorable: true, fallback: -1 }),
   },
 )
 export type DescribeLogDirsRequest = Infer<typeof DescribeLogDirsRequest>
