@@ -4,7 +4,8 @@
  *
  * Only one system runs at a time: idle servers of the others would take from the two cores that are measured. A round runs
  * all cases of a system, then those of the next, and every other round runs backwards, so that a slow phase of the machine
- * falls on all. A system starts anew, on an empty directory, whenever its turn comes.
+ * falls on all. A system starts anew, on an empty directory, whenever its turn comes, and is warmed up before it counts: some
+ * of them compile while they run.
  *
  * Invariants: what systems are compared in differs in nothing but who acknowledges (told beside the figures, and never
  * weaker for Millrace), or the comparison is refused; all systems do the same work, or the run fails.
@@ -16,6 +17,7 @@ import { formatBytes, formatNumber, formatSpread, formatTable } from './format.t
 import { Histogram } from './histogram.ts'
 import { kafka } from './peers/kafka.ts'
 import { millrace } from './peers/millrace.ts'
+import { nats } from './peers/nats.ts'
 import { redis } from './peers/redis.ts'
 import {
   CHUNK_BYTES,
@@ -31,12 +33,15 @@ import { measureUsage, type Measured } from './usage.ts'
 import { NO_CONDITIONS, type Case, type Measurement, type Workload } from './workload.ts'
 
 /** Millrace first: the others are held against it. */
-export const SYSTEMS: readonly System[] = [millrace, kafka, redis]
+export const SYSTEMS: readonly System[] = [millrace, kafka, nats, redis]
 
 export interface Absence {
   readonly system: string
   readonly why: string
 }
+
+/** Known to be worth comparing with, and why it is not. */
+const UNDRIVEN: readonly Absence[] = [{ system: 'RabbitMQ Streams', why: 'there is no adapter for it' }]
 
 const WORKLOAD = 'compare'
 const RECORD_BYTES = [100, 1024] as const
@@ -78,6 +83,7 @@ export function compareWorkload(
       const kinds = kindsOf(context.isToy)
       const works = new Map<string, string>()
       const cases: Case[] = []
+      if (wanted.length === 0) UNDRIVEN.forEach(onAbsent)
       for (const system of SYSTEMS) {
         if (wanted.length > 0 && !wanted.some((part) => system.name.toLowerCase().includes(part.toLowerCase()))) continue // prettier-ignore
         const obstacle = await system.findObstacle(peerContext)
@@ -211,9 +217,11 @@ class Stage {
     }
     const { running, loads } = this.#current
     let load = loads.get(client)
+    const isFirst = loads.size === 0
     if (load === undefined) {
       load = await running.connect(client)
       loads.set(client, load)
+      if (isFirst && !this.#context.isToy) await warmUp(load)
     }
     return { servers: running.servers, load }
   }
@@ -225,6 +233,17 @@ class Stage {
     await Promise.all([...loads.values()].map((load) => load.stop()))
     await running.stop()
     rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** As much as a repetition does, of either size, which does not count. */
+async function warmUp(load: PeerLoad): Promise<void> {
+  for (const recordBytes of RECORD_BYTES) {
+    const work = { recordBytes, records: CHUNKS * Math.floor(CHUNK_BYTES / recordBytes) }
+    await load.prepare(`warm-up-${recordBytes}`)
+    await load.produce(work)
+    await load.consume(work)
+    await load.remove()
   }
 }
 

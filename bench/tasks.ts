@@ -10,6 +10,7 @@ import { openLoopLoad } from './load/open-loop-load.ts'
 import { producerLoad } from './load/producer-load.ts'
 import { requestLoad } from './load/request-load.ts'
 import { kafkaLoad } from './peers/kafka-load.ts'
+import { natsLoad } from './peers/nats-load.ts'
 import { redisLoad } from './peers/redis-load.ts'
 
 export const tasks = {
@@ -21,6 +22,7 @@ export const tasks = {
   'fail-over-load': failOverLoad,
   'frame-load': frameLoad,
   'kafka-load': kafkaLoad,
+  'nats-load': natsLoad,
   'open-loop-load': openLoopLoad,
   'producer-load': producerLoad,
   'redis-load': redisLoad,
