@@ -29,7 +29,7 @@ import { Peers } from '../rpc/peers.ts'
 import { BrokerError } from './broker-error.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { ControllerGateway } from './controller-gateway.ts'
-import { checkClusterConfig, peerAddress } from './cluster-config.ts'
+import { checkClusterConfig, peerAddress, votersProblem } from './cluster-config.ts'
 import { Faults } from './faults.ts'
 import { answerHttp } from './http-endpoint.ts'
 import { Listeners } from './listeners.ts'
@@ -340,7 +340,7 @@ export class Broker {
   }
 
   async #start(): Promise<void> {
-    const { logs, listeners, counters, peers } = this.#parts
+    const { logs, listeners, counters, peers, quorum } = this.#parts
     const dispatcher = new RequestDispatcher({
       counters,
       onFatal: (error) => this.#fail(error),
@@ -379,6 +379,9 @@ export class Broker {
     this.#membership.start()
     await this.#membership.live()
     await this.#metadataInEffect()
+    const voterIds = quorum.describe().voters.map(({ id }) => id)
+    const problem = votersProblem(this.#config, voterIds)
+    if (problem !== null) this.#env.logger.warn(problem, { nodeId: this.nodeId })
     logs.startMaintenance()
     this.#upkeep.start()
     listeners.serve((exchange, listenerName, connection) =>

@@ -45,6 +45,19 @@ export async function checkClusterConfig(
   }
 }
 
+/**
+ * What is wrong with the list of voters in the settings, or null. The cluster goes by its own; but the settings of one node
+ * may have made it, and then a slip in them is part of the cluster: it must not pass unseen.
+ *
+ * @param voterIds - Of the cluster, as it is in effect.
+ */
+export function votersProblem({ quorumVoters }: BrokerConfig, voterIds: readonly number[]): string | null {
+  const own = quorumVoters.map(({ nodeId }) => nodeId).sort((a, b) => a - b)
+  const actual = [...voterIds].sort((a, b) => a - b)
+  if (own.length === 0 || own.join() === actual.join()) return null
+  return `controller.quorum.voters names the nodes ${own.join(', ')}, and the voters of the cluster are ${actual.join(', ')}: correct the setting, or the cluster if that is what is wrong`
+}
+
 /** The URL of another node: as `controller.quorum.voters` has it, else as the node has registered; null if it has not. */
 export function peerAddress(nodeId: number, config: BrokerConfig, image: ClusterImage): string | null {
   const voter = config.quorumVoters.find((each) => each.nodeId === nodeId)
