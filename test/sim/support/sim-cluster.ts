@@ -12,6 +12,7 @@ import { Client } from '../../../src/client/client.ts'
 import type { ClientOptions } from '../../../src/client/client-options.ts'
 import type { Env, LogFields, Logger } from '../../../src/env/index.ts'
 import { MemoryFileSystem } from '../../../src/env/memory/memory-file-system.ts'
+import { newDirectory } from '../../../src/env/sim/disk-image.ts'
 import type { SimNode } from '../../../src/env/sim/sim-node.ts'
 import { Simulation } from '../../../src/env/sim/simulation.ts'
 import type { ClusterImage, PartitionImage } from '../../../src/metadata/cluster-image.ts'
@@ -176,9 +177,8 @@ export class SimCluster {
 
   /** Nothing is left of the disk (docs/faults.md F-DISK). The machine must be off. */
   wipe(host: Host): void {
-    const { root } = host.node.disk.image
-    for (const names of [root.live, root.durable]) names.clear()
-    root.pending.length = 0
+    const { image } = host.node.disk
+    image.root = newDirectory(this.simulation.nowMs)
     host.node.disk.prepareDirectory(DIRECTORY)
   }
 
@@ -227,6 +227,14 @@ export class SimCluster {
     const answer = await this.run(client.call(api, version, body))
     client.close()
     return answer
+  }
+
+  /** The voters of the metadata quorum, as any broker tells. */
+  async describeQuorum(): Promise<{ readonly voters: readonly number[] }> {
+    const topics = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }]
+    const answer = await this.call(this.hosts[0]!, 'DescribeQuorum', 2, { topics })
+    const { currentVoters } = answer.topics[0]!.partitions[0]!
+    return { voters: currentVoters.map(({ replicaId }) => replicaId) }
   }
 
   /** Creates a topic as the first broker that can does it. */

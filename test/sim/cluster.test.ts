@@ -1,0 +1,313 @@
+/**
+ * A cluster of three brokers through each fault by itself (docs/faults.md section 4), under load, and what it refuses. What
+ * happens when faults come together is cluster-swarm.test.ts.
+ */
+import { describe, expect, it } from 'vitest'
+import { errorByCode } from '../../src/protocol/errors.ts'
+import { makeBatch, produceRequest } from '../broker/support/batches.ts'
+import { ClusterLoad } from './support/cluster-load.ts'
+import { formatSaid, SESSION_MS, SimCluster, startBroker } from './support/sim-cluster.ts'
+import type { Host, SimClusterOptions } from './support/sim-cluster.ts'
+
+const TOPIC = 'orders'
+const PLACES = [
+  { topic: TOPIC, partition: 0 },
+  { topic: TOPIC, partition: 1 },
+]
+
+/** A whole cluster with a topic of three replicas, and clients at work on it. */
+async function underLoad(
+  options: SimClusterOptions = {},
+): Promise<{ cluster: SimCluster; load: ClusterLoad }> {
+  const cluster = await SimCluster.start(options)
+  await cluster.createTopic(TOPIC, { assignments: [[1, 2, 3], [2, 3, 1]] }) // prettier-ignore
+  const load = new ClusterLoad(cluster, {
+    places: PLACES,
+    producers: [{}, { lingerMs: 5 }],
+    consumers: [100_000, 300],
+  })
+  await load.progress()
+  return { cluster, load }
+}
+
+/** Partition 0 is led by another than `host`, and takes records. */
+async function untilTaken(cluster: SimCluster, load: ClusterLoad, host: Host): Promise<void> {
+  await cluster.run(() => cluster.hasImage && ![null, host].includes(cluster.leader(TOPIC)), 5 * SESSION_MS)
+  await load.progress()
+}
+
+function others(cluster: SimCluster, host: Host): string[] {
+  return cluster.hosts.filter((other) => other !== host).map(({ name }) => name)
+}
+
+describe('A cluster', () => {
+  it('starts, elects, creates a topic with three replicas, takes records and gives them back, and says no word of warning', async () => {
+    const { cluster, load } = await underLoad()
+    expect(cluster.partition(TOPIC)).toMatchObject({ leader: 1, isr: [1, 2, 3] })
+    await load.progress(300)
+    await load.finish()
+    expect(cluster.saidSince(0).map(formatSaid)).toEqual([])
+  })
+
+  it('S6: changes nothing by itself', async () => {
+    const { cluster, load } = await underLoad()
+    const before = cluster.partition(TOPIC)
+    await cluster.pass(6 * SESSION_MS)
+    expect(cluster.partition(TOPIC)).toEqual(before)
+    await load.finish()
+  })
+
+  it.each(['crash', 'power cut', 'close'] as const)(
+    'R1: loses nothing by the %s of a leader, which comes back into the in-sync set by itself',
+    async (how) => {
+      const { cluster, load } = await underLoad()
+      const host = cluster.leader(TOPIC)!
+      void cluster.end(host, how)
+      await untilTaken(cluster, load, host)
+      void cluster.revive(host)
+      await cluster.untilWhole()
+      await load.progress()
+      await load.finish()
+    },
+  )
+
+  it('R6, ND-2: loses nothing by a leader that stands still for longer than its session', async () => {
+    const { cluster, load } = await underLoad()
+    const host = cluster.leader(TOPIC)!
+    host.node.pause()
+    await untilTaken(cluster, load, host)
+    host.node.resume()
+    await cluster.untilWhole()
+    expect(host.node.generation, 'it went on, and was not started again').toBe(1)
+    await load.progress()
+    await load.finish()
+  })
+
+  it('RP-12: loses nothing by a leader that is back after a power cut before anybody has missed it, and gives it a new epoch', async () => {
+    const { cluster, load } = await underLoad()
+    const host = cluster.leader(TOPIC)!
+    const { leaderEpoch } = cluster.partition(TOPIC)
+    const brokerEpoch = cluster.image.brokers.get(host.id)!.epoch
+    cluster.kill(host, 'power cut')
+    await cluster.run(cluster.revive(host), SESSION_MS)
+    await cluster.untilWhole()
+    expect(cluster.partition(TOPIC).leaderEpoch).toBeGreaterThan(leaderEpoch)
+    expect(cluster.image.brokers.get(host.id)!.epoch).toBeGreaterThan(brokerEpoch)
+    await load.progress()
+    await load.finish()
+  })
+
+  it('RP-13: loses nothing when all lose power at once', async () => {
+    const { cluster, load } = await underLoad()
+    for (const host of cluster.hosts) cluster.kill(host, 'power cut')
+    await cluster.pass(500)
+    for (const host of cluster.hosts) void cluster.revive(host)
+    await cluster.untilWhole()
+    await load.progress()
+    await load.finish()
+  })
+
+  it.each(['both ways', 'to the others', 'from the others'] as const)(
+    'loses nothing by a leader that is cut off %s',
+    async (way) => {
+      const { cluster, load } = await underLoad()
+      const { network } = cluster.simulation
+      const host = cluster.leader(TOPIC)!
+      for (const other of others(cluster, host)) {
+        if (way !== 'from the others') network.cut(host.name, other)
+        if (way !== 'to the others') network.cut(other, host.name)
+      }
+      await untilTaken(cluster, load, host)
+      network.heal()
+      await cluster.untilWhole()
+      await load.progress()
+      await load.finish()
+    },
+  )
+
+  it('goes on without a follower that is cut off, and takes it back', async () => {
+    const { cluster, load } = await underLoad()
+    const host = cluster.host(3)
+    cluster.simulation.network.partition([host.name], others(cluster, host))
+    await cluster.run(() => !cluster.partition(TOPIC).isr.includes(3), 5 * SESSION_MS)
+    await load.progress()
+    cluster.simulation.network.heal()
+    await cluster.untilWhole()
+    await load.finish()
+  })
+
+  it('MQ-4: has another controller when the active one is cut off, and that one has stepped down', async () => {
+    const { cluster, load } = await underLoad()
+    const host = cluster.controller!
+    cluster.simulation.network.partition([host.name], others(cluster, host))
+    await cluster.run(() => ![null, host].includes(cluster.controller))
+    await cluster.run(() =>
+      cluster.said.some(({ node, message }) => node === host.name && message === 'Controller is inactive'),
+    )
+    await load.progress()
+    cluster.simulation.network.heal()
+    await cluster.untilWhole()
+    await load.finish()
+  })
+
+  it('goes on while the leader of a partition and the controller do not see each other', async () => {
+    const { cluster, load } = await underLoad()
+    const controller = cluster.controller!
+    const place = PLACES.find(({ partition }) => cluster.leader(TOPIC, partition) !== controller)!
+    const host = cluster.leader(TOPIC, place.partition)!
+    cluster.simulation.network.partition([host.name], [controller.name])
+    await cluster.pass(4 * SESSION_MS)
+    await load.progress(20, 20 * SESSION_MS)
+    cluster.simulation.network.heal()
+    await cluster.untilWhole()
+    await load.finish()
+  })
+
+  it('ND-9: is restarted broker by broker under load, and nobody waits for a session to end', async () => {
+    const { cluster, load } = await underLoad()
+    for (const host of cluster.hosts) {
+      await cluster.run(cluster.end(host, 'close'), SESSION_MS)
+      await load.progress(10, SESSION_MS)
+      void cluster.revive(host)
+      await cluster.untilWhole()
+    }
+    await load.finish()
+    expect(load.outcomes.get('acknowledged')).toBe(load.ackedCount)
+    expect(cluster.said.filter(({ message }) => message.startsWith('Broker is silent'))).toEqual([])
+  })
+
+  it('R7, R13: refuses acks=all while fewer than min.insync.replicas are in sync, and takes records again when they are back', async () => {
+    const cluster = await SimCluster.start()
+    await cluster.createTopic(TOPIC, { assignments: [[1, 2]] })
+    const produce = async (): Promise<string> => {
+      const request = produceRequest({ name: TOPIC }, makeBatch(), { timeoutMs: 1000 })
+      const { responses } = await cluster.call(cluster.leader(TOPIC)!, 'Produce', 11, request)
+      return errorByCode(responses[0]!.partitionResponses[0]!.errorCode).name
+    }
+    expect(await produce()).toBe('NONE')
+    cluster.kill(cluster.host(2), 'crash')
+    await cluster.run(() => cluster.partition(TOPIC).isr.length === 1)
+    expect(await produce()).toBe('NOT_ENOUGH_REPLICAS')
+    expect(cluster.partition(TOPIC)).toMatchObject({ isr: [1], eligibleLeaderReplicas: [2] })
+    void cluster.revive(cluster.host(2))
+    await cluster.untilWhole()
+    expect(await produce()).toBe('NONE')
+  })
+
+  it('F-DISK, M10: fills a broker again that has lost its disk', async () => {
+    const { cluster, load } = await underLoad()
+    const host = cluster.host(2)
+    cluster.kill(host, 'power cut')
+    cluster.wipe(host)
+    await load.progress()
+    void cluster.revive(host)
+    await cluster.untilWhole()
+    await load.progress()
+    await load.finish()
+  })
+
+  it('has all brokers stop at once', async () => {
+    const { cluster, load } = await underLoad()
+    await load.finish()
+    await cluster.run(Promise.all(cluster.hosts.map(({ broker }) => broker!.close())), 10_000)
+    for (const host of cluster.hosts) {
+      cluster.kill(host, 'crash')
+      void cluster.revive(host)
+    }
+    await cluster.untilWhole()
+  })
+
+  it('S7: does the same with the same seed', async () => {
+    const life = async (): Promise<string> => {
+      const { cluster, load } = await underLoad({ seed: 'twice' })
+      cluster.kill(cluster.leader(TOPIC)!, 'power cut')
+      await cluster.pass(2 * SESSION_MS)
+      load.check()
+      return cluster.simulation.trace.hash
+    }
+    expect(await life()).toBe(await life())
+  })
+})
+
+describe('A broker that does not belong', () => {
+  const startFailing = async (cluster: SimCluster, host: Host, settings = {}): Promise<string> => {
+    const failed = cluster.begin(host, settings).then(
+      () => 'it serves',
+      (error: Error) => `${(error as { code?: string }).code}: ${error.message}`,
+    )
+    return cluster.run(failed)
+  }
+
+  it('NW-2: is told that it is of another cluster', async () => {
+    const cluster = await SimCluster.start()
+    const host = cluster.host(3)
+    cluster.kill(host, 'crash')
+    host.node.restart()
+    expect(await startFailing(cluster, host, { 'cluster.id': 'another-cluster-000001' })).toMatch(
+      /another-cluster-000001/,
+    )
+    // With a disk that knows nothing, only the others can tell.
+    cluster.kill(host, 'crash')
+    cluster.wipe(host)
+    host.node.restart()
+    const fromMs = cluster.simulation.nowMs
+    void cluster.begin(host, { 'cluster.id': 'another-cluster-000001' }).catch(() => undefined)
+    await cluster.pass(20_000)
+    expect(host.broker).toBeNull()
+    const told = cluster
+      .saidSince(fromMs)
+      .filter(({ message, node }) => node === 'b3' && message.includes('another-cluster-000001'))
+    expect(told.map(formatSaid)).not.toEqual([])
+    expect(cluster.said.length).toBeLessThan(400)
+  })
+
+  it('MQ-12: is told that another process has its number', async () => {
+    const cluster = await SimCluster.start()
+    const twin = cluster.simulation.node('twin')
+    twin.disk.prepareDirectory('/data')
+    const fromMs = cluster.simulation.nowMs
+    const settings = { ...cluster.settings, listeners: 'any://twin:9092' }
+    let hasStarted = false
+    void startBroker(twin.env, 2, settings).then(() => (hasStarted = true))
+    await cluster.pass(20_000)
+    expect(hasStarted).toBe(false)
+    const told = cluster.saidSince(fromMs).map(formatSaid).join('\n')
+    expect(told).toMatch(/ twin error .*node id 2 is taken by b2:\d+, which has another data directory/)
+    expect(told).toMatch(/ b[13] warn .*node id 2 is taken by b2:\d+, which has another data directory/)
+    expect(told.split('\n').length, 'said now and then, not at each attempt').toBeLessThan(20)
+    expect(cluster.isWhole, cluster.describe()).toBe(true)
+  })
+
+  it('ST-14: finds its directory in use by another process', async () => {
+    const cluster = await SimCluster.start()
+    const settings = { ...cluster.settings, listeners: 'any://b1:9999' }
+    const starting = startBroker(cluster.host(1).node.env, 1, settings).then(
+      () => 'it serves',
+      (error: Error) => error.message,
+    )
+    expect(await cluster.run(starting)).toMatch(/in use|another process|locked/i)
+  })
+
+  it('MQ-7: goes by the voters that the cluster has, and says when its settings name others', async () => {
+    const cluster = await SimCluster.start()
+    const host = cluster.host(3)
+    cluster.kill(host, 'crash')
+    host.node.restart()
+    const others = { 'controller.quorum.voters': '1@b1:9092,3@b3:9092,4@b4:9092' }
+    await cluster.run(cluster.begin(host, others))
+    expect((await cluster.describeQuorum()).voters).toEqual([1, 2, 3])
+    const told = cluster.saidSince(0).filter(({ message }) => message.includes('controller.quorum.voters'))
+    expect(told.map(({ node }) => node)).toEqual(['b3'])
+    expect(told[0]!.message).toMatch(/names the nodes 1, 3, 4, and the voters of the cluster are 1, 2, 3/)
+  })
+
+  it('MQ-7: is heard when a new cluster was made with voters that others do not name', async () => {
+    const cluster = new SimCluster()
+    const others = { 'controller.quorum.voters': '1@b1:9092,3@b3:9092,4@b4:9092' }
+    const starts = cluster.hosts.map((host) => cluster.begin(host, host.id === 3 ? others : {}))
+    await cluster.run(Promise.all(starts))
+    expect(
+      cluster.saidSince(0).filter(({ message }) => message.includes('controller.quorum.voters')),
+    ).not.toEqual([])
+  })
+})
