@@ -5,6 +5,7 @@
  * what they were measured. Bars start at zero. Latencies are drawn on logarithmic scales in both directions, so that
  * the tail has as much room as the middle.
  */
+import { contestsOf, type Contest } from './comparison.ts'
 import { formatDuration, formatNumber, formatSpread } from './format.ts'
 import { Histogram } from './histogram.ts'
 import type { Report } from './report.ts'
@@ -53,9 +54,14 @@ text{font-family:system-ui,sans-serif;font-size:13px}
 /** Workloads whose throughput is drawn side by side, with the limits of the machine among them. */
 const THROUGHPUT_WORKLOADS = ['produce', 'consume-tail', 'consume-cold']
 
-/** The two pictures that say most: how much goes through, and how long a record takes. */
+/**
+ * The pictures that say most: how much goes through, and how long a record takes; of a comparison, one for each thing that
+ * was measured.
+ */
 export function drawPictures(report: Report): Chart[] {
   const foot = footOf(report)
+  const contests = contestsOf(report.cases)
+  if (contests.length > 0) return contests.flatMap((contest) => drawContest(contest, foot))
   const rows = report.cases
     .filter(({ workload }) => THROUGHPUT_WORKLOADS.includes(workload))
     .flatMap(({ workload, name, conditions, metrics }) =>
@@ -78,6 +84,18 @@ export function drawPictures(report: Report): Chart[] {
           },
         ]),
   ]
+}
+
+function drawContest({ what, results }: Contest, foot: string): Chart[] {
+  const rows = results.flatMap(({ system, result }) =>
+    result.metrics.filter(({ name }) => name === 'throughput').map((metric) => ({ name: system, metric })),
+  )
+  const name = slug(`compare ${what}`)
+  if (rows.length > 0) return [{ name, svg: drawBars(`${what}: MB/s of values`, rows, foot) }]
+  const timed = results.flatMap(({ system, result }) =>
+    result.latency === null ? [] : [{ ...result, name: system }],
+  )
+  return timed.length === 0 ? [] : [{ name, svg: drawLatency(what, timed.slice(0, LINES_MAX), foot) }]
 }
 
 /** Every chart that a report gives: one per workload and kind of rate, and the latencies of each workload. */

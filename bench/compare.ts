@@ -12,8 +12,8 @@
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { findCaseDifferences, UnlikeError } from './diff.ts'
-import { formatBytes, formatNumber, formatSpread, formatTable } from './format.ts'
+import { COMPARE_WORKLOAD, SEPARATOR } from './comparison.ts'
+import { formatBytes, formatNumber } from './format.ts'
 import { Histogram } from './histogram.ts'
 import { kafka } from './peers/kafka.ts'
 import { millrace } from './peers/millrace.ts'
@@ -28,7 +28,6 @@ import {
   type RunningSystem,
   type System,
 } from './peers/system.ts'
-import type { CaseResult } from './runner.ts'
 import { measureUsage, type Measured } from './usage.ts'
 import { NO_CONDITIONS, type Case, type Measurement, type Workload } from './workload.ts'
 
@@ -43,7 +42,6 @@ export interface Absence {
 /** Known to be worth comparing with, and why it is not. */
 const UNDRIVEN: readonly Absence[] = [{ system: 'RabbitMQ Streams', why: 'there is no adapter for it' }]
 
-const WORKLOAD = 'compare'
 const RECORD_BYTES = [100, 1024] as const
 /** Megabytes of values per repetition; each is written three times. */
 const CHUNKS = 96
@@ -54,7 +52,6 @@ const RATES = [
 ] as const
 const SECONDS = 4
 const TOY_SECONDS = 0.3
-const SEPARATOR = ': '
 
 /** A thing that is measured of every system, under the same name. */
 interface Kind {
@@ -74,7 +71,7 @@ export function compareWorkload(
   onAbsent: (absence: Absence) => void,
 ): Workload {
   return {
-    name: WORKLOAD,
+    name: COMPARE_WORKLOAD,
     summary: 'systems side by side',
     open: async (context) => {
       const peerContext: PeerContext = { ...context, packages }
@@ -245,68 +242,4 @@ async function warmUp(load: PeerLoad): Promise<void> {
     await load.consume(work)
     await load.remove()
   }
-}
-
-/**
- * Tables, one for each thing that was measured: every system, against the first.
- *
- * @throws {UnlikeError} If systems were measured under different conditions.
- */
-export function formatComparison(cases: readonly CaseResult[]): string {
-  const compared = cases.filter(({ workload }) => workload === WORKLOAD)
-  const kinds = [
-    ...new Set(compared.map(({ name }) => name.slice(name.indexOf(SEPARATOR) + SEPARATOR.length))),
-  ]
-  return kinds
-    .map((kind) => {
-      const rivals = compared.filter(({ name }) => name.endsWith(`${SEPARATOR}${kind}`))
-      requireAlike(rivals)
-      return `${kind}\n${formatTable(...tableOf(rivals))}`
-    })
-    .join('\n\n')
-}
-
-/** @throws {UnlikeError} See `formatComparison`. */
-export function requireAlike([first, ...others]: readonly CaseResult[]): void {
-  if (first === undefined) return
-  const differences = others.flatMap((other) => {
-    // Who acknowledges is told in the table; it may differ only if the first promises at least as much.
-    const acks = first.conditions.acks === 'all' ? first.conditions.acks : other.conditions.acks
-    return findCaseDifferences(first, { ...other, conditions: { ...other.conditions, acks } })
-  })
-  if (differences.length > 0) throw new UnlikeError(`Compared unlike systems:\n  ${differences.join('\n  ')}`)
-}
-
-/** Metrics of a table, as far as they were measured; the first one is what systems are ranked by. */
-const COLUMNS = [
-  ['records', '1/s'],
-  ['throughput', 'MB/s'],
-  ['p50', 'µs'],
-  ['p99', 'µs'],
-  ['client cores', 'cores'],
-  ['brokers cores', 'cores'],
-  ['brokers RSS peak', 'MB'],
-] as const
-
-function tableOf(rivals: readonly CaseResult[]): [string[], string[][]] {
-  const find = (result: CaseResult, name: string, unit: string) =>
-    result.metrics.find((metric) => metric.name === name && metric.unit === unit)
-  const columns = COLUMNS.filter(([name, unit]) => rivals.some((result) => find(result, name, unit)))
-  const [first] = rivals
-  const header = ['system', 'acks', ...columns.map(([name, unit]) => `${name}, ${unit}`), 'against the first']
-  const rows = rivals.map((result) => {
-    const [name, unit] = columns[0]!
-    const [own, base] = [find(result, name, unit), find(first!, name, unit)]
-    const ratio = own === undefined || base === undefined ? '' : `×${formatNumber(own.median / base.median)}`
-    return [
-      result.name.slice(0, result.name.indexOf(SEPARATOR)),
-      String(result.conditions.acks),
-      ...columns.map(([column, columnUnit]) => {
-        const metric = find(result, column, columnUnit)
-        return metric === undefined ? '' : formatSpread(metric)
-      }),
-      ratio,
-    ]
-  })
-  return [header, rows]
 }

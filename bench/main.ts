@@ -12,7 +12,8 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { drawCharts, drawPictures } from './chart.ts'
-import { compareWorkload, formatComparison, SYSTEMS, type Absence } from './compare.ts'
+import { compareWorkload, SYSTEMS, type Absence } from './compare.ts'
+import { formatComparison } from './comparison.ts'
 import { diffReports } from './diff.ts'
 import { describeEnvironment } from './environment.ts'
 import { writeDocument } from './markdown.ts'
@@ -142,12 +143,7 @@ async function run(wanted: readonly string[], options: RunCommandOptions): Promi
   console.log(formatReport(report))
   if (!options.toy) console.log(`\n${formatTargets(report)}`)
   if (profileDirectory !== null) console.log(`\n${formatProfiles(profileDirectory)}`)
-  console.log(`\n${path}`)
-  for (const { name, svg } of drawPictures(report)) {
-    const target = `${path.slice(0, -'.json'.length)}-${name}.svg`
-    writeFileSync(target, svg)
-    console.log(target)
-  }
+  tellFiles(report, path)
 }
 
 async function compare(wanted: readonly string[], options: CompareCommandOptions): Promise<void> {
@@ -157,7 +153,17 @@ async function compare(wanted: readonly string[], options: CompareCommandOptions
   console.log(`${formatReport({ ...report, cases: [] })}\n\n${formatComparison(report.cases)}\n`)
   for (const { name, settings } of SYSTEMS) console.log(`${name}: ${settings}`)
   for (const { system, why } of absent) console.log(`Left out: ${system}: ${why}`)
+  tellFiles(report, path)
+}
+
+/** Draws the report's pictures beside it and says where all is. */
+function tellFiles(report: Report, path: string): void {
   console.log(`\n${path}`)
+  for (const { name, svg } of drawPictures(report)) {
+    const target = `${path.slice(0, -'.json'.length)}-${name}.svg`
+    writeFileSync(target, svg)
+    console.log(target)
+  }
 }
 
 function makeProfileDirectory(results: string): string {

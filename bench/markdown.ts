@@ -1,10 +1,11 @@
 /**
  * A report as the measured part of a document. The document says between which markers it stands, so that its prose is
- * written by people and its figures never are.
+ * written by people and its figures never are. A comparison with other systems has markers of its own.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { drawPictures } from './chart.ts'
+import { COMPARE_WORKLOAD, contestsOf, tableOf, type Contest } from './comparison.ts'
 import { formatNumber, formatSpread } from './format.ts'
 import { formatConditions, type Report } from './report.ts'
 import type { CaseResult } from './runner.ts'
@@ -12,6 +13,11 @@ import { findTargets } from './targets.ts'
 
 export const BEGIN_MARKER = '<!-- measured: begin -->'
 export const END_MARKER = '<!-- measured: end -->'
+export const COMPARED_BEGIN_MARKER = '<!-- compared: begin -->'
+export const COMPARED_END_MARKER = '<!-- compared: end -->'
+
+const isComparison = ({ cases }: Report): boolean =>
+  cases.length > 0 && cases.every(({ workload }) => workload === COMPARE_WORKLOAD)
 
 /**
  * Replaces what stands between the markers of the document, and writes its pictures beside it.
@@ -30,7 +36,8 @@ export function writeDocument(report: Report, path: string, note?: string): stri
     pictures.map(({ name }) => name),
     note,
   )
-  const document = replaceBlock(readFileSync(path, 'utf8'), block, path)
+  const markers = isComparison(report) ? ([COMPARED_BEGIN_MARKER, COMPARED_END_MARKER] as const) : undefined
+  const document = replaceBlock(readFileSync(path, 'utf8'), block, path, markers)
   const targets = pictures.map(({ name, svg }) => {
     const target = join(dirname(path), name)
     writeFileSync(target, svg)
@@ -41,15 +48,18 @@ export function writeDocument(report: Report, path: string, note?: string): stri
 }
 
 /** @throws {Error} As `writeDocument`. */
-export function replaceBlock(document: string, block: string, path: string): string {
-  const parts = document.split(BEGIN_MARKER)
-  const [before, after] = [parts[0]!, parts[1]?.split(END_MARKER)]
+export function replaceBlock(
+  document: string,
+  block: string,
+  path: string,
+  [begin, end]: readonly [string, string] = [BEGIN_MARKER, END_MARKER],
+): string {
+  const parts = document.split(begin)
+  const [before, after] = [parts[0]!, parts[1]?.split(end)]
   if (parts.length !== 2 || after?.length !== 2) {
-    throw new Error(
-      `Wrote measurements into ${path}: wanted one ${BEGIN_MARKER} and, below it, one ${END_MARKER}`,
-    )
+    throw new Error(`Wrote measurements into ${path}: wanted one ${begin} and, below it, one ${end}`)
   }
-  return `${before}${BEGIN_MARKER}\n\n${block}\n\n${END_MARKER}${after[1]!}`
+  return `${before}${begin}\n\n${block}\n\n${end}${after[1]!}`
 }
 
 /** @param pictures - File names, beside the document. */
@@ -63,21 +73,36 @@ export function formatMarkdown(report: Report, pictures: readonly string[], note
       ? ['**Toy sizes: these figures show that the benchmark works, not how fast anything is.**']
       : []),
     ...(note === undefined ? [] : [note]),
-    '### Targets',
-    markdownTable(
-      ['target', 'measured', 'reached?'],
-      findTargets(report).map(({ target, measured, isReached }) => [
-        target,
-        measured ?? 'not measured in this run',
-        measured === null ? '' : isReached ? 'yes' : '**no**',
-      ]),
-    ),
+    ...(isComparison(report) ? [] : formatTargets(report)),
     ...pictures.map((name) => `![${name.replace(/\.svg$/, '').replaceAll('-', ' ')}](${name})`),
-    ...workloads.flatMap((workload) => [
-      `### ${workload}`,
-      formatCases(cases.filter((each) => each.workload === workload)),
-    ]),
+    ...(isComparison(report) ? contestsOf(cases).flatMap(formatContest) : []),
+    ...workloads
+      .filter((workload) => workload !== COMPARE_WORKLOAD)
+      .flatMap((workload) => [
+        `### ${workload}`,
+        formatCases(cases.filter((each) => each.workload === workload)),
+      ]),
   ].join('\n\n')
+}
+
+function formatTargets(report: Report): string[] {
+  const rows = findTargets(report).map(({ target, measured, isReached }) => [
+    target,
+    measured ?? 'not measured in this run',
+    measured === null ? '' : isReached ? 'yes' : '**no**',
+  ])
+  return ['### Targets', markdownTable(['target', 'measured', 'reached?'], rows)]
+}
+
+/** Conditions are those of the first: the others have the same, but for who acknowledges. */
+function formatContest(contest: Contest): string[] {
+  const { header, rows } = tableOf(contest)
+  const [first] = contest.results
+  return [
+    `#### ${contest.what}`,
+    `${formatConditions({ ...first!.result.conditions, acks: null })}; median (min–max) of ${first!.result.repetitions}.`,
+    markdownTable(header, rows),
+  ]
 }
 
 function formatCases(cases: readonly CaseResult[]): string {

@@ -137,7 +137,7 @@ async function publishAll(
       try {
         requireAcknowledgement(message)
       } catch (error) {
-        reject(error as Error)
+        reject(error)
       }
       if (++acknowledged === records) {
         connection.unsubscribe(id)
@@ -177,8 +177,7 @@ function readAll(connection: NatsConnection, stream: string, records: number, su
       num_replicas: 1,
       mem_storage: true,
     }
-    const failed = (error: unknown) => reject(error as Error)
-    connection.ask(`CONSUMER.CREATE.${stream}`, { stream_name: stream, config }).catch(failed)
+    connection.ask(`CONSUMER.CREATE.${stream}`, { stream_name: stream, config }).catch(reject)
   })
 }
 
@@ -200,7 +199,7 @@ async function measure(
       try {
         requireAcknowledgement(message)
       } catch (error) {
-        reject(error as Error)
+        reject(error)
       }
       latency.recordMs(performance.now() - dueMs(Number(message.subject.slice(inbox.length + 1))))
       if (latency.count < records) return

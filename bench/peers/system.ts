@@ -5,7 +5,7 @@
  */
 import type { OpenLoopResult } from '../load/open-loop-load.ts'
 import type { LoadResult, Measured } from '../usage.ts'
-import type { Conditions, Durability, WorkloadContext } from '../workload.ts'
+import type { Conditions, WorkloadContext } from '../workload.ts'
 
 export const REPLICAS = 3
 
