@@ -153,7 +153,7 @@ export class FetchedPartition implements FollowerWatcher {
     return batches.length
   }
 
-  durable(): void {
+  moved(): void {
     this.#host.changed(this)
   }
 

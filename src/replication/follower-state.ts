@@ -105,11 +105,15 @@ export class FollowerState {
     return isNews
   }
 
-  /** Deletes what the leader has deleted (KIP-107), as far as it is committed here (docs/faults.md R12). */
-  followLogStart(highWatermark: number): void {
+  /**
+   * Deletes what the leader has deleted (KIP-107), as far as it is committed here (docs/faults.md R12).
+   *
+   * @param saved - Called when the new log start survives a power cut.
+   */
+  followLogStart(highWatermark: number, saved: () => void): void {
     const offset = Math.min(this.#leaderLogStartOffset, highWatermark)
     if (offset <= this.#log.logStartOffset) return
-    this.#log.deleteRecordsBefore(offset).catch((error: unknown) => {
+    this.#log.deleteRecordsBefore(offset).then(saved, (error: unknown) => {
       // The log start has moved in memory. The mark on disk is written with the next one; a log that failed says so itself.
       this.#logger.warn('Followed the log start of the leader: not saved', { error: error as Error })
     })

@@ -19,7 +19,7 @@ import type { PartitionLog } from '../log/partition-log.ts'
 import { IsrState } from './isr-state.ts'
 import type { AlterOutcome, IsrMember, Proposal } from './isr-state.ts'
 import { effectiveMinIsr } from './partition-state.ts'
-import type { IsrChange, IsrPort, PartitionState, ReplicaBroker } from './partition-state.ts'
+import type { IsrChange, LeaderOptions, PartitionState } from './partition-state.ts'
 import { commonDurableEnd, NO_POSITION, ReplicaPosition } from './replica-position.ts'
 
 /** A proposal of unknown outcome is repeated after this many ms; the controller may be changing. */
@@ -64,16 +64,6 @@ const ACCEPTED: FetchVerdict = { kind: 'accepted' }
 const NOT_A_REPLICA: FetchVerdict = { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' }
 const STALE_INCARNATION: FetchVerdict = { kind: 'refused', error: 'STALE_BROKER_EPOCH' }
 const OUT_OF_RANGE: FetchVerdict = { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE' }
-
-export interface LeaderOptions {
-  readonly topic: string
-  readonly topicId: string
-  readonly index: number
-  readonly nodeId: number
-  readonly isr: IsrPort
-  readonly findBroker: (id: number) => ReplicaBroker | undefined
-  readonly replicaLagMsMax: number
-}
 
 /** What the partition does when its leader state changes. */
 export interface LeaderHost {
@@ -155,6 +145,14 @@ export class LeaderState {
       this.#log.durableEndOffset,
       this.#positions,
     )
+  }
+
+  /** First offset that all members of the in-sync set still have, this one apart. */
+  get commonLogStart(): number {
+    let lowest = Infinity
+    for (const { brokerId, logStartOffset } of this.#positions.values())
+      if (this.#isr.committed.includes(brokerId)) lowest = Math.min(lowest, logStartOffset)
+    return lowest
   }
 
   /** Takes a newer image of the same leader epoch. */

@@ -18,8 +18,8 @@ export interface ReplicaWatcher {
 
 /** Whoever fetches for this follower. */
 export interface FollowerWatcher {
-  /** The durable end has moved. */
-  durable(): void
+  /** The durable end or the log start has moved. */
+  moved(): void
   /** The end of the log has gone back: a write was undone for lack of room. */
   rolledBack(): void
 }

@@ -46,6 +46,26 @@ export interface IsrPort {
   alterPartition(change: IsrChange): Promise<AlterOutcome>
 }
 
+/** What a leader is made with. */
+export interface LeaderOptions {
+  readonly topic: string
+  readonly topicId: string
+  readonly index: number
+  readonly nodeId: number
+  readonly isr: IsrPort
+  readonly findBroker: (id: number) => ReplicaBroker | undefined
+  readonly replicaLagMsMax: number
+}
+
+/** What a partition is made with. */
+export interface PartitionOptions extends LeaderOptions {
+  /** The high watermark of an earlier life as it was written down: a lower bound, 0 when there is none. */
+  readonly highWatermark: number
+  readonly minInsyncReplicas: number
+  /** Called when the log takes no more appends in this leader epoch: the controller must give a new one. */
+  readonly onEpochSpent?: () => void
+}
+
 /** Replicas that must be in sync for a commit: never more than there are (KIP-966). */
 export function effectiveMinIsr(minInsyncReplicas: number, replicaCount: number): number {
   return Math.min(minInsyncReplicas, replicaCount)

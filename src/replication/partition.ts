@@ -30,21 +30,14 @@ import type { BatchHeader } from '../records/batch-header.ts'
 import { FollowerState, isCutByLogStart, lastRecordEpoch } from './follower-state.ts'
 import type { EpochEnd } from './follower-state.ts'
 import { LeaderState } from './leader-state.ts'
-import type { FetchPosition, FetchVerdict, LeaderOptions, ReplicaIdentity } from './leader-state.ts'
+import type { FetchPosition, FetchVerdict, ReplicaIdentity } from './leader-state.ts'
 import type { EpochFault, FollowerWatcher, ReplicaWatcher, StopReason } from './partition-events.ts'
-import type { PartitionState } from './partition-state.ts'
-import { AckWaiter, WaitingAcks } from './waiting-acks.ts'
+import type { PartitionOptions, PartitionState } from './partition-state.ts'
+import { PartitionWaiters } from './partition-waiters.ts'
+import { AckWaiter } from './waiting-acks.ts'
 import type { AckFailure } from './waiting-acks.ts'
 
 export type { StopReason }
-
-export interface PartitionOptions extends LeaderOptions {
-  /** The high watermark of an earlier life as it was written down: a lower bound, 0 when there is none. */
-  readonly highWatermark: number
-  readonly minInsyncReplicas: number
-  /** Called when the log takes no more appends in this leader epoch: the controller must give a new one. */
-  readonly onEpochSpent?: () => void
-}
 
 type Role =
   | { readonly kind: 'leader'; readonly state: LeaderState }
@@ -71,12 +64,9 @@ export class Partition {
   #stopped: StopReason | null = null
   /** A cut or a fresh start of the log under way; never rejects. */
   #surgery: Promise<void> | null = null
-  readonly #waitingForDurable: WaitingAcks
-  readonly #waitingForCommit: WaitingAcks
-  /** Waiting fetches. Called, in order of arrival, when the high watermark moved or the role changed. */
-  readonly #watchers = new Set<() => void>()
-  /** Copied when it changes, so that whoever is called may come and go. */
-  #replicaWatchers: readonly ReplicaWatcher[] = []
+  readonly #waiters: PartitionWaiters
+  /** Log start that followers were told of. */
+  #toldLogStart = 0
   #followerWatcher: FollowerWatcher | null = null
 
   constructor(
@@ -91,8 +81,7 @@ export class Partition {
     this.#ports = ports
     this.#options = options
     this.#minInsyncReplicas = options.minInsyncReplicas
-    this.#waitingForDurable = new WaitingAcks(ports.clock)
-    this.#waitingForCommit = new WaitingAcks(ports.clock)
+    this.#waiters = new PartitionWaiters(ports.clock)
     this.#highWatermark = Math.max(log.logStartOffset, Math.min(options.highWatermark, log.durableEndOffset))
     log.onDurable = (durableEndOffset) => this.#durable(durableEndOffset)
     log.onRolledBack = (fromOffset) => this.#rolledBack(fromOffset)
@@ -173,7 +162,7 @@ export class Partition {
 
   /** Batches appended whose acknowledgement is still due. */
   get waitingCount(): number {
-    return this.#waitingForDurable.count + this.#waitingForCommit.count
+    return this.#waiters.batchCount
   }
 
   /**
@@ -195,11 +184,12 @@ export class Partition {
       this.#enter(state)
       return undefined
     }
+    // A later image may come meanwhile; it waits here, too.
     return this.#surgery.then(() => {
-      // A later image may have come meanwhile; it has waited here, too.
-      if (this.#stopped !== null || state.leaderEpoch !== this.#leaderEpoch) return
-      if (this.#role.kind === 'idle') this.#enter(state)
-      else if (this.#role.kind === 'leader') this.#role.state.update(state)
+      if (this.#stopped === null && state.leaderEpoch === this.#leaderEpoch) {
+        if (this.#role.kind === 'idle') this.#enter(state)
+        else if (this.#role.kind === 'leader') this.#role.state.update(state)
+      }
     })
   }
 
@@ -215,8 +205,8 @@ export class Partition {
     if (this.#stopped !== null) return
     this.#stopped = reason
     this.#resign()
-    this.#failWaiting(reason)
-    this.#wakeWatchers()
+    this.#waiters.failAll(reason)
+    this.#waiters.wakeConsumers()
   }
 
   /**
@@ -239,7 +229,7 @@ export class Partition {
     }
     this.#role.state.appending()
     const result = this.log.appendAsLeader(batch, header, this.#leaderEpoch)
-    if (result.kind === 'appended') for (const watcher of this.#replicaWatchers) watcher.appended()
+    if (result.kind === 'appended') this.#waiters.appended()
     return result
   }
 
@@ -269,7 +259,7 @@ export class Partition {
       settle('NOT_ENOUGH_REPLICAS_AFTER_APPEND')
       return
     }
-    const queue = acks === 1 ? this.#waitingForDurable : this.#waitingForCommit
+    const queue = acks === 1 ? this.#waiters.durable : this.#waiters.commit
     queue.add(new AckWaiter(endOffset, deadlineMs, settle))
   }
 
@@ -287,7 +277,10 @@ export class Partition {
     }
     if (kind !== 'leader') return { kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' }
     const verdict = this.#role.state.fetched(from, position)
-    if (verdict.kind === 'accepted') this.#advance()
+    if (verdict.kind !== 'accepted') return verdict
+    this.#advance()
+    const { deletion } = this.#waiters
+    if (deletion.count > 0) deletion.reached(this.#role.state.commonLogStart)
     return verdict
   }
 
@@ -296,17 +289,35 @@ export class Partition {
     return this.log.read(offset, Infinity, bytesMax, atLeastOneBatch)
   }
 
+  /**
+   * Deletes the records below an offset, here and at all who are in sync, so that no later leader has them (KIP-107).
+   * Resolves with null, or why it is not known to be so.
+   *
+   * @param offset - At most the high watermark.
+   * @throws {LogError} as `PartitionLog.deleteRecordsBefore`.
+   */
+  async deleteRecordsBefore(offset: number, deadlineMs: number): Promise<AckFailure | null> {
+    await this.log.deleteRecordsBefore(offset)
+    // Re-read: meanwhile another may lead.
+    if (this.#role.kind !== 'leader') return this.#stopped ?? 'NOT_LEADER_OR_FOLLOWER'
+    this.#tellLogStart()
+    if (this.#role.state.commonLogStart >= offset) return null
+    return new Promise((settle) => this.#waiters.deletion.add(new AckWaiter(offset, deadlineMs, settle)))
+  }
+
   /** Looks whether followers lag or may join, which time and other brokers decide as much as their fetches do. */
   reviewIsr(): void {
-    if (this.#role.kind === 'leader') this.#role.state.review()
+    if (this.#role.kind !== 'leader') return
+    this.#role.state.review()
+    this.#tellLogStart()
   }
 
   watchAsReplica(watcher: ReplicaWatcher): void {
-    this.#replicaWatchers = [...this.#replicaWatchers, watcher]
+    this.#waiters.addReplica(watcher)
   }
 
   unwatchAsReplica(watcher: ReplicaWatcher): void {
-    this.#replicaWatchers = this.#replicaWatchers.filter((each) => each !== watcher)
+    this.#waiters.removeReplica(watcher)
   }
 
   // As a follower.
@@ -373,25 +384,23 @@ export class Partition {
   }
 
   watch(watcher: () => void): void {
-    this.#watchers.add(watcher)
+    this.#waiters.addConsumer(watcher)
   }
 
   unwatch(watcher: () => void): void {
-    this.#watchers.delete(watcher)
+    this.#waiters.removeConsumer(watcher)
   }
 
   /** Ends the present role. Whoever waits for a commit goes on waiting if this broker leads on. */
   #leave(next: PartitionState): void {
     this.#resign()
-    if (next.leader !== this.#options.nodeId) this.#failWaiting('NOT_LEADER_OR_FOLLOWER')
+    if (next.leader !== this.#options.nodeId) this.#waiters.failAll('NOT_LEADER_OR_FOLLOWER')
   }
 
   #resign(): void {
     if (this.#role.kind === 'leader') this.#role.state.retire()
     this.#role = IDLE
-    const watchers = this.#replicaWatchers
-    this.#replicaWatchers = []
-    for (const watcher of watchers) watcher.ended()
+    this.#waiters.dismissReplicas()
   }
 
   #enter(state: PartitionState): void {
@@ -406,7 +415,7 @@ export class Partition {
     } else if (state.leader !== null) {
       this.#role = { kind: 'follower', state: new FollowerState(this.#ports, this.log, state.leaderEpoch) }
     }
-    this.#wakeWatchers()
+    this.#waiters.wakeConsumers()
   }
 
   #following(): { readonly kind: 'follower'; readonly state: FollowerState } {
@@ -438,11 +447,11 @@ export class Partition {
 
   #durable(durableEndOffset: number): void {
     if (this.#stopped !== null) return
-    this.#waitingForDurable.reached(durableEndOffset)
+    this.#waiters.durable.reached(durableEndOffset)
     if (this.#role.kind === 'leader') this.#advance()
     else if (this.#role.kind === 'follower') {
       this.#follow(this.#role.state)
-      this.#followerWatcher?.durable()
+      this.#followerWatcher?.moved()
     }
   }
 
@@ -452,9 +461,7 @@ export class Partition {
     const offset = this.#role.state.committableOffset(this.#minInsyncReplicas)
     if (offset <= this.#highWatermark) return
     this.#highWatermark = offset
-    this.#waitingForCommit.reached(offset)
-    for (const watcher of this.#replicaWatchers) watcher.moved()
-    this.#wakeWatchers()
+    this.#waiters.committed(offset)
   }
 
   /** Moves the high watermark of a follower after its leader's. */
@@ -462,32 +469,28 @@ export class Partition {
     const offset = state.committedOffset
     if (offset > this.#highWatermark) {
       this.#highWatermark = offset
-      this.#wakeWatchers()
+      this.#waiters.wakeConsumers()
     }
-    state.followLogStart(this.#highWatermark)
+    state.followLogStart(this.#highWatermark, () => this.#followerWatcher?.moved())
   }
 
   #isrChanged(): void {
     this.#advance()
     // What waits for a commit that may not come is told so now: its records may yet be committed (docs/faults.md RP-7).
-    if (this.isUnderMinIsr) this.#waitingForCommit.failAll('NOT_ENOUGH_REPLICAS_AFTER_APPEND')
+    if (this.isUnderMinIsr) this.#waiters.commit.failAll('NOT_ENOUGH_REPLICAS_AFTER_APPEND')
+    if (this.#role.kind === 'leader') this.#waiters.deletion.reached(this.#role.state.commonLogStart)
+  }
+
+  #tellLogStart(): void {
+    if (this.log.logStartOffset === this.#toldLogStart) return
+    this.#toldLogStart = this.log.logStartOffset
+    this.#waiters.marksMoved()
   }
 
   #rolledBack(fromOffset: number): void {
-    this.#waitingForDurable.failFrom(fromOffset, 'KAFKA_STORAGE_ERROR')
-    this.#waitingForCommit.failFrom(fromOffset, 'KAFKA_STORAGE_ERROR')
+    this.#waiters.failFrom(fromOffset, 'KAFKA_STORAGE_ERROR')
     if (this.#role.kind === 'follower') this.#followerWatcher?.rolledBack()
     if (this.isEpochSpent) this.#options.onEpochSpent?.()
-  }
-
-  #failWaiting(reason: StopReason): void {
-    this.#waitingForDurable.failAll(reason)
-    this.#waitingForCommit.failAll(reason)
-  }
-
-  #wakeWatchers(): void {
-    if (this.#watchers.size === 0) return
-    for (const watcher of [...this.#watchers]) watcher()
   }
 }
 

@@ -270,6 +270,23 @@ describe('Replicas', () => {
     }
   })
 
+  it('R12: deleted records are deleted at all who are in sync when that is answered', async () => {
+    const cluster = await start('delete')
+    for (let count = 0; count < 10; count++) await cluster.produceOnce(0)
+    await cluster.pass(2000)
+    const leader = cluster.life(1)!.partition(0)!
+    const startMs = cluster.simulation.nowMs
+    expect(await cluster.simulation.runUntil(leader.deleteRecordsBefore(7, 10_000))).toBe(null)
+    const startsOf = () => cluster.nodeIds.map((id) => cluster.life(id)!.partition(0)!.log.logStartOffset)
+    expect([startsOf(), cluster.simulation.nowMs - startMs < 50]).toEqual([[7, 7, 7], true])
+    cluster.links.block(3, 1)
+    const deadlineMs = cluster.life(1)!.env.clock.monotonicMs() + 100
+    expect(await cluster.simulation.runUntil(leader.deleteRecordsBefore(8, deadlineMs))).toBe(
+      'REQUEST_TIMED_OUT',
+    )
+    expect(startsOf()).toEqual([8, 8, 7])
+  })
+
   it('RP-19: a late request of a connection that is gone moves nothing back', async () => {
     const cluster = await start('rp-19')
     cluster.links.delayMs = [1, 5]

@@ -1,6 +1,7 @@
 /**
  * DeleteRecords (API key 21): moves the log start offset of partitions forward (KIP-107). Offset -1 means the high
- * watermark: everything committed goes. The space comes back as whole segments fall behind the new start.
+ * watermark: everything committed goes. The answer waits until all in-sync replicas have done so, so that no later leader
+ * shows the records again. The space comes back as whole segments fall behind the new start.
  */
 import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
@@ -16,10 +17,11 @@ const NONE = -1
 const HIGH_WATERMARK = -1
 
 export async function handleDeleteRecords(services: BrokerServices, request: Request): Promise<Response> {
+  const deadlineMs = services.clock.monotonicMs() + Math.max(0, request.timeoutMs)
   const topics = request.topics.map(async (topic) => ({
     name: topic.name,
     partitions: await Promise.all(
-      topic.partitions.map((wanted) => deleteBefore(services, topic.name, wanted)),
+      topic.partitions.map((wanted) => deleteBefore(services, topic.name, wanted, deadlineMs)),
     ),
   }))
   return { throttleTimeMs: 0, topics: await Promise.all(topics) }
@@ -29,6 +31,7 @@ async function deleteBefore(
   services: BrokerServices,
   topic: string,
   wanted: Request['topics'][number]['partitions'][number],
+  deadlineMs: number,
 ): Promise<PartitionResponse> {
   const partition = services.partitions.lookup(topic, wanted.partitionIndex)
   if (typeof partition === 'string') return reply(wanted.partitionIndex, partition)
@@ -36,7 +39,8 @@ async function deleteBefore(
   if (offset < 0 || offset > partition.highWatermark)
     return reply(wanted.partitionIndex, 'OFFSET_OUT_OF_RANGE')
   try {
-    await partition.log.deleteRecordsBefore(offset)
+    const failure = await partition.deleteRecordsBefore(offset, deadlineMs)
+    if (failure !== null) return reply(wanted.partitionIndex, failure)
     return reply(wanted.partitionIndex, 'NONE', partition.log.logStartOffset)
   } catch (error) {
     return reply(wanted.partitionIndex, storageErrorOf(services.logger, error))

@@ -1,6 +1,7 @@
 /**
  * A few nodes that replicate one topic, an oracle for a controller, and everything that can go wrong between them.
  */
+import { FileError } from '../../../src/env/index.ts'
 import type { LogFields, Logger } from '../../../src/env/index.ts'
 import type { Prng } from '../../../src/env/sim/prng.ts'
 import type { SimNode } from '../../../src/env/sim/sim-node.ts'
@@ -128,7 +129,10 @@ export class ReplicaCluster {
       look()
       this.#upkeep(life)
     } catch (error) {
-      this.errors.push(error)
+      if (!(error instanceof FileError)) this.errors.push(error)
+      // The disk was full again while it started: somebody sees to that, and starts it once more.
+      this.die(id, 'crash')
+      this.simulation.schedule(300, 'another start', () => this.restart(id))
     }
   }
 
