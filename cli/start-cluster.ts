@@ -11,14 +11,13 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Context } from './context.ts'
 import { CommandError } from './errors.ts'
 import { EXIT } from './exit-codes.ts'
+import { freePorts } from './free-ports.ts'
 import { onInterrupt } from './interrupts.ts'
 import type { Place } from './place.ts'
 
@@ -201,20 +200,5 @@ async function clusterIdOf(options: ClusterOptions): Promise<string> {
 }
 
 async function portsFor({ brokers, port, host }: ClusterOptions): Promise<readonly number[]> {
-  if (port !== 0) return Array.from({ length: brokers }, (_, index) => port + index)
-  // All are held until all are known, so that none is given out twice.
-  const servers = await Promise.all(
-    Array.from(
-      { length: brokers },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer()
-          server.once('error', reject)
-          server.listen(0, host, () => resolve(server))
-        }),
-    ),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
+  return port === 0 ? freePorts(brokers, host) : Array.from({ length: brokers }, (_, index) => port + index)
 }

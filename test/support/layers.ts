@@ -189,7 +189,7 @@ export const BROWSER_FOLDERS: readonly string[] = [
 /** Files that nothing imports because a process, a package export or only the tests start from them. */
 export const ENTRY_POINTS: readonly string[] = [
   ...PUBLIC_SURFACES.map((name) => `src/${name}`),
-  ...['cli/main.ts', 'bench/main.ts', 'bench/worker-main.ts'],
+  ...['cli/main.ts', 'cli/demo.ts', 'bench/main.ts', 'bench/worker-main.ts'],
   'src/env/sim/simulation.ts',
 ]
 
