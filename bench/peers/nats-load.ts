@@ -105,9 +105,10 @@ async function awaitReplicas(info: () => Promise<StreamInfo>): Promise<string> {
   }
 }
 
-function requireAcknowledgement({ payload, header }: NatsMessage): void {
+/** Null for an acknowledgement. */
+function findFailure({ payload, header }: NatsMessage): Error | null {
   const text = payload.toString('latin1')
-  if (header !== '' || !text.includes('"seq"')) throw new Error(`Wrote to NATS: ${text}${header}`)
+  return header === '' && text.includes('"seq"') ? null : new Error(`Wrote to NATS: ${text}${header}`)
 }
 
 async function publishAll(
@@ -134,11 +135,8 @@ async function publishAll(
       connection.write(Buffer.concat(Array.from({ length: room }, () => messages[sent++ % count]!)))
     }
     const id = connection.subscribe(inbox, (message) => {
-      try {
-        requireAcknowledgement(message)
-      } catch (error) {
-        reject(error)
-      }
+      const failure = findFailure(message)
+      if (failure !== null) reject(failure)
       if (++acknowledged === records) {
         connection.unsubscribe(id)
         resolve()
@@ -196,11 +194,8 @@ async function measure(
   await new Promise<void>((resolve, reject) => {
     connection.onError = reject
     const id = connection.subscribe(`${inbox}.*`, (message) => {
-      try {
-        requireAcknowledgement(message)
-      } catch (error) {
-        reject(error)
-      }
+      const failure = findFailure(message)
+      if (failure !== null) reject(failure)
       latency.recordMs(performance.now() - dueMs(Number(message.subject.slice(inbox.length + 1))))
       if (latency.count < records) return
       connection.unsubscribe(id)

@@ -13,10 +13,10 @@ describe('skeletonNode()', () => {
       const directory = mkdtempSync(join(tmpdir(), 'bench-skeleton-'))
       const nodes = await Promise.all([skeletonNode(), skeletonNode(), skeletonNode()])
       const [leader, ...followers] = nodes
-      await leader!.follow(followers.map((node) => node.port()))
+      await leader.follow(followers.map((node) => node.port()))
       for (const [index, node] of nodes.entries())
         node.begin({ path: join(directory, String(index)), durability })
-      const producer = new WebSocket(`ws://127.0.0.1:${leader!.port()}`, SKELETON_SOCKET)
+      const producer = new WebSocket(`ws://127.0.0.1:${leader.port()}`, SKELETON_SOCKET)
       await once(producer, 'open')
 
       const batches = Array.from({ length: 20 }, (_, index) => Buffer.alloc(1000, index))
