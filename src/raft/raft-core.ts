@@ -174,6 +174,7 @@ export class RaftCore {
     const isGranted =
       isCurrent &&
       this.#isLogGoodEnough(request) &&
+      this.#sharesVoters(request) &&
       (request.isPreVote ? this.#wouldVote(request) : this.#votes(request))
     state.send(request.fromId, { kind: 'VoteResponse', isPreVote: request.isPreVote, isGranted }, request)
   }
@@ -184,6 +185,15 @@ export class RaftCore {
     return lastEpoch > log.lastEpoch || (lastEpoch === log.lastEpoch && logEndOffset >= log.endOffset)
   }
 
+  /**
+   * Who asks may know of a later set of voters, in which this node or itself is new; but it must then know this very disk.
+   * Else one of the two was given a wrong list in its settings: a majority of one list need not meet one of the other.
+   */
+  #sharesVoters({ fromId, toDirectoryId }: VoteRequest): boolean {
+    const { isVoter, voters } = this.state
+    return toDirectoryId !== ZERO_UUID || (isVoter && voters.latest.find(fromId) !== null)
+  }
+
   /** Not while there is a leader; unless that is who asks: it leads no more then. */
   #wouldVote({ fromId }: VoteRequest): boolean {
     const { kind } = this.#role
@@ -191,12 +201,10 @@ export class RaftCore {
   }
 
   /** Gives the vote of this epoch, once, and the same answer to who asks again. */
-  #votes({ fromId, fromDirectoryId, toDirectoryId }: VoteRequest): boolean {
+  #votes({ fromId, fromDirectoryId }: VoteRequest): boolean {
     const { state } = this
     if (state.voted !== null) return state.voted.id === fromId && state.voted.directoryId === fromDirectoryId
     if (state.leaderId !== null) return false
-    // Who asks may know of a later set of voters; but it must then know this very disk.
-    if (!state.isVoter && toDirectoryId === ZERO_UUID) return false
     state.voteFor({ id: fromId, directoryId: fromDirectoryId })
     if (this.#role instanceof Unattached) this.#role.onVoted()
     else this.#toUnattached(null)

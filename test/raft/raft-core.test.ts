@@ -279,6 +279,34 @@ describe('RaftCore', () => {
     for (const node of hidden.nodes) expect(node.core.state.voters.latest.voters).toEqual(world.bootstrap)
   })
 
+  it('MQ-7: a node whose list of voters names itself gets no vote of those whose list does not', () => {
+    const unseen = (...ids: number[]) => ids.map((id) => ({ id, directoryId: ZERO_UUID }))
+    const world = new World(3, 1)
+    for (const id of [1, 2, 3]) {
+      Object.assign(world, { bootstrap: unseen(1, 2, 3) })
+      world.node(id).crash()
+    }
+    Object.assign(world, { bootstrap: unseen(1, 2, 4) })
+    world.node(4).crash()
+    world.take('*', '*')
+
+    // Each pair is a majority by the list of one of the two.
+    for (let round = 0; round < 30; round++) {
+      world.tick(4)
+      world.settle([1, 3])
+    }
+    expect(roleOf(world, 4)).toBe('prospective')
+    expect(world.node(2).durableState.votedId).toBe(-1)
+    world.take('*', '*')
+    world.elect(1)
+    for (let round = 0; round < 5; round++) {
+      for (const { id } of world.nodes) world.tick(id)
+      world.settle()
+    }
+    expect(roleOf(world, 4)).toBe('follower')
+    expect(world.node(4).core.state.isVoter).toBe(false)
+  })
+
   it('MQ-7, M8: voters change one at a time, not before this epoch has committed, and not while one is pending', () => {
     const world = new World(3, 2)
     world.elect(1)
