@@ -6,7 +6,8 @@
  *   means              begin a session      the next request of it                    no session; end this one
  *
  * Invariants:
- * - At most `sessionsMax` sessions and `partitionsMax` partitions in all; who finds no room is served without a session.
+ * - At most `sessionsMax` sessions, and `partitionsMax` partitions in all those of consumers; who finds no room is served
+ *   without a session.
  * - A follower's session goes only when it ends, or for a newer one of the same follower: without it a follower would tell
  *   all its partitions with every fetch. A consumer's goes when a newer one needs its place and it was idle for
  *   `IDLE_MS`.
@@ -54,6 +55,8 @@ export class FetchSessions<S extends FetchSession> {
   readonly #options: FetchSessionsOptions
   /** By id, the one that was used longest ago first. */
   readonly #slots = new Map<number, Slot<S>>()
+  /** At least as many partitions as all sessions of consumers remember: counted anew only when it would be too many. */
+  #partitionCountMax = 0
 
   constructor(ports: { readonly clock: Clock; readonly random: Random }, options: FetchSessionsOptions) {
     this.#clock = ports.clock
@@ -92,9 +95,17 @@ export class FetchSessions<S extends FetchSession> {
     return slot.session
   }
 
-  /** Whether a session may remember `count` partitions more. */
+  /** Whether a session may remember `count` partitions more; it is taken to do so. */
   mayGrow(count: number): boolean {
-    return this.#partitionCount() + count <= this.#options.partitionsMax
+    const { partitionsMax } = this.#options
+    if (this.#partitionCountMax + count > partitionsMax) {
+      this.#partitionCountMax = 0
+      for (const { session } of this.#slots.values())
+        if (!session.isPrivileged) this.#partitionCountMax += session.size
+    }
+    if (this.#partitionCountMax + count > partitionsMax) return false
+    this.#partitionCountMax += count
+    return true
   }
 
   /** Forgets a session. @returns It, if it was there. */
@@ -118,12 +129,5 @@ export class FetchSessions<S extends FetchSession> {
 
   #hasRoom(size: number): boolean {
     return this.#slots.size < this.#options.sessionsMax && this.mayGrow(size)
-  }
-
-  /** Control plane: counted when sessions begin or grow. */
-  #partitionCount(): number {
-    let count = 0
-    for (const { session } of this.#slots.values()) count += session.size
-    return count
   }
 }

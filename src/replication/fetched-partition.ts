@@ -20,7 +20,7 @@ import type { FollowerWatcher } from './partition-events.ts'
 export type PartitionAnswer = ResponseOf<'Fetch'>['responses'][number]['partitions'][number]
 
 /** Pause after an error of one partition, in ms. The first is short: mostly the leader is a moment behind the image. */
-const PAUSE = { initialMs: 50, maxMs: 1000 }
+const PAUSE = { initialMs: 20, maxMs: 1000 }
 
 const NONE = -1
 const NO_BYTES = new Uint8Array(0)
