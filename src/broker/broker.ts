@@ -367,6 +367,7 @@ export class Broker {
     await this.#controller.start()
     await this.#membership.join()
     await this.#controller.reached(this.#membership.brokerEpoch + 1)
+    this.#tellIfNoVoter()
     // The first delta holds everything, the registration included: partitions open in no epoch of an earlier incarnation.
     this.#controller.follow((delta) => {
       this.#follower.follow(delta).then(
@@ -388,6 +389,22 @@ export class Broker {
       dispatcher.dispatch(exchange, listenerName, connection),
     )
     this.#isServing = true
+  }
+
+  /** The settings say that it votes, and the cluster knows better: harmless, and hardly what was meant. */
+  #tellIfNoVoter(): void {
+    const { nodeId, quorumVoters } = this.#config
+    const { voters } = this.#parts.quorum.describe()
+    const isMeantToVote = quorumVoters.some((voter) => voter.nodeId === nodeId)
+    if (!isMeantToVote || voters.some(({ id }) => id === nodeId)) return
+    this.#env.logger.warn(
+      'controller.quorum.voters names this node, and the cluster does not let it vote: give it the list of the others',
+      {
+        nodeId,
+        given: quorumVoters.map((voter) => voter.nodeId).join(),
+        voters: voters.map(({ id }) => id).join(),
+      },
+    )
   }
 
   async #renewLeaderEpochs(partitions: RenewLeaderEpochs['partitions']): Promise<string> {
