@@ -107,6 +107,7 @@ function lifeTargets(get: Reader): TargetResult[] {
     return ms === null ? null : ms / 1e3
   }
   return [
+    atMost('cluster of three in one process: first ack', 1, 's', seconds('cluster-startup', 'in-process, new', 'first ack')),
     atMost('restart of three brokers to first ack', 1, 's', seconds('cluster-startup', 'three processes, again', 'first ack')),
     atMost('start of three brokers with 2 000 partitions', 10, 's', seconds('cluster-idle', '2 000 partitions', 'all in sync')),
     atMost('leader killed, session time-out 9 s: without acks', 10, 's', seconds('fail-over', 'leader killed, session time-out 9 s', 'without acks')),

@@ -10,6 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/index.ts'
 import { CLUSTER_SIZE, ClusterProcess } from '../cluster-process.ts'
 import { formatNumber } from '../format.ts'
+import type { EmbeddedStart } from '../load/embedded.ts'
+import { startLoad } from '../load/start-load.ts'
 import { awaitInSync, createTopic, type TopicSpec } from '../load/topics.ts'
 import { NO_CONDITIONS, type Case, type Metric, type Workload, type WorkloadContext } from '../workload.ts'
 import { produceFirst } from './startup.ts'
@@ -31,7 +33,7 @@ const nextDirectory = (context: WorkloadContext): string => join(context.directo
 export const clusterStartup: Workload = {
   name: 'cluster-startup',
   summary: 'three brokers: from nothing, and from a stop of all, to the first acknowledged record',
-  open: async (context) => [startCase(context), restartCase(context)],
+  open: async (context) => [startCase(context), restartCase(context), inProcessCase(context)],
 }
 
 export const clusterIdle: Workload = {
@@ -77,6 +79,23 @@ function restartCase(context: WorkloadContext): Case {
       const firstAckMs = performance.now() - startMs
       await cluster.stop()
       rmSync(directory, { recursive: true })
+      return {
+        metrics: [ms('ready', readyMs), ms('first ack', firstAckMs)],
+        work: `a record at offset ${offset}`,
+      }
+    },
+  }
+}
+
+/** As tests start it: three brokers in one process that has loaded the code, files in memory. */
+function inProcessCase(context: WorkloadContext): Case {
+  return {
+    name: 'in-process, new',
+    conditions: { ...conditions, durability: 'memory', acks: 'all', partitions: 1, transport: 'in-process' },
+    run: async () => {
+      const worker = await startLoad(context, 'embedded', null)
+      const { readyMs, firstAckMs, offset } = (await worker.call('startCluster')) as EmbeddedStart
+      await worker.stop()
       return {
         metrics: [ms('ready', readyMs), ms('first ack', firstAckMs)],
         work: `a record at offset ${offset}`,

@@ -160,7 +160,7 @@ export const LAYERS: readonly Layer[] = [
     level: null,
     folders: ['bench'],
     purpose: 'the benchmark harness, with adapters to peers',
-    mayImport: ['index.ts'],
+    mayImport: ['index.ts', 'testing.ts'],
   },
 ]
 
