@@ -107,6 +107,7 @@ export class DemoScreen {
     const out = this.#out
     const { leader, isr } = this.#seen
     const role = pid === null ? 'killed' : id === leader ? 'leader' : 'follower'
+    const roleText = out.style(pid === null ? 'red' : id === leader ? 'green' : 'dim', role.padEnd(9))
     // The metadata says "in sync" until somebody notices that the broker is dead.
     const sync = !isr.includes(id) ? 'out of sync' : pid === null ? 'unnoticed' : 'in sync'
     const syncText = out.style(sync === 'in sync' ? 'green' : 'yellow', sync.padEnd(12))

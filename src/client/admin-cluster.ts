@@ -21,7 +21,7 @@ export async function describeCluster(
   options: AdminOptions,
 ): Promise<ClusterDescription> {
   const attempted = 'Cannot describe the cluster'
-  const answer = await requests.ask('DescribeCluster', attempted, options, (ready) => ({
+  const answer = await requests.ask('DescribeCluster', attempted, options, (_timeoutMs, ready) => ({
     includeClusterAuthorizedOperations: false,
     includeFencedBrokers: ready.version('DescribeCluster') >= FENCED_SINCE_VERSION,
   }))
@@ -52,7 +52,7 @@ export async function logDirsOf(
   const attempted = `Cannot describe the log directories of broker ${brokerId}`
   const answer = await requests.link(brokerId).request(
     'DescribeLogDirs',
-    { topics: null },
+    { topics: null, brokerId },
     {
       signal: options.signal,
       timeoutMs: requests.timeoutMs(options),
@@ -85,7 +85,7 @@ export async function describeQuorum(
   options: AdminOptions,
 ): Promise<QuorumDescription> {
   const attempted = 'Cannot describe the metadata quorum'
-  const answer = await requests.change('DescribeQuorum', attempted, options, () => ({
+  const answer = await requests.ask('DescribeQuorum', attempted, options, () => ({
     topics: [{ topicName: METADATA_TOPIC, partitions: [{ partitionIndex: 0 }] }],
   }))
   if (answer.errorCode !== 0) throw brokerError(attempted, answer.errorCode, answer.errorMessage)

@@ -93,7 +93,7 @@ export async function listPartitionReassignments(
           name,
           partitionIndexes: some.map(({ partition }) => partition),
         }))
-  const answer = await requests.change('ListPartitionReassignments', attempted, options, (timeoutMs) => ({
+  const answer = await requests.ask('ListPartitionReassignments', attempted, options, (timeoutMs) => ({
     topics,
     timeoutMs,
   }))

@@ -55,16 +55,20 @@ export class AdminRequests {
     })
   }
 
-  /** Asks any broker for what all of them know. @param bodyFor - The request, given the connection it goes to. */
+  /**
+   * Asks any broker for what it knows, or finds out from the controller; an answer that comes too late is not waited for.
+   *
+   * @param bodyFor - The request, given the ms that are left for it, and the connection it goes to.
+   */
   async ask<A extends ApiName>(
     api: A,
     attempted: string,
     options: AdminOptions,
-    bodyFor: (ready: ReadyLink) => RequestInputOf<A>,
+    bodyFor: (timeoutMs: number, ready: ReadyLink) => RequestInputOf<A>,
   ): Promise<ResponseOf<A>> {
     return this.#repeat(attempted, options, UNANSWERED, async (leftMs) => {
       const link = await this.cluster.anyLink(options.signal)
-      return link.request(api, bodyFor(await link.connect()), {
+      return link.request(api, bodyFor(leftMs, await link.connect()), {
         signal: options.signal,
         timeoutMs: leftMs,
       })

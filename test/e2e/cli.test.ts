@@ -11,23 +11,14 @@ import { tmpdir } from 'node:os'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { Context } from '../../cli/context.ts'
-import { EXIT } from '../../cli/exit-codes.ts'
-import { run as runCommand } from '../../cli/program.ts'
-import { Terminal } from '../../cli/terminal.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runCommand as run } from '../support/run-command.ts'
+import type { CommandResult as Result } from '../support/run-command.ts'
 
 const COMMAND = join(import.meta.dirname, '../../dist/cli/main.js')
 
 const directory = mkdtempSync(join(tmpdir(), 'millrace-cli-'))
 const children = new Set<Running>()
-
-interface Result {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
 
 /** A process of the command, with what it printed so far. */
 class Running {
@@ -88,45 +79,6 @@ function runProcess(args: readonly string[], input: string | Buffer = ''): Promi
   const running = new Running(args)
   running.child.stdin.end(input)
   return running.ended
-}
-
-/** Runs the command in this process, to its end. One at a time: commander reads the environment of the process. */
-async function run(
-  args: readonly string[],
-  input: string | Buffer = '',
-  environment: Readonly<Record<string, string>> = {},
-): Promise<Result> {
-  const out = new Collected()
-  const err = new Collected()
-  const context: Context = {
-    out: new Terminal(out, environment),
-    err: new Terminal(err, environment),
-    input: Readable.from(input.length === 0 ? [] : [Buffer.from(input)]),
-    environment,
-    exitCode: EXIT.ok,
-    onBrokenPipe: () => undefined,
-  }
-  for (const name of Object.keys(process.env)) if (name.startsWith('MILLRACE_')) vi.stubEnv(name, undefined)
-  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
-  try {
-    const code = await runCommand(context, args)
-    return { code, out: out.text, err: err.text }
-  } finally {
-    vi.unstubAllEnvs()
-  }
-}
-
-class Collected extends Writable {
-  readonly #chunks: Buffer[] = []
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#chunks.push(chunk)
-    done()
-  }
-
-  get text(): string {
-    return Buffer.concat(this.#chunks).toString()
-  }
 }
 
 /** A port at which nothing listens. */
