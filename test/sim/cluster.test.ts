@@ -233,7 +233,7 @@ describe('A broker that does not belong', () => {
   const startFailing = async (cluster: SimCluster, host: Host, settings = {}): Promise<string> => {
     const failed = cluster.begin(host, settings).then(
       () => 'it serves',
-      (error: Error) => `${(error as { code?: string }).code}: ${error.message}`,
+      (error: unknown) => (error as Error).message,
     )
     return cluster.run(failed)
   }
@@ -283,7 +283,7 @@ describe('A broker that does not belong', () => {
     const settings = { ...cluster.settings, listeners: 'any://b1:9999' }
     const starting = startBroker(cluster.host(1).node.env, 1, settings).then(
       () => 'it serves',
-      (error: Error) => error.message,
+      (error: unknown) => (error as Error).message,
     )
     expect(await cluster.run(starting)).toMatch(/in use|another process|locked/i)
   })

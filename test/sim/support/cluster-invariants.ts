@@ -142,7 +142,9 @@ export class ClusterInvariants {
     if (after.isRecovering && !old.isRecovering) {
       this.mark('led by the last leader again')
       const known = old.leader === null ? old.lastKnownEligibleLeaders : [old.leader]
-      if (after.leader === null || !known.includes(after.leader))
+      // While no broker served, changes may have passed unseen.
+      const isNext = after.partitionEpoch === old.partitionEpoch + 1
+      if (isNext && (after.leader === null || !known.includes(after.leader)))
         throw new Error(
           `R15: unclean election of ${after.leader} in ${logName(place)}, where ${known.join()} led last`,
         )

@@ -124,7 +124,7 @@ export class SimCluster {
       host.failure = error
       if (this.restartMs !== null && isStill() && !host.isClosing)
         this.simulation.schedule(this.restartMs, `${host.name} started again`, () => {
-          if (isStill()) this.revive(host)
+          if (isStill()) void this.revive(host)
         })
     }
     starting.then(
