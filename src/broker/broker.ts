@@ -44,6 +44,8 @@ import { PartitionUpkeep } from './partition-upkeep.ts'
 import { ProducerIdSource } from './producer-id-source.ts'
 import { ReplicationLinks } from './replication-links.ts'
 import { isProduce, RequestDispatcher } from './request-dispatcher.ts'
+import { forwardingBetween } from './request-forwarding.ts'
+import type { BrokerServices } from './services.ts'
 
 export interface BrokerOptions {
   readonly config: BrokerConfig
@@ -341,29 +343,31 @@ export class Broker {
 
   async #start(): Promise<void> {
     const { logs, listeners, counters, peers, quorum } = this.#parts
-    const dispatcher = new RequestDispatcher({
+    const services: BrokerServices = {
+      clusterId: this.clusterId,
+      config: this.#config,
+      clock: this.#env.clock,
+      logger: this.#env.logger,
+      image: () => this.#follower.image,
+      partitions: this.#partitions,
+      controller: this.#gateway,
+      producerIds: new ProducerIdSource(() => this.#reserveProducerIds()),
+      logs,
+      responseBudget: listeners.responseBudget,
       counters,
-      onFatal: (error) => this.#fail(error),
-      services: {
-        clusterId: this.clusterId,
-        config: this.#config,
-        clock: this.#env.clock,
-        logger: this.#env.logger,
-        image: () => this.#follower.image,
-        partitions: this.#partitions,
-        controller: this.#gateway,
-        producerIds: new ProducerIdSource(() => this.#reserveProducerIds()),
-        logs,
-        responseBudget: listeners.responseBudget,
-        counters,
-        fetchSessions: this.#replication.fetchSessions,
-        replicaSessions: this.#replication.replicaSessions,
-      },
+      fetchSessions: this.#replication.fetchSessions,
+      replicaSessions: this.#replication.replicaSessions,
+    }
+    const dispatcher = new RequestDispatcher({
+      ...{ counters, services, onFatal: (error) => this.#fail(error) },
+      ...(peers === null ? {} : forwardingBetween(services, peers)),
     })
     // Others may find the active controller here long before this broker itself serves.
     if (peers !== null)
-      peers.onRequest = (exchange, fromNodeId, purpose) =>
-        dispatcher.dispatchPeer(exchange, fromNodeId, purpose)
+      peers.onRequest = (exchange, fromNodeId, purpose) => {
+        if (purpose === 'forward' && !this.#isServing) exchange.channel.close('does not serve yet')
+        else dispatcher.dispatchPeer(exchange, fromNodeId, purpose)
+      }
     await this.#controller.start()
     await this.#membership.join()
     await this.#controller.reached(this.#membership.brokerEpoch + 1)

@@ -120,7 +120,11 @@ export class Listeners {
           http,
           origins: config.origins,
           takesPeers: this.#options.onPeer !== undefined,
-          hosts: [...config.webSocketHosts, ...config.advertisedListeners.map(({ host }) => host)],
+          hosts: [
+            ...config.webSocketHosts,
+            ...config.advertisedListeners.map(({ host }) => host),
+            ...(config.webSocketAddress === null ? [] : [config.webSocketAddress.host]),
+          ],
           path: config.webSocketPath,
         },
         (connection) => this.#accept(connection, spec.name),

@@ -15,6 +15,8 @@ export class BrokerCounters {
   failureCount = 0
   /** Connections closed because of what the peer sent. */
   violationCount = 0
+  /** Requests that another broker has answered. */
+  forwardedCount = 0
   producedBytes = 0
   fetchedBytes = 0
 }
@@ -82,6 +84,12 @@ function brokerFamilies({ image, counters, ...now }: MetricsSources): Family[] {
       'counter',
       'Connections closed for bad input.',
       counters.violationCount,
+    ),
+    single(
+      'millrace_forwarded_requests_total',
+      'counter',
+      'Requests passed on to another broker.',
+      counters.forwardedCount,
     ),
     single('millrace_produced_bytes_total', 'counter', 'Bytes of batches appended.', counters.producedBytes),
     single('millrace_fetched_bytes_total', 'counter', 'Bytes of batches answered.', counters.fetchedBytes),

@@ -4,11 +4,13 @@
  *
  *   control   what the active controller decides; answered here or refused, never passed on
  *   replica   fetches of a follower, and what it must know to cut its log
+ *   forward   requests of clients that came to the other node and are this one's to answer
  */
 import type { ApiName, RequestOf, ResponseInputOf } from '../protocol/apis.ts'
 import type { RequestPurpose } from '../rpc/peers.ts'
 import type { ServerChannel } from '../rpc/server-channel.ts'
 import type { ControllerApi } from './controller-gateway.ts'
+import { answerForwarded } from './forwarded-requests.ts'
 import { isControllerApi } from './local-controller.ts'
 import type { BrokerServices } from './services.ts'
 
@@ -20,9 +22,13 @@ export interface PeerContext {
   readonly connection: Pick<ServerChannel, 'isEnding' | 'close' | 'watchEnd' | 'unwatchEnd'>
 }
 
-/** @returns Null when the request is not one for this purpose. */
+/**
+ * @param forwarded - What requests of clients may use that come by another node.
+ * @returns Null when the request is not one for this purpose.
+ */
 export function answerPeer(
   services: BrokerServices,
+  forwarded: BrokerServices,
   api: ApiName,
   request: unknown,
   from: PeerContext,
@@ -33,5 +39,7 @@ export function answerPeer(
   }
   if (from.purpose === 'replica' && api === 'Fetch')
     return services.replicaSessions.serve(request as RequestOf<'Fetch'>, from.nodeId, from.connection)
+  if (from.purpose === 'forward' && api === 'Forward')
+    return answerForwarded(forwarded, request as RequestOf<'Forward'>, from)
   return null
 }

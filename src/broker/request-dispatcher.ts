@@ -18,13 +18,20 @@ import { decodePeerRequest, decodeRequest, encodeResponse } from '../protocol/fr
 import type { RequestFrame, RequestHeader } from '../protocol/frame.ts'
 import type { RequestPurpose } from '../rpc/peers.ts'
 import type { Exchange } from '../rpc/server-channel.ts'
+import { PassedAnswer } from './forwarding-client.ts'
+import type { Answer } from './forwarding-client.ts'
 import { handlers } from './handlers/index.ts'
 import type { BrokerCounters } from './metrics.ts'
 import { answerPeer } from './peer-requests.ts'
+import type { RequestForwarding } from './request-forwarding.ts'
 import type { BrokerServices, Handler, RequestContext } from './services.ts'
 
 export interface DispatcherOptions {
   readonly services: BrokerServices
+  /** For requests of clients that another broker has passed on: those have bounds of their own. */
+  readonly forwarded?: BrokerServices
+  /** Passes on what other brokers must answer; absent: there are none. */
+  readonly forwarding?: RequestForwarding
   readonly counters: BrokerCounters
   /** Stops the broker: an invariant is broken. */
   readonly onFatal: (error: Error) => void
@@ -34,11 +41,15 @@ type Body = ResponseInputOf<ApiName> | null
 
 export class RequestDispatcher {
   readonly #services: BrokerServices
+  readonly #forwarded: BrokerServices
+  readonly #forwarding: RequestForwarding | null
   readonly #counters: BrokerCounters
   readonly #onFatal: (error: Error) => void
 
   constructor(options: DispatcherOptions) {
     this.#services = options.services
+    this.#forwarded = options.forwarded ?? options.services
+    this.#forwarding = options.forwarding ?? null
     this.#counters = options.counters
     this.#onFatal = options.onFatal
   }
@@ -58,11 +69,17 @@ export class RequestDispatcher {
       clientId: header.clientId,
       listenerName,
       transport: connection.transport,
+      isForwarded: false,
+      answerBytesMax: Infinity,
       connection: exchange.channel,
     }
     // The table pairs each name with its own request and response; the compiler cannot follow that through a union.
     const handler = handlers[name] as Handler<ClientApiName>
-    this.#run(exchange, name, header, () => handler(this.#services, body, context))
+    const here = (): Body | Promise<Body> => handler(this.#services, body, context)
+    const forwarding = this.#forwarding
+    this.#run(exchange, name, header, () =>
+      forwarding === null ? here() : forwarding.handle(request, exchange, context, here),
+    )
   }
 
   /** Starts one request of another node, which has proven that it is that node. */
@@ -77,13 +94,18 @@ export class RequestDispatcher {
     const { name, body } = request
     const from = { nodeId: fromNodeId, purpose, apiVersion: header.apiVersion, connection: exchange.channel }
     this.#run(exchange, name, header, () => {
-      const answer = answerPeer(this.#services, name, body, from)
+      const answer = answerPeer(this.#services, this.#forwarded, name, body, from)
       if (answer === null) this.#violation(exchange, `${name} is no request for the purpose “${purpose}”`)
       return answer
     })
   }
 
-  #run(exchange: Exchange, name: ApiName, header: RequestHeader, handle: () => Body | Promise<Body>): void {
+  #run(
+    exchange: Exchange,
+    name: ApiName,
+    header: RequestHeader,
+    handle: () => Answer | Promise<Answer>,
+  ): void {
     try {
       const result = handle()
       if (!(result instanceof Promise)) {
@@ -126,9 +148,13 @@ export class RequestDispatcher {
     exchange.respond(encodeResponse('ApiVersions', header.apiVersion, header.correlationId, body))
   }
 
-  #answer(exchange: Exchange, name: ApiName, header: RequestHeader, body: Body): void {
+  #answer(exchange: Exchange, name: ApiName, header: RequestHeader, body: Answer): void {
     if (body === null) {
       exchange.respond(null)
+      return
+    }
+    if (body instanceof PassedAnswer) {
+      exchange.respond(body.frame === null ? null : [body.frame])
       return
     }
     try {

@@ -42,6 +42,10 @@ export interface RequestContext {
   /** The listener the request came in by; metadata answers name its addresses. */
   readonly listenerName: string
   readonly transport: Transport
+  /** Another broker has passed the request on: it is answered here, whatever the answer. */
+  readonly isForwarded: boolean
+  /** Bytes of records that the answer may hold; one batch always fits. */
+  readonly answerBytesMax: number
   /** The connection the request came by: to close it (the only way to report an error of a request that wants no
    * answer), and to stop waiting when nobody is left to be answered. */
   readonly connection: Pick<ServerChannel, 'isEnding' | 'close' | 'watchEnd' | 'unwatchEnd'>

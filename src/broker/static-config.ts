@@ -9,6 +9,8 @@ import { intConfig, longConfig } from '../metadata/config-table.ts'
 import type { ConfigDefinition } from '../metadata/config-table.ts'
 import { REGISTRATION_TEXT_LENGTH_MAX } from '../metadata/limits.ts'
 import { VOTERS_MAX } from '../raft/voter-set.ts'
+import { parseClientAddress } from './client-addresses.ts'
+import type { ClientAddress } from './client-addresses.ts'
 import { parseListenerSpecs } from './listener-spec.ts'
 import type { ListenerSpec } from './listener-spec.ts'
 import { parseQuorumVoters } from './quorum-voters.ts'
@@ -102,6 +104,14 @@ export const staticConfigShape = {
     '',
     'The addresses that clients are told, by listener name, where they differ from `listeners` (proxies, containers).',
   ),
+  webSocketAddress: textConfig<ClientAddress | null>({
+    name: 'websocket.advertised.address',
+    fallback: '',
+    allowed: 'empty or HOST:PORT',
+    documentation:
+      'The one address that WebSocket clients are told for every broker, such as that of an ingress or load balancer in front of all of them; the same on every broker. Any broker then answers for any other. Scheme and path are those by which the client came. Empty: each broker’s own. TCP clients are always told each broker’s own.',
+    parse: parseClientAddress,
+  }),
   origins: textConfig<readonly string[]>({
     name: 'websocket.origins',
     fallback: 'http://localhost:*,http://127.0.0.1:*',
@@ -119,7 +129,7 @@ export const staticConfigShape = {
     fallback: '',
     allowed: 'a comma-separated list of host names, without port',
     documentation:
-      'Host names under which web pages may address this broker, beside localhost, IP addresses and those of `listeners` and `advertised.listeners`; others are refused, against DNS rebinding. Needed behind a proxy with a name of its own.',
+      'Host names under which web pages may address this broker, beside localhost, IP addresses and those of `listeners`, `advertised.listeners` and `websocket.advertised.address`; others are refused, against DNS rebinding. Needed behind a proxy with a name of its own.',
     parse: (text) => {
       const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '') // prettier-ignore
       return parts.every((part) => /^[A-Za-z0-9._-]+$/.test(part)) ? parts : undefined

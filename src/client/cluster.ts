@@ -34,6 +34,11 @@ export interface NodeInfo {
   readonly port: number
   readonly rack: string | null
   readonly address: Address
+  /**
+   * Names the connections to it: its URL, and its id if other brokers have the same one, which is then a gateway to all
+   * of them. Each has connections of its own all the same, so that what stands for one holds up no other.
+   */
+  readonly way: string
 }
 
 export interface PartitionInfo {
@@ -56,6 +61,14 @@ export interface TopicInfo {
   readonly partitions: readonly PartitionInfo[]
 }
 
+/** A broker as answers name it. */
+interface Endpoint {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
+}
+
 /** What a connection is for; long polls must not stand before other requests, as answers come in order. */
 export type Purpose = 'requests' | `fetches ${string}`
 
@@ -65,8 +78,10 @@ export class Cluster {
   readonly ports: ClientPorts
   readonly config: ClientConfig
   readonly #bootstrap: readonly Address[]
-  readonly #links = new Map<string, BrokerLink>()
+  readonly #links = new Map<string, { readonly link: BrokerLink; readonly way: string }>()
   #nodes: ReadonlyMap<number, NodeInfo> = new Map()
+  /** URLs that several brokers have, or had while one still has it: a connection in use keeps its name. */
+  #sharedUrls: ReadonlySet<string> = new Set()
   /** The bootstrap address through which metadata came: brokers are reached in its way. */
   #via: Address
   #controllerId = -1
@@ -132,7 +147,7 @@ export class Cluster {
   /** The way to a broker, or null when no broker has that id. */
   findLink(nodeId: number, purpose: Purpose): BrokerLink | null {
     const node = this.#nodes.get(nodeId)
-    return node === undefined ? null : this.#link(node.address, purpose)
+    return node === undefined ? null : this.#link(node.address, purpose, node.way)
   }
 
   /** The way to the partition's leader, or null while there is none. */
@@ -241,17 +256,16 @@ export class Cluster {
     topic: string,
     partition: number,
     leader: { readonly leaderId: number; readonly leaderEpoch: number },
-    endpoints: readonly { nodeId: number; host: string; port: number; rack: string | null }[],
+    endpoints: readonly Endpoint[],
   ): boolean {
     const info = this.#topics.get(topic)
     const known = info?.partitions[partition]
     if (info === undefined || known === undefined || leader.leaderId < 0) return false
     if (leader.leaderEpoch <= known.leaderEpoch) return false
     if (endpoints.length > 0) {
-      const nodes = new Map(this.#nodes)
-      for (const { nodeId, host, port, rack } of endpoints)
-        nodes.set(nodeId, this.#node(nodeId, host, port, rack))
-      this.#nodes = nodes
+      const told = new Set(endpoints.map(({ nodeId }) => nodeId))
+      const kept = [...this.#nodes.values()].filter(({ id }) => !told.has(id))
+      this.#setNodes([...kept.map(({ id, ...node }) => ({ ...node, nodeId: id })), ...endpoints])
     }
     if (!this.#nodes.has(leader.leaderId)) return false
     const partitions = info.partitions.with(partition, { ...known, ...leader })
@@ -262,7 +276,7 @@ export class Cluster {
 
   /** Closes the connections of one purpose: its owner is done. */
   closeLinks(purpose: Purpose): void {
-    for (const [key, link] of this.#links) {
+    for (const [key, { link }] of this.#links) {
       if (!key.startsWith(`${purpose} `)) continue
       this.#links.delete(key)
       link.close()
@@ -271,14 +285,14 @@ export class Cluster {
 
   /** Closes one connection and whatever waits for answers on it; the next use connects anew. */
   closeLink(link: BrokerLink): void {
-    for (const [key, candidate] of this.#links) if (candidate === link) this.#links.delete(key)
+    for (const [key, candidate] of this.#links) if (candidate.link === link) this.#links.delete(key)
     link.retire()
   }
 
   close(): void {
     if (this.isClosed) return
     this.#closing.abort()
-    for (const link of this.#links.values()) link.close()
+    for (const { link } of this.#links.values()) link.close()
     this.#links.clear()
   }
 
@@ -360,9 +374,7 @@ export class Cluster {
 
   #learn(answer: MetadataResponse, link: BrokerLink): void {
     this.#via = this.#bootstrap.find((address) => address.url === link.address.url) ?? this.#via
-    this.#nodes = new Map(
-      answer.brokers.map(({ nodeId, host, port, rack }) => [nodeId, this.#node(nodeId, host, port, rack)]),
-    )
+    this.#setNodes(answer.brokers)
     this.#controllerId = answer.controllerId
     this.#clusterId = answer.clusterId
     this.#refreshedAtMs = this.ports.clock.monotonicMs()
@@ -379,19 +391,28 @@ export class Cluster {
     this.#notify()
   }
 
-  #node(id: number, host: string, port: number, rack: string | null): NodeInfo {
-    return { id, host, port, rack, address: brokerAddress(this.#via, host, port) }
+  #setNodes(endpoints: readonly Endpoint[]): void {
+    const found = endpoints.map(({ nodeId, host, port, rack }) => ({
+      ...{ id: nodeId, host, port, rack, address: brokerAddress(this.#via, host, port) },
+    }))
+    const urls = found.map(({ address }) => address.url)
+    const isShared = (url: string): boolean =>
+      this.#sharedUrls.has(url) || urls.indexOf(url) !== urls.lastIndexOf(url)
+    this.#sharedUrls = new Set(urls.filter(isShared))
+    this.#nodes = new Map(
+      found.map((node) => {
+        const { url } = node.address
+        return [node.id, { ...node, way: this.#sharedUrls.has(url) ? `${url} ${node.id}` : url }]
+      }),
+    )
   }
 
-  /** Closes ways to addresses that no broker has any more. */
+  /** Closes ways to brokers, and to addresses, that are none any more. */
   #dropStaleLinks(): void {
-    const urls = new Set(
-      [...this.#nodes.values(), ...this.#bootstrap.map((address) => ({ address }))].map(
-        ({ address }) => address.url,
-      ),
-    )
-    for (const [key, link] of this.#links) {
-      if (urls.has(link.address.url)) continue
+    const ways = new Set(this.#bootstrap.map(({ url }) => url))
+    for (const { way } of this.#nodes.values()) ways.add(way)
+    for (const [key, { link, way }] of this.#links) {
+      if (ways.has(way)) continue
       this.#links.delete(key)
       link.retire()
     }
@@ -400,7 +421,7 @@ export class Cluster {
   /** Ways to known brokers: undoubted and connected ones first, then by the end of their pause, then by lot. */
   #candidates(): BrokerLink[] {
     const draws = [...this.#nodes.values()].map((node) => ({
-      link: this.#link(node.address, 'requests'),
+      link: this.#link(node.address, 'requests', node.way),
       lot: this.ports.random.below(1 << 30),
     }))
     draws.sort(
@@ -413,14 +434,13 @@ export class Cluster {
     return draws.map(({ link }) => link)
   }
 
-  #link(address: Address, purpose: Purpose): BrokerLink {
-    const key = `${purpose} ${address.url}`
-    let link = this.#links.get(key)
-    if (link === undefined) {
-      link = new BrokerLink(this.ports, this.config, address)
-      if (this.isClosed) link.close()
-      else this.#links.set(key, link)
-    }
+  #link(address: Address, purpose: Purpose, way = address.url): BrokerLink {
+    const key = `${purpose} ${way}`
+    const known = this.#links.get(key)
+    if (known !== undefined) return known.link
+    const link = new BrokerLink(this.ports, this.config, address)
+    if (this.isClosed) link.close()
+    else this.#links.set(key, { link, way })
     return link
   }
 

@@ -88,6 +88,11 @@ export class ServerChannel {
     return this.#isClosed || this.#isDraining
   }
 
+  /** The connection is closed: nothing can be answered any more. */
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
   /** Requests received and not answered. */
   get inFlight(): number {
     return this.#exchanges.length

@@ -7,6 +7,7 @@
  */
 import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
+import type { RequestContext } from '../services.ts'
 import { FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION } from '../../replication/fetch-sessions.ts'
 import type { FetchSession, FetchSessions } from '../../replication/fetch-sessions.ts'
 
@@ -85,10 +86,11 @@ export class ConsumerSession implements FetchSession {
 export function openFetch(
   sessions: FetchSessions<FetchSession>,
   request: Request,
-  apiVersion: number,
+  { apiVersion, isForwarded }: Pick<RequestContext, 'apiVersion' | 'isForwarded'>,
 ): OpenedFetch | ErrorName {
   const { sessionId, sessionEpoch } = request
-  if (apiVersion < SESSIONS_SINCE_VERSION) return withoutSession(request)
+  // What was passed on has no connection that a session could go on with: it is served as if there were no room for one.
+  if (apiVersion < SESSIONS_SINCE_VERSION || isForwarded) return withoutSession(request)
   const known = sessions.peek(sessionId)
   if (sessionEpoch === INITIAL_EPOCH || sessionEpoch === FINAL_EPOCH) {
     if (known instanceof ConsumerSession) sessions.end(sessionId)

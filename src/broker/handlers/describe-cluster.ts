@@ -7,6 +7,7 @@ import type {
   DescribeClusterResponseInput,
 } from '../../protocol/messages/describe-cluster.ts'
 import { errorCode } from '../../protocol/errors.ts'
+import { findClientAddress } from '../client-addresses.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
 
 const BROKERS = 1
@@ -28,10 +29,11 @@ export function handleDescribeCluster(
     controllerId: services.controller.leaderId ?? services.config.nodeId,
     brokers: !isForBrokers
       ? []
-      : brokers.flatMap(({ id, rack, isFenced, listeners }) => {
-          const listener = listeners.find(({ name }) => name === context.listenerName)
-          if (listener === undefined || (isFenced && !request.includeFencedBrokers)) return []
-          return [{ brokerId: id, host: listener.host, port: listener.port, rack, isFenced }]
+      : brokers.flatMap((broker) => {
+          const { id, rack, isFenced } = broker
+          const address = findClientAddress(services.config, context, broker)
+          if (address === null || (isFenced && !request.includeFencedBrokers)) return []
+          return [{ brokerId: id, ...address, rack, isFenced }]
         }),
   }
 }

@@ -1,6 +1,6 @@
 /**
  * DescribeLogDirs (API key 35): the data directory, what each partition takes of it, and the room that is left
- * (KIP-827).
+ * (KIP-827). A request that names another broker was not passed on to it: it is not there, or the client reaches it itself.
  */
 import type {
   DescribeLogDirsRequest,
@@ -18,6 +18,9 @@ export async function handleDescribeLogDirs(
   services: BrokerServices,
   request: DescribeLogDirsRequest,
 ): Promise<DescribeLogDirsResponseInput> {
+  const { brokerId } = request
+  if (brokerId >= 0 && brokerId !== services.config.nodeId)
+    return { errorCode: errorCode('BROKER_NOT_AVAILABLE'), results: [] }
   const wanted =
     request.topics && new Map(request.topics.map(({ topic, partitions }) => [topic, new Set(partitions)]))
   const topics = new Map<string, TopicResponse['partitions'][number][]>()

@@ -11,6 +11,7 @@
  * - Closest replica (KIP-392): a consumer that names its rack is sent to an in-sync replica there, and may read from
  *   followers, up to their high watermarks. One that names none reads from leaders alone, so that stale metadata does not
  *   make it read behind.
+ *   Where WebSocket clients are told one address for all brokers they read from whatever replica they come to.
  * - Hints (KIP-951): whoever asks the wrong broker is told the right one.
  * - The replica id of a request is ignored: every fetch that comes this way is a consumer's (faults.md X4). Followers come
  *   by another way (replica-sessions.ts).
@@ -65,10 +66,11 @@ export async function handleFetch(
   request: Request,
   context: RequestContext,
 ): Promise<Response> {
-  const opened = openFetch(services.fetchSessions, request, context.apiVersion)
+  const opened = openFetch(services.fetchSessions, request, context)
   if (typeof opened === 'string') return refusal(opened)
   const deadlineMs = services.clock.monotonicMs() + Math.max(0, request.maxWaitMs)
-  const bytesMax = Math.min(Math.max(0, request.maxBytes), services.config.fetchBytesMax)
+  const { config } = services
+  const bytesMax = Math.min(Math.max(0, request.maxBytes), config.fetchBytesMax, context.answerBytesMax)
   const minBytes = Math.min(request.minBytes, bytesMax)
   if (services.responseBudget.isExhausted) await responseBudgetAvailable(services, deadlineMs)
   for (;;) {
@@ -118,7 +120,11 @@ async function progress(
   })
 }
 
-function responseBudgetAvailable(services: BrokerServices, deadlineMs: number): Promise<void> {
+/** Waits until readers have taken their answers, at most until the deadline. @param deadlineMs - Monotonic. */
+export function responseBudgetAvailable(
+  services: Pick<BrokerServices, 'clock' | 'responseBudget'>,
+  deadlineMs: number,
+): Promise<void> {
   return new Promise((resolve) => {
     const wake = (): void => {
       cancel()
@@ -137,7 +143,11 @@ function resolve(
   context: RequestContext,
 ): Target[] {
   const byId = context.apiVersion >= TOPIC_IDS_SINCE_VERSION
-  const rack = context.apiVersion >= RACKS_SINCE_VERSION && rackId !== '' ? rackId : null
+  // A fetch that was passed on came for the leader: it was a replica that the client could not choose.
+  const namesRack = context.apiVersion >= RACKS_SINCE_VERSION && rackId !== '' && !context.isForwarded
+  const rack = namesRack ? rackId : null
+  // Nor can it choose where all brokers have one address: sent elsewhere, it could come back here without end.
+  const mayBeSent = context.transport !== 'websocket' || services.config.webSocketAddress === null
   return wanted.map((each): Target => {
     const { request } = each
     const topicName = (byId ? services.partitions.findTopicName(each.topicId) : each.topic) ?? null
@@ -159,7 +169,7 @@ function resolve(
     const checked = check(found, request)
     const isReadable = checked.error === null && checked.divergingEpoch === null
     const closerReplica =
-      rack !== null && isReadable && found.isLeader
+      rack !== null && mayBeSent && isReadable && found.isLeader
         ? findCloserReplica(services.image(), services.config.nodeId, found, rack, request.fetchOffset)
         : NONE
     return { ...target, partition: found, highWatermark, leaderEpoch, closerReplica, ...checked }
@@ -273,7 +283,7 @@ function answer(
   context: RequestContext,
 ): Response {
   const responses: (TopicResponse & { partitions: PartitionResponse[] })[] = []
-  const hints = new LeaderHints(services.image(), context.listenerName)
+  const hints = new LeaderHints(services, context)
   for (const [index, target] of targets.entries()) {
     const { topic, topicId } = target.wanted
     const slice = slices[index] ?? null

@@ -2,8 +2,11 @@
  * Where to go instead: the leader of a partition that a client asked in vain, and that leader's address, so that it need not
  * ask for metadata first (KIP-951).
  */
-import type { ClusterImage } from '../../metadata/cluster-image.ts'
+import type { BrokerImage, ClusterImage } from '../../metadata/cluster-image.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
+import { findClientAddress } from '../client-addresses.ts'
+import type { Asker, ClientAddress } from '../client-addresses.ts'
+import type { BrokerServices } from '../services.ts'
 
 export interface LeaderHint {
   leaderId: number
@@ -26,13 +29,13 @@ const WRONG_LEADER: ReadonlySet<ErrorName> = new Set(['NOT_LEADER_OR_FOLLOWER', 
 /** The hints of one answer. Made for an answer that has such an error; others need none. */
 export class LeaderHints {
   readonly #image: ClusterImage
-  readonly #listenerName: string
+  readonly #addressOf: (broker: BrokerImage) => ClientAddress | null
   readonly #leaders = new Set<number>()
 
-  /** @param listenerName - The listener the client came by: it is given addresses that it can reach. */
-  constructor(image: ClusterImage, listenerName: string) {
-    this.#image = image
-    this.#listenerName = listenerName
+  /** @param asker - It is given addresses that it can reach. */
+  constructor(services: Pick<BrokerServices, 'config' | 'image'>, asker: Asker) {
+    this.#image = services.image()
+    this.#addressOf = (broker) => findClientAddress(services.config, asker, broker)
   }
 
   /** Who leads, if `error` says that the client was wrong about it and this broker knows better. */
@@ -48,9 +51,8 @@ export class LeaderHints {
   get endpoints(): NodeEndpoint[] {
     return [...this.#leaders].flatMap((id) => {
       const broker = this.#image.brokers.get(id)
-      const listener = broker?.listeners.find(({ name }) => name === this.#listenerName)
-      if (broker === undefined || listener === undefined) return []
-      return [{ nodeId: id, host: listener.host, port: listener.port, rack: broker.rack }]
+      const address = broker === undefined ? null : this.#addressOf(broker)
+      return broker === undefined || address === null ? [] : [{ nodeId: id, ...address, rack: broker.rack }]
     })
   }
 }

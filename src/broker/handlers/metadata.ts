@@ -1,7 +1,7 @@
 /**
  * Metadata (API key 3): brokers, and topics with their partitions and leaders.
  *
- * - The addresses are those of the listener that was asked; a broker without that listener is not shown.
+ * - Addresses are as client-addresses.ts says; a broker without the listener that was asked is not shown.
  * - A partition that this broker leads and cannot serve, since its log failed or could not be opened, has no leader to be
  *   shown: LEADER_NOT_AVAILABLE, and the replica here is offline.
  * - Version 0 asks for all topics with an empty list, later ones with null.
@@ -14,6 +14,7 @@ import { liveBrokers } from '../../metadata/cluster-image.ts'
 import { findTopicNameProblem, isInternalTopic } from '../../metadata/topic-name.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
+import { findClientAddress } from '../client-addresses.ts'
 import type { PartitionRegistry } from '../partition-registry.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
 
@@ -43,9 +44,8 @@ export async function handleMetadata(
     ? [...image.topicsByName.values()].map((topic) => describe(services, image, topic))
     : wanted.map((topic) => describeWanted(services, image, topic, failures, context.apiVersion))
   const brokers = liveBrokers(image).flatMap((broker) => {
-    const listener = broker.listeners.find((each) => each.name === context.listenerName)
-    if (listener === undefined) return []
-    return [{ nodeId: broker.id, host: listener.host, port: listener.port, rack: broker.rack }]
+    const address = findClientAddress(services.config, context, broker)
+    return address === null ? [] : [{ nodeId: broker.id, ...address, rack: broker.rack }]
   })
   return {
     throttleTimeMs: 0,

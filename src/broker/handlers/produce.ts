@@ -88,6 +88,25 @@ export function handleProduce(
   })
 }
 
+/** The answer that refuses every batch with an error after which the client tries again; nothing is appended here. */
+export function refuseProduce(
+  services: BrokerServices,
+  request: Request,
+  context: RequestContext,
+  error: ErrorName,
+): Response | null {
+  if (request.acks === 0) {
+    context.connection.close(`Produce with acks=0 failed: ${error}`)
+    return null
+  }
+  const responses = request.topicData.map(({ name, topicId, partitionData }) => ({
+    name,
+    topicId,
+    partitionResponses: partitionData.map(({ index }) => failed(index, error)),
+  }))
+  return { responses, throttleTimeMs: 0, nodeEndpoints: addHints(services, responses, context) }
+}
+
 /** Tells who asked the wrong broker which is the right one (KIP-951). */
 function addHints(
   services: BrokerServices,
@@ -98,7 +117,7 @@ function addHints(
   if (responses.every(({ partitionResponses }) => partitionResponses.every((each) => each.errorCode === 0)))
     return []
   const image = services.image()
-  const hints = new LeaderHints(image, context.listenerName)
+  const hints = new LeaderHints(services, context)
   const byId = context.apiVersion >= TOPIC_IDS_SINCE_VERSION
   for (const { name, topicId, partitionResponses } of responses) {
     const topicName = byId ? image.topicsById.get(topicId)?.name : name

@@ -1,0 +1,263 @@
+/**
+ * The requests of one client connection that other brokers must answer: each is passed on whole, its answer passed back.
+ *
+ * Data plane. The frame goes out as it came in, and the answer's as it came back: neither is copied or decoded here, but for
+ * the request, to know whom it concerns.
+ *
+ * Invariants:
+ * - The connection has at most one channel to another broker at a time, for itself (rpc/forward-channels.ts): its requests are
+ *   answered in order anyway, and only a run of Produce requests is under way together.
+ * - Produce requests of the connection take effect in the order they came, also when the broker that must answer changes
+ *   between two: the later waits until the earlier has its answer. What failed is not overtaken (produce-guard.ts).
+ * - Nothing is sent twice: whether to try again is for the client.
+ * - When the connection ends, so does what stands for it elsewhere.
+ */
+import type { Clock } from '../env/index.ts'
+import type { ApiName, ResponseInputOf } from '../protocol/apis.ts'
+import { decodeResponse } from '../protocol/frame.ts'
+import { ChannelError } from '../rpc/client-channel.ts'
+import type { ForwardKind, ForwardLease } from '../rpc/forward-channels.ts'
+import type { ServerChannel } from '../rpc/server-channel.ts'
+import type { AnswerRoom } from './answer-room.ts'
+import { refuseProduce } from './handlers/produce.ts'
+import { responseBudgetAvailable } from './handlers/fetch.ts'
+import { GUARDED_MAX, ProduceGuard } from './produce-guard.ts'
+import type { RoutedRequest } from './request-route.ts'
+import type { BrokerServices, RequestContext } from './services.ts'
+import { answerUnanswered } from './unanswered.ts'
+
+/**
+ * Time for an answer beyond what the request itself allows for waiting, in ms. A broker that is gone is noticed sooner, by
+ * its connection; this is for one that lives and is stuck.
+ */
+const ANSWER_MS = 30_000
+
+/** An answer that another broker gave, as it came. */
+export class PassedAnswer {
+  /** Null: the client gets none. */
+  readonly frame: Uint8Array | null
+  /** Of a Produce: not every batch was taken. */
+  readonly hasFailed: boolean
+
+  constructor(frame: Uint8Array | null, hasFailed: boolean) {
+    this.frame = frame
+    this.hasFailed = hasFailed
+  }
+}
+
+type Body = ResponseInputOf<ApiName> | null
+export type Answer = Body | PassedAnswer
+
+/** A request on its way. */
+export interface Passage<R extends RoutedRequest = RoutedRequest> {
+  readonly request: R
+  /** The request as it came. */
+  readonly frame: Uint8Array
+  readonly context: RequestContext
+  /** Answers it here. */
+  readonly here: () => Body | Promise<Body>
+}
+type ProducePassage = Passage<Extract<RoutedRequest, { name: 'Produce' }>>
+
+export interface ForwardingPorts {
+  readonly clock: Clock
+  readonly services: BrokerServices
+  readonly acquire: (nodeId: number, kind: ForwardKind, signal: AbortSignal) => Promise<ForwardLease>
+  /** The broker that must answer; null: this one. */
+  readonly answererOf: (request: RoutedRequest) => number | null
+  readonly answerRoom: AnswerRoom
+}
+
+/** The channel to another broker while something is under way on it. */
+interface Way {
+  readonly nodeId: number
+  readonly kind: ForwardKind
+  readonly giveUp: AbortController
+  readonly lease: Promise<ForwardLease>
+  granted: ForwardLease | null
+  inFlight: number
+}
+
+export class ForwardingClient {
+  readonly #ports: ForwardingPorts
+  readonly #channel: ServerChannel
+  readonly #guard = new ProduceGuard()
+  #way: Way | null = null
+  /** Who answers the Produce requests that are under way; null: this broker. */
+  #producingAt: number | null = null
+  #producingCount = 0
+  /** Produce requests that wait for those under way, since another broker must answer them. */
+  readonly #waiting: { readonly passage: ProducePassage; readonly start: () => void }[] = []
+
+  constructor(ports: ForwardingPorts, channel: ServerChannel) {
+    this.#ports = ports
+    this.#channel = channel
+    this.#watchEnd()
+  }
+
+  handle(passage: Passage): Answer | Promise<Answer> {
+    if (isProduce(passage)) return this.#produce(passage)
+    const answerer = this.#ports.answererOf(passage.request)
+    return answerer === null ? passage.here() : this.#pass(passage, answerer)
+  }
+
+  #produce(passage: ProducePassage): Answer | Promise<Answer> {
+    const answerer = this.#ports.answererOf(passage.request)
+    if (this.#waiting.length === 0 && this.#mayStart(answerer)) return this.#startProduce(passage, answerer)
+    return new Promise((resolve, reject) => {
+      const start = (): void => {
+        // Asked again: it may have changed meanwhile, and nothing is under way now.
+        const now = this.#ports.answererOf(passage.request)
+        Promise.resolve(this.#startProduce(passage, now)).then(resolve, reject)
+      }
+      this.#waiting.push({ passage, start })
+    })
+  }
+
+  #mayStart(answerer: number | null): boolean {
+    return this.#producingCount === 0 || this.#producingAt === answerer
+  }
+
+  #startProduce(passage: ProducePassage, answerer: number | null): Answer | Promise<Answer> {
+    const { request, context, here } = passage
+    const { services, clock } = this.#ports
+    if (!this.#guard.admits(request.body, clock.monotonicMs())) {
+      const refusal = refuseProduce(services, request.body, context, 'NOT_LEADER_OR_FOLLOWER')
+      if (refusal !== null) this.#note(passage, refusal)
+      return refusal
+    }
+    this.#producingAt = answerer
+    this.#producingCount++
+    const answered = (answer: Answer): Answer => {
+      const body = answer instanceof PassedAnswer ? failureIn(answer, context.apiVersion) : answer
+      if (body !== null) this.#note(passage, body as ResponseInputOf<'Produce'>)
+      this.#produced()
+      return answer
+    }
+    const failed = (error: unknown): never => {
+      this.#produced()
+      throw error
+    }
+    try {
+      const answer = answerer === null ? here() : this.#pass(passage, answerer)
+      return answer instanceof Promise ? answer.then(answered, failed) : answered(answer)
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  #note({ request }: ProducePassage, answer: ResponseInputOf<'Produce'>): void {
+    this.#guard.note(request.body, answer, this.#ports.clock.monotonicMs())
+    if (this.#guard.isOverrun) {
+      this.#channel.close(`batches to more than ${GUARDED_MAX} partitions have failed`)
+    }
+  }
+
+  #produced(): void {
+    this.#producingCount--
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (!this.#mayStart(this.#ports.answererOf(next.passage.request))) return
+      this.#waiting.shift()
+      next.start()
+    }
+  }
+
+  async #pass(passage: Passage, answerer: number): Promise<Answer> {
+    const { request, frame, context, here } = passage
+    const { clock, services, answerRoom } = this.#ports
+    const waitMs = waitOf(request)
+    const isFetch = request.name === 'Fetch'
+    if (isFetch && services.responseBudget.isExhausted)
+      await responseBudgetAvailable(services, clock.monotonicMs() + waitMs)
+    const answerBytesMax = isFetch ? answerRoom.take(request.body.maxBytes) : 0
+    const way = this.#wayTo(answerer, isFetch ? 'standing' : 'brief')
+    way.inFlight++
+    try {
+      const { channel } = await way.lease
+      const answer = await channel.call(
+        'Forward',
+        { listenerName: context.listenerName, answerBytesMax, request: frame },
+        { timeoutMs: waitMs + ANSWER_MS },
+      )
+      services.counters.forwardedCount++
+      if (answer.closeReason !== null) this.#channel.close(answer.closeReason)
+      return new PassedAnswer(answer.answer, answer.hasFailed)
+    } catch (error) {
+      if (!(error instanceof ChannelError)) throw error
+      this.#abandon(way)
+      return await answerUnanswered(services, request, context, error.wasSent, here as never)
+    } finally {
+      answerRoom.give(answerBytesMax)
+      this.#left(way)
+    }
+  }
+
+  #wayTo(nodeId: number, kind: ForwardKind): Way {
+    const known = this.#way
+    if (known !== null && known.nodeId === nodeId && known.kind === kind) return known
+    const giveUp = new AbortController()
+    const lease = this.#ports.acquire(nodeId, kind, giveUp.signal)
+    const way: Way = { nodeId, kind, giveUp, lease, granted: null, inFlight: 0 }
+    lease.then(
+      (granted) => {
+        if (giveUp.signal.aborted) granted.abandon()
+        else way.granted = granted
+      },
+      () => undefined, // whoever waits for it hears
+    )
+    this.#way = way
+    return way
+  }
+
+  #left(way: Way): void {
+    way.inFlight--
+    if (way.inFlight > 0 || way !== this.#way) return
+    this.#way = null
+    way.granted?.release()
+  }
+
+  /** Gives up what is under way. */
+  #abandon(way: Way): void {
+    if (way === this.#way) this.#way = null
+    if (way.giveUp.signal.aborted) return
+    way.giveUp.abort()
+    way.granted?.abandon()
+  }
+
+  /** A fetch that stands elsewhere is answered at once when this broker stops; everything is given up when the client is gone. */
+  #watchEnd(): void {
+    this.#channel.watchEnd(() => {
+      const way = this.#way
+      if (way !== null && (this.#channel.isClosed || way.kind === 'standing')) this.#abandon(way)
+      if (!this.#channel.isClosed) this.#watchEnd()
+    })
+  }
+}
+
+function isProduce(passage: Passage): passage is ProducePassage {
+  return passage.request.name === 'Produce'
+}
+
+/** What another broker has answered to a Produce, if not every batch was taken. */
+function failureIn(
+  { frame, hasFailed }: PassedAnswer,
+  apiVersion: number,
+): ResponseInputOf<'Produce'> | null {
+  return hasFailed && frame !== null ? decodeResponse('Produce', apiVersion, frame).body : null
+}
+
+/** How long the request allows its answer to wait, in ms. */
+function waitOf({ name, body }: RoutedRequest): number {
+  switch (name) {
+    case 'Produce':
+    case 'DeleteRecords':
+    case 'ListOffsets':
+      return Math.max(0, body.timeoutMs)
+    case 'Fetch':
+      return Math.max(0, body.maxWaitMs)
+    case 'DescribeConfigs':
+    case 'DescribeLogDirs':
+    case 'OffsetForLeaderEpoch':
+      return 0
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Keeps the batches of an idempotent producer in order when one of them failed on its way to a leader, for one connection.
+ *
+ * A client sends batch 2 before it hears of batch 1. If batch 1 met a leader that was one no more, and batch 2 comes when the
+ * new leader is known here, then batch 2 would get there first; and a leader that never heard of the producer has nothing to
+ * tell by that one is missing. A client that talks to leaders itself is safe from that, since both batches go to the old one.
+ * So what follows a batch that failed is refused, NOT_LEADER_OR_FOLLOWER, until that batch comes again; it does, first,
+ * since the client sends what failed in order.
+ *
+ * Invariant: an entry for each partition and producer whose earliest failed batch has not come again. A producer that has
+ * begun a new epoch has given up what it sent in the old one.
+ */
+import type { RequestOf, ResponseInputOf } from '../protocol/apis.ts'
+import { errorByCode } from '../protocol/errors.ts'
+import { BATCH_HEADER_BYTES, baseSequenceAt, producerEpochAt, producerIdAt } from '../records/batch-header.ts'
+
+type Request = RequestOf<'Produce'>
+type Response = ResponseInputOf<'Produce'>
+
+/** Entries of one connection, some 100 bytes each. One that would need more is closed: then nothing overtakes anything. */
+export const GUARDED_MAX = 1_000
+/** An entry that is older, in ms, is of a batch that its client has given up: clients try for two minutes by default. */
+const GIVEN_UP_MS = 300_000
+
+interface Failed {
+  readonly producerEpoch: number
+  readonly baseSequence: number
+  readonly atMs: number
+}
+
+export class ProduceGuard {
+  readonly #failed = new Map<string, Failed>()
+
+  /** More partitions failed than are kept track of: the connection has to be closed. */
+  get isOverrun(): boolean {
+    return this.#failed.size > GUARDED_MAX
+  }
+
+  /** Whether a request may go on: it overtakes nothing that failed. @param nowMs - Monotonic. */
+  admits(request: Request, nowMs: number): boolean {
+    if (this.#failed.size === 0) return true
+    const again: string[] = []
+    for (const batch of batchesOf(request)) {
+      const failed = this.#failed.get(batch.key)
+      if (failed === undefined) continue
+      const isPast = batch.producerEpoch !== failed.producerEpoch || nowMs - failed.atMs > GIVEN_UP_MS
+      if (!isPast && batch.baseSequence !== failed.baseSequence) return false
+      again.push(batch.key)
+    }
+    for (const key of again) this.#failed.delete(key)
+    return true
+  }
+
+  /** Notes the batches of a request that failed and may come again. */
+  note(request: Request, { responses }: Response, nowMs: number): void {
+    const codes = new Map<string, number>()
+    for (const { name, topicId, partitionResponses } of responses)
+      for (const { index, errorCode } of partitionResponses)
+        if (errorCode !== 0) codes.set(placeOf(name ?? '', topicId ?? '', index), errorCode)
+    if (codes.size === 0) return
+    for (const { key, place, producerEpoch, baseSequence } of batchesOf(request)) {
+      const code = codes.get(place)
+      if (code === undefined || !errorByCode(code).retriable || this.#failed.has(key)) continue
+      this.#failed.set(key, { producerEpoch, baseSequence, atMs: nowMs })
+    }
+  }
+}
+
+/** Batches of idempotent producers; a batch that cannot be read is refused by who appends. */
+function* batchesOf({ topicData }: Request) {
+  for (const { name, topicId, partitionData } of topicData) {
+    for (const { index, records } of partitionData) {
+      if (records === null || records.length < BATCH_HEADER_BYTES) continue
+      const producerId = producerIdAt(records, 0)
+      if (producerId < 0) continue
+      const place = placeOf(name, topicId, index)
+      yield {
+        place,
+        key: `${place} ${producerId}`,
+        producerEpoch: producerEpochAt(records, 0),
+        baseSequence: baseSequenceAt(records, 0),
+      }
+    }
+  }
+}
+
+/** As the request named it: by name or by id. */
+function placeOf(name: string, topicId: string, index: number): string {
+  return `${topicId} ${name} ${index}`
+}
