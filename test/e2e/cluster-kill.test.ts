@@ -2,10 +2,11 @@
  * The brokers of a cluster are killed with `kill -9`, one at a time, those that lead first, while producers write to it:
  * two of our own, over TCP and over WebSocket, kafkajs and, where it is installed, librdkafka. Two consumers follow at the
  * tail. A kill comes after a random number of acknowledgements, mostly when all replicas are in sync again and now and then
- * as soon as the broker before is back. In the end everything acknowledged is there once, in order, where it was
+ * as soon as the broker before is back; now and then the others stand still when it comes. In the end everything acknowledged is there once, in order, where it was
  * acknowledged; what a reader was shown was never taken back; the replicas are byte for byte the same; and every broker has
  * come back into the in-sync sets by itself (F-KILL).
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, expect, it } from 'vitest'
 import { silentLogger } from '../../src/env/logger.ts'
 import { Prng } from '../../src/env/sim/prng.ts'
@@ -22,6 +23,11 @@ const TOPIC = 'killed'
 const PARTITIONS = 4
 /** A kill, and the start after it, come after so many acknowledgements at most. */
 const ACKS_MAX = 2000
+/**
+ * In every third round or so the others stand still (F-PAUSE) for the last moments of the one that is killed, in ms: what
+ * it acknowledges without them is lost. Less than a session, so that nobody is taken for dead.
+ */
+const ALONE_MS_MAX = 400
 /** Clients look for a new leader often: there is one after a second or two. */
 const EAGER = { retryBackoffMs: 10, retryBackoffMaxMs: 100, logger: silentLogger }
 
@@ -74,22 +80,27 @@ it(`F-KILL: ${KILLS} times kill -9 in a cluster under load lose, double, reorder
     if (prng.below(4) !== 0) await load.while(inSync(observer, TOPIC))
     await load.more(1 + prng.below(ACKS_MAX))
     const nodeId = await load.while(victim())
+    const others = cluster.nodeIds.filter((id) => id !== nodeId).map((id) => cluster.broker(id))
+    const standsAlone = prng.below(3) === 0
+    if (standsAlone) {
+      for (const broker of others) broker.pause()
+      await pause(prng.below(ALONE_MS_MAX))
+    }
     await cluster.broker(nodeId).kill()
+    if (standsAlone) for (const broker of others) broker.resume()
     await load.more(1 + prng.below(ACKS_MAX))
     await load.while(cluster.broker(nodeId).restart())
   }
   await load.stop()
   longestGapMs = load.takeLongestGapMs()
   await inSync(observer, TOPIC)
-  const ends = await observer
-    .admin()
-    .listOffsets(
-      Array.from({ length: PARTITIONS }, (_, partition) => ({
-        topic: TOPIC,
-        partition,
-        at: 'latest' as const,
-      })),
-    )
+  const ends = await observer.admin().listOffsets(
+    Array.from({ length: PARTITIONS }, (_, partition) => ({
+      topic: TOPIC,
+      partition,
+      at: 'latest' as const,
+    })),
+  )
   const consumer = observer.consumer({ topics: [TOPIC], from: 'beginning', untilEnd: true })
   await Promise.all([tcp.close(), webSocket.close()])
   const faults = await load.check(consumer)
