@@ -214,7 +214,8 @@ export class Broker {
         quorum,
         metadataInEffect: () => this.#metadataInEffect(),
       }),
-      peer: (nodeId) => peers!.control(nodeId),
+      control: (nodeId) => peers!.control(nodeId),
+      admin: (nodeId) => peers!.admin(nodeId),
     })
     this.#membership = new Membership(env, this.#gateway, {
       registration: {

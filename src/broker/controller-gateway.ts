@@ -55,8 +55,10 @@ export interface ControllerGatewayOptions {
   /** The node that leads the metadata quorum, as far as this one knows. */
   readonly leaderId: () => number | null
   readonly local: LocalController
-  /** Requests to another node. */
-  readonly peer: (nodeId: number) => PeerChannel
+  /** What this broker asks of another node for itself. */
+  readonly control: (nodeId: number) => PeerChannel
+  /** What its clients ask. Its answers may wait for heartbeats, so heartbeats must never wait behind them. */
+  readonly admin: (nodeId: number) => PeerChannel
 }
 
 /**
@@ -69,6 +71,15 @@ const REPEATABLE: ReadonlySet<ControllerApi> = new Set<ControllerApi>([
   'BrokerRegistration',
   'DescribeQuorum',
   'ListPartitionReassignments',
+])
+
+/** What brokers ask for themselves. */
+const OWN: ReadonlySet<ControllerApi> = new Set<ControllerApi>([
+  'AllocateProducerIds',
+  'AlterPartition',
+  'BrokerHeartbeat',
+  'BrokerRegistration',
+  'RenewLeaderEpochs',
 ])
 
 /** Between two tries, in ms: an election takes some hundred. */
@@ -140,12 +151,13 @@ export class ControllerGateway {
     request: RequestOf<A>,
     timeoutMs: number,
   ): Promise<ResponseOf<A> | null> {
-    const { nodeId, leaderId, local, peer } = this.#options
+    const { nodeId, leaderId, local, control, admin } = this.#options
     const leader = leaderId()
     if (leader === null) return null
     if (leader === nodeId) return local.decide(api, request)
     // What was decoded can be encoded: both forms hold the same fields.
-    return peer(leader).call(api, request as unknown as RequestInputOf<A>, { timeoutMs })
+    const channel = OWN.has(api) ? control(leader) : admin(leader)
+    return channel.call(api, request as unknown as RequestInputOf<A>, { timeoutMs })
   }
 
   #pause(ms: number): Promise<void> {

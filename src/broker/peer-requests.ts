@@ -3,6 +3,7 @@
  * it says about itself beyond that is checked here or by whoever answers (docs/faults.md X4).
  *
  *   control   what the active controller decides; answered here or refused, never passed on
+ *   admin     the same, asked by clients of the other node
  *   replica   fetches of a follower, and what it must know to cut its log
  *   forward   requests of clients that came to the other node and are this one's to answer
  */
@@ -34,7 +35,7 @@ export function answerPeer(
   from: PeerContext,
 ): ResponseInputOf<ApiName> | Promise<ResponseInputOf<ApiName>> | null {
   // The name and the request were decoded together; the compiler cannot follow that through a union.
-  if (from.purpose === 'control' && isControllerApi(api)) {
+  if ((from.purpose === 'control' || from.purpose === 'admin') && isControllerApi(api)) {
     return services.controller.answerPeer(api, request as RequestOf<ControllerApi>)
   }
   if (from.purpose === 'replica' && api === 'Fetch')

@@ -80,16 +80,18 @@ export type PeerMessage = PeerHello | PeerChallenge | PeerProof | PeerWelcome | 
 /**
  * What a connection between nodes is for. One connection each, so that none waits behind another:
  * `raft` takes frames of the metadata quorum, one way and unanswered; the others take requests, answered in order:
- * `control` those that nodes make of the controller and of each other, `replica` fetches of replicas, `forward` those
- * that a node passes on for its clients, which may stand for long.
+ * `control` those that nodes make of the controller for themselves, `replica` fetches of replicas, `forward` those
+ * that a node passes on for its clients, which may stand for long, `admin` those that its clients make of the controller:
+ * their answers wait for signs of life that nodes give by `control`.
  */
-export type PeerPurpose = 'raft' | 'control' | 'replica' | 'forward'
+export type PeerPurpose = 'raft' | 'control' | 'replica' | 'forward' | 'admin'
 
 const PURPOSES: ReadonlyMap<PeerPurpose, number> = new Map([
   ['raft', 1],
   ['control', 2],
   ['replica', 3],
   ['forward', 4],
+  ['admin', 5],
 ])
 
 export function purposeNumber(purpose: PeerPurpose): number {

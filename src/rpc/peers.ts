@@ -108,9 +108,14 @@ export class Peers {
     return this.#mail
   }
 
-  /** Requests that this node makes of another one, or of the controller there. */
+  /** Requests that this node makes for itself of the controller on another one. */
   control(nodeId: number): PeerChannel {
     return this.#channelTo(nodeId, 'control')
+  }
+
+  /** Requests of clients that the controller on another node decides. */
+  admin(nodeId: number): PeerChannel {
+    return this.#channelTo(nodeId, 'admin')
   }
 
   /** Fetches of this node as a follower. */

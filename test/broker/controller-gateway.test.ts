@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ControllerGateway } from '../../src/broker/controller-gateway.ts'
 import type { LocalController } from '../../src/broker/controller-gateway.ts'
+import type { PeerChannel } from '../../src/rpc/peer-channel.ts'
 import type { RequestOf } from '../../src/protocol/apis.ts'
 import { ManualClock, settle } from '../controller/support.ts'
 
@@ -10,6 +11,10 @@ const local = {
   refuse: (_api: string, _request: unknown, error: string, message: string) => ({ error, message }),
 } as unknown as LocalController
 
+function nobody(): never {
+  throw new Error('Nobody leads')
+}
+
 /** A gateway of a node that knows of no controller. */
 function open() {
   const clock = new ManualClock()
@@ -17,9 +22,8 @@ function open() {
     { clock },
     {
       ...{ nodeId: 1, leaderId: () => null, local },
-      peer: () => {
-        throw new Error('Nobody leads')
-      },
+      control: nobody,
+      admin: nobody,
     },
   )
   let answer: unknown = null
@@ -28,6 +32,34 @@ function open() {
 }
 
 describe('ControllerGateway', () => {
+  it('never lets heartbeats wait behind what clients ask: that waits for heartbeats', () => {
+    const asked: string[] = []
+    const channel = (purpose: string) => () =>
+      ({
+        call: (api: string) => {
+          asked.push(`${purpose} ${api}`)
+          return new Promise(() => undefined)
+        },
+      }) as unknown as PeerChannel
+    const gateway = new ControllerGateway(
+      { clock: new ManualClock() },
+      {
+        ...{ nodeId: 1, leaderId: () => 2, local },
+        ...{ control: channel('control'), admin: channel('admin') },
+      },
+    )
+    const topics = { topics: [], timeoutMs: 1000, validateOnly: false }
+    const heartbeat = {
+      ...{ brokerId: 1, brokerEpoch: 1, currentMetadataOffset: 1 },
+      ...{ wantFence: false, wantShutDown: false, offlineLogDirs: [] },
+    }
+
+    void gateway.call('CreateTopics', topics, 1000)
+    void gateway.call('BrokerHeartbeat', heartbeat, 1000)
+
+    expect(asked).toEqual(['admin CreateTopics', 'control BrokerHeartbeat'])
+  })
+
   it('waits for a controller until the time of the call is up', async () => {
     const { clock, answer } = open()
     await clock.pass(990, 10)
