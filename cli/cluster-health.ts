@@ -25,10 +25,12 @@ const STYLES: Readonly<Record<HealthStatus, Style>> = {
 /** Time for the controller to answer, in ms: an election takes less, and whoever asks for health does not want to wait. */
 const CONTROLLER_TIMEOUT_MS = 4000
 
-/** With these the cluster is there and has no leader of its quorum. */
+/** No leader of the quorum answered. Whether any broker does, the questions after it find out. */
 const NO_CONTROLLER: ReadonlySet<string> = new Set([
   'NOT_CONTROLLER',
   'CLIENT_TIMED_OUT',
+  'CLIENT_DISCONNECTED',
+  'CLIENT_CANNOT_CONNECT',
   'NOT_LEADER_OR_FOLLOWER',
 ])
 

@@ -111,6 +111,32 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     },
   ],
   [
+    'PREFERRED_LEADER_NOT_AVAILABLE',
+    {
+      exitCode: EXIT.failed,
+      advice: 'Start that broker, or wait until it has caught up: `millrace cluster health`',
+    },
+  ],
+  [
+    'ELIGIBLE_LEADERS_NOT_AVAILABLE',
+    {
+      exitCode: EXIT.failed,
+      advice: 'Start a broker that holds a replica: `millrace cluster health` names them',
+    },
+  ],
+  [
+    'INVALID_REPLICA_ASSIGNMENT',
+    { exitCode: EXIT.usage, advice: 'See the brokers with `millrace broker list`' },
+  ],
+  [
+    'BROKER_ID_NOT_REGISTERED',
+    { exitCode: EXIT.notFound, advice: 'See the brokers with `millrace broker list`' },
+  ],
+  [
+    'NOT_CONTROLLER',
+    { exitCode: EXIT.failed, advice: 'No controller is active: see `millrace cluster health`' },
+  ],
+  [
     'MESSAGE_TOO_LARGE',
     { exitCode: EXIT.failed, advice: 'Raise max.message.bytes of the topic with `millrace topic alter`' },
   ],

@@ -9,7 +9,6 @@ import type {
   DescribeConfigsOptions,
   ValidatingOptions,
 } from './admin-types.ts'
-import type { BrokerLink } from './broker-link.ts'
 import { throwFailures } from './client-error.ts'
 
 const SET = 0
@@ -21,20 +20,20 @@ export async function describeConfigs(
   options: DescribeConfigsOptions,
 ): Promise<ConfigDescription[]> {
   const found: ConfigDescription[] = []
-  for (const [link, some] of await byOwner(requests, resources, options)) {
-    const answer = await link.request(
-      'DescribeConfigs',
-      {
-        resources: some.map(({ type, name }) => ({
-          resourceType: RESOURCE_TYPES[type],
-          resourceName: name,
-          configurationKeys: options.keys ?? null,
-        })),
-        includeSynonyms: options.includeSynonyms ?? false,
-        ...(options.includeDocumentation === true ? { includeDocumentation: true } : {}),
-      },
-      { signal: options.signal },
-    )
+  for (const [brokerId, some] of await byOwner(requests, resources, options)) {
+    const body = {
+      resources: some.map(({ type, name }) => ({
+        resourceType: RESOURCE_TYPES[type],
+        resourceName: name,
+        configurationKeys: options.keys ?? null,
+      })),
+      includeSynonyms: options.includeSynonyms ?? false,
+      ...(options.includeDocumentation === true ? { includeDocumentation: true } : {}),
+    }
+    const answer =
+      brokerId === null
+        ? await requests.ask('DescribeConfigs', 'Cannot describe configurations', options, () => body)
+        : await requests.link(brokerId).request('DescribeConfigs', body, { signal: options.signal })
     throwFailures(
       'Cannot describe configurations',
       failuresOf(answer.results, (one) => [
@@ -61,23 +60,23 @@ export async function alterConfigs(
   changes: readonly ConfigChange[],
   options: ValidatingOptions,
 ): Promise<void> {
-  for (const [link, some] of await byOwner(requests, changes, options)) {
-    const answer = await link.request(
-      'IncrementalAlterConfigs',
-      {
-        resources: some.map(({ type, name, set }) => ({
-          resourceType: RESOURCE_TYPES[type],
-          resourceName: name,
-          configs: Object.entries(set).map(([key, value]) => ({
-            name: key,
-            configOperation: value === null ? DELETE : SET,
-            value: value === null ? null : String(value),
-          })),
+  for (const [brokerId, some] of await byOwner(requests, changes, options)) {
+    const body = {
+      resources: some.map(({ type, name, set }) => ({
+        resourceType: RESOURCE_TYPES[type],
+        resourceName: name,
+        configs: Object.entries(set).map(([key, value]) => ({
+          name: key,
+          configOperation: value === null ? DELETE : SET,
+          value: value === null ? null : String(value),
         })),
-        validateOnly: options.validateOnly ?? false,
-      },
-      { signal: options.signal },
-    )
+      })),
+      validateOnly: options.validateOnly ?? false,
+    }
+    const answer =
+      brokerId === null
+        ? await requests.change('IncrementalAlterConfigs', 'Cannot alter configurations', options, () => body)
+        : await requests.link(brokerId).request('IncrementalAlterConfigs', body, { signal: options.signal })
     throwFailures(
       'Cannot alter configurations',
       failuresOf(answer.responses, (one) => [
@@ -88,14 +87,12 @@ export async function alterConfigs(
   }
 }
 
-/** Topics go to any broker, a broker's own configuration to that broker. */
+/** A broker's own configuration goes to that broker, everything else to any: its key is null. */
 async function byOwner<R extends ConfigResource>(
   requests: AdminRequests,
   resources: readonly R[],
   options: AdminOptions,
-): Promise<Map<BrokerLink, R[]>> {
-  const anyLink = await requests.cluster.controllerLink(options.signal)
-  return groupBy(resources, ({ type, name }) =>
-    type === 'topic' || name === '' ? anyLink : requests.link(Number(name)),
-  )
+): Promise<Map<number | null, R[]>> {
+  await requests.cluster.connect(options.signal)
+  return groupBy(resources, ({ type, name }) => (type === 'topic' || name === '' ? null : Number(name)))
 }

@@ -19,7 +19,7 @@ async function start(rules: Rules, names: readonly string[] = ['scripted']) {
 }
 
 /** What ApiVersions says of a broker that has only versions up to those named. */
-function serving(lasts: Readonly<Record<string, number>>): Rules['ApiVersions'] {
+function serving(lasts: Readonly<Record<string, number>>): NonNullable<Rules['ApiVersions']> {
   return () => ({
     errorCode: 0,
     apiKeys: apiList
