@@ -61,11 +61,11 @@ export class GatewayCluster extends SimCluster {
 
   async #join(near: Connection): Promise<void> {
     const early: Uint8Array[] = []
-    let isGone = false
+    const end = { isReached: false }
     near.onMessage = (message) => early.push(message)
-    near.onClose = () => (isGone = true)
+    near.onClose = () => (end.isReached = true)
     const far = await this.#dial()
-    if (far === null || isGone) {
+    if (far === null || end.isReached) {
       far?.close()
       near.close('no broker can be reached')
       return
