@@ -26,6 +26,9 @@ export const BROKERS_MAX = 15
 
 /** Replicas of a topic that is created without saying how many, if there are as many brokers. */
 const REPLICAS = 3
+/** Set for the brokers of a cluster: there is a channel to the process that started them. */
+export const PARENT_VARIABLE = 'MILLRACE_PARENT'
+
 /** What a broker of this machine is told when the whole cluster stops. */
 export const STOP_ALL = 'stop all'
 
@@ -143,6 +146,7 @@ class BrokerChild {
     // A group of its own: Ctrl-C goes to this process only, which stops the brokers.
     const child = spawn(process.execPath, [process.argv[1]!, ...this.#commandLine], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...process.env, [PARENT_VARIABLE]: String(process.pid) },
       detached: true,
     })
     this.#process = child

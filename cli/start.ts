@@ -13,7 +13,7 @@ import { EXIT } from './exit-codes.ts'
 import { relaxHeapGrowth } from './heap-growth.ts'
 import { onInterrupt } from './interrupts.ts'
 import { describePlace, printClusterPlace, printPlace } from './place.ts'
-import { BROKERS_MAX, runCluster, STOP_ALL } from './start-cluster.ts'
+import { BROKERS_MAX, PARENT_VARIABLE, runCluster, STOP_ALL } from './start-cluster.ts'
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -85,12 +85,14 @@ async function start(context: Context, options: StartOptions): Promise<void> {
     broker?.close({ handsOver }).catch(() => undefined) // It is told below, where it is awaited too.
   }
   const release = onInterrupt(() => stop(true))
-  // Whoever started this broker as part of a cluster stops all of them, or is gone.
-  process.on('disconnect', () => stop(false))
-  process.on('message', (message) => {
-    if (message === STOP_ALL) stop(false)
-  })
-  process.channel?.unref()
+  if (context.environment[PARENT_VARIABLE] !== undefined) {
+    // Whoever started this broker as part of a cluster stops all of them, or is gone.
+    process.on('disconnect', () => stop(false))
+    process.on('message', (message) => {
+      if (message === STOP_ALL) stop(false)
+    })
+    process.channel?.unref()
+  }
   try {
     broker = await startBroker({ ...startOptions, signal: starting.signal })
     const place = await describePlace(broker, sources, options.ephemeral === true)

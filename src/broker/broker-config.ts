@@ -36,7 +36,11 @@ export interface ExplainedSetting {
 
 const ENVIRONMENT_PREFIX = 'MILLRACE_'
 /** Variables with the prefix that are no broker settings: they belong to the command line. */
-const RESERVED_VARIABLES: ReadonlySet<string> = new Set(['MILLRACE_BOOTSTRAP', 'MILLRACE_CONFIG'])
+const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
+  'MILLRACE_BOOTSTRAP',
+  'MILLRACE_CONFIG',
+  'MILLRACE_PARENT',
+])
 
 interface Given {
   readonly value: string
