@@ -60,3 +60,11 @@ class WebSocketStream extends Duplex {
 /** kafkajs asks a socket for what a duplex stream has, and no more. */
 export const webSocketFactory: ISocketFactory = ({ host, port, onConnect }) =>
   new WebSocketStream(`ws://${host}:${port}`, onConnect) as unknown as Socket
+
+/**
+ * One URL for every broker. Brokers must name addresses of their own all the same: kafkajs takes those with one address for one
+ * broker, sends it what one of them leads, and says that the rest was sent, too.
+ */
+export function webSocketFactoryTo(url: string): ISocketFactory {
+  return ({ onConnect }) => new WebSocketStream(url, onConnect) as unknown as Socket
+}
