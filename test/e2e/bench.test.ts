@@ -59,12 +59,12 @@ describe('npm run bench', () => {
   })
 
   it('compares like with like, and otherwise fails with what differs', () => {
-    const same = spawnSync(process.execPath, [main, 'compare', report, report], { encoding: 'utf8' })
+    const same = spawnSync(process.execPath, [main, 'diff', report, report], { encoding: 'utf8' })
     expect(same).toMatchObject({ status: 0, stdout: expect.stringContaining('within the spread') as string })
 
     const other = join(directory, 'other.json')
     writeFileSync(other, readFileSync(report, 'utf8').replace(/"cores": \d+/, '"cores": 999'))
-    const unlike = spawnSync(process.execPath, [main, 'compare', report, other], { encoding: 'utf8' })
+    const unlike = spawnSync(process.execPath, [main, 'diff', report, other], { encoding: 'utf8' })
     expect(unlike.status).toBe(1)
     expect(unlike.stderr).toMatch(/Compared unlike runs:\n {2}cores: \d+ against 999/)
   })

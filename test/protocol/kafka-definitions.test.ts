@@ -66,11 +66,14 @@ test.skipIf(DIRECTORY !== undefined)(
 )
 
 describe.skipIf(DIRECTORY === undefined)('declared as in Kafka', () => {
-  test.each(apiList)('$name', (api) => {
+  test.each(apiList.filter(({ key }) => key < OWN_KEY_FIRST))('$name', (api) => {
     compare(api.request, api.key)
     compare(api.response, api.key)
   })
 })
+
+/** Numbers from here on are our own, and Kafka has no definition of what they stand for. */
+const OWN_KEY_FIRST = 1000
 
 function compare(message: Message, key: number): void {
   const kafka = readDefinition(message.name)
