@@ -10,6 +10,7 @@
  * Invariant: an entry for each partition and producer whose earliest failed batch has not come again. A producer that has
  * begun a new epoch has given up what it sent in the old one.
  */
+import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { RequestOf, ResponseInputOf } from '../protocol/apis.ts'
 import { errorByCode } from '../protocol/errors.ts'
 import { BATCH_HEADER_BYTES, baseSequenceAt, producerEpochAt, producerIdAt } from '../records/batch-header.ts'
@@ -56,7 +57,7 @@ export class ProduceGuard {
     const codes = new Map<string, number>()
     for (const { name, topicId, partitionResponses } of responses)
       for (const { index, errorCode } of partitionResponses)
-        if (errorCode !== 0) codes.set(placeOf(name ?? '', topicId ?? '', index), errorCode)
+        if (errorCode !== 0) codes.set(placeOf(name ?? '', topicId ?? ZERO_UUID, index), errorCode)
     if (codes.size === 0) return
     for (const { key, place, producerEpoch, baseSequence } of batchesOf(request)) {
       const code = codes.get(place)

@@ -1,7 +1,7 @@
 /** Channels for what is passed on: one's own while something is under way, then the next one's, within bounds. */
 import { describe, expect, it } from 'vitest'
 import { Simulation } from '../../src/env/sim/simulation.ts'
-import { ChannelError } from '../../src/rpc/client-channel.ts'
+import type { ChannelError } from '../../src/rpc/client-channel.ts'
 import { ForwardChannels } from '../../src/rpc/forward-channels.ts'
 import type { ForwardKind, ForwardLease, ForwardWayEvents } from '../../src/rpc/forward-channels.ts'
 import type { PeerChannel } from '../../src/rpc/peer-channel.ts'
