@@ -109,7 +109,7 @@ export const staticConfigShape = {
     fallback: '',
     allowed: 'empty or HOST:PORT',
     documentation:
-      'The one address that WebSocket clients are told for every broker, such as that of an ingress or load balancer in front of all of them; the same on every broker. Any broker then answers for any other. Scheme and path are those by which the client came. Empty: each broker’s own. TCP clients are always told each broker’s own.',
+      'The one address that WebSocket clients are told for every broker, such as that of an ingress or load balancer in front of all of them; the same on every broker. Any broker then answers for any other. Scheme and path are those by which the client came. Not for kafkajs, which takes brokers of one address for one and loses records by it (docs/operations.md). Empty: each broker’s own. TCP clients are always told each broker’s own.',
     parse: parseClientAddress,
   }),
   origins: textConfig<readonly string[]>({

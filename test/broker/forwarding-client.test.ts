@@ -54,7 +54,7 @@ class Stage {
             new Promise((resolve, reject) => {
               open.add(reject)
               const frame = body.request as Uint8Array
-              const { name = '' } = decodeRequest(frame)
+              const { name } = decodeRequest(frame)
               this.calls.push({
                 ...{ nodeId, frame, name: name ?? '' },
                 answer: (answer, more = {}) =>

@@ -109,6 +109,16 @@ describe('A WebSocket client that asks a broker that does not lead', () => {
     expect(forwardedBy(cluster, 3)).toBe(end + 1 + last('Fetch') - apis.Fetch.versions.first)
   })
 
+  it('is begun no fetch session for, since the leader knows nothing of its connection', async () => {
+    const { topicId, of, call } = await stage(OFF)
+    const begin = fetchRequest({ topicId }, { sessionEpoch: 0 })
+    expect((await call(await of(1), 'Fetch', begin)).sessionId).toBeGreaterThan(0)
+    expect(await call(await of(2), 'Fetch', begin)).toMatchObject({ errorCode: 0, sessionId: 0 })
+    const next = fetchRequest({ topicId }, { sessionId: 5, sessionEpoch: 1 })
+    const answer = await call(await of(2), 'Fetch', next)
+    expect(nameOf(answer.errorCode)).toBe('FETCH_SESSION_ID_NOT_FOUND')
+  })
+
   it('is served what concerns one broker by that broker: its settings and its directories', async () => {
     const { of, call } = await stage(OFF)
     const client = await of(2)
