@@ -228,7 +228,8 @@ describe('placement', () => {
   it('puts no two replicas into one rack while there is a rack without one, wherever racks are how large', async () => {
     for (const racks of ['aab', 'aabb', 'abc', 'aaabbc', 'aabbcd', 'aaaaab']) {
       const { controller } = await startController({ brokerCount: 0 })
-      for (const [index, rack] of racks.split('').entries()) await joinBroker(controller, index + 1, 'I', { rack })
+      for (const [index, rack] of racks.split('').entries())
+        await joinBroker(controller, index + 1, 'I', { rack })
       const rackCount = new Set(racks).size
       const rackOf = (id: number) => racks[id - 1]!
       await create(controller, [topicRequest('t', { numPartitions: 12, replicationFactor: rackCount })])
