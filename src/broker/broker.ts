@@ -128,8 +128,7 @@ export class Broker {
         tailCacheBytes: config.tailCacheBytes,
         retentionCheckMs: config.retentionCheckMs,
         checkpointMs: config.checkpointMs,
-        // Until partitions are served nobody asks: retention and checkpoints run later.
-        highWatermarkOf: (log) => broker?.highWatermarkOf(log) ?? log.logStartOffset,
+        highWatermarkOf: (log) => broker?.highWatermarkOf(log) ?? null,
       },
     )
     let broker: Broker | null = null
@@ -188,7 +187,9 @@ export class Broker {
       if (broker !== null) await broker.#endParts(faults)
       await faults.during(async () => quorum?.close())
       await faults.during(async () => peers?.close())
-      await faults.during(() => logs.close())
+      // One that never registered has done nothing: the mark of the stop before stays what it was.
+      const brokerEpoch = Math.max(broker?.brokerEpoch ?? -1, logs.cleanBrokerEpoch)
+      await faults.during(() => logs.close(brokerEpoch))
       throw error
     }
   }
@@ -277,6 +278,11 @@ export class Broker {
   /** The cluster as it is in effect on this broker. */
   get image(): ClusterImage {
     return this.#follower.image
+  }
+
+  /** Epoch of this incarnation in the cluster; -1 before it is registered. */
+  get brokerEpoch(): number {
+    return this.#membership.brokerEpoch
   }
 
   /** Where it listens, with the ports it really has. */

@@ -17,8 +17,11 @@ export interface LogManagerOptions {
   readonly memoryFiles: FileSystem
   /** Configuration of a log that is there when the directory is opened, until `updateConfig`. */
   readonly configFor?: (topic: string) => LogConfig
-  /** Offset below which a log is committed: retention stops there. Default: its durable end. */
-  readonly highWatermarkOf?: (log: PartitionLog) => number
+  /**
+   * Offset below which a log is committed: retention stops there, and the checkpoint says it. Null: not known now, so what
+   * the checkpoint said stays. Default: its durable end.
+   */
+  readonly highWatermarkOf?: (log: PartitionLog) => number | null
   /** Bytes of written batches that all logs together keep in memory. */
   readonly tailCacheBytes?: number
   readonly retentionCheckMs?: number

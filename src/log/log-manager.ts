@@ -454,7 +454,9 @@ export class LogManager {
   }
 
   #highWatermarkOf(log: PartitionLog): number {
-    return this.#options.highWatermarkOf?.(log) ?? log.durableEndOffset
+    const { highWatermarkOf } = this.#options
+    if (highWatermarkOf === undefined) return log.durableEndOffset
+    return highWatermarkOf(log) ?? this.checkpointedHighWatermark(log.topic, log.partition)
   }
 
   #filesFor(config: LogConfig): FileSystem {

@@ -25,6 +25,13 @@ async function refusal(host: SimBroker, settings: Record<string, string> = {}): 
   return host.run(start)
 }
 
+async function readText(host: SimBroker, path: string): Promise<string> {
+  const file = await host.run(host.node.env.files.open(path, 'read'))
+  const content = await host.run(file.read(0, 4096))
+  await host.run(file.close())
+  return new TextDecoder().decode(content)
+}
+
 const list = (host: SimBroker) => host.run(host.node.env.files.list(HOME))
 const readyz = (host: SimBroker) =>
   answerHttp(
@@ -113,6 +120,25 @@ describe('A data directory', () => {
     await host.run(host.broker.close())
     expect(await refusal(host, { listeners: 'a=any://broker:9092,b=any://broker:9092' })).toContain('9092')
     await host.start()
+  })
+
+  it('a start that fails takes nothing back of what the last stop wrote down', async () => {
+    const host = await SimBroker.start({ seed: 'marks' })
+    await host.createTopic('t')
+    for (const value of ['a', 'b', 'c']) await produce(host, 't', 0, value)
+    await host.run(host.broker.close())
+    const marks = async () => ({
+      highWatermarks: await readText(host, `${HOME}/replication-offset-checkpoint`),
+      recoveryPoints: await readText(host, `${HOME}/recovery-point-offset-checkpoint`),
+      cleanStop: await readText(host, `${HOME}/.kafka_cleanshutdown`),
+    })
+    const before = await marks()
+    expect(before.highWatermarks).toContain('t 0 3')
+    expect(before.cleanStop).toMatch(/"brokerEpoch":\d+/)
+
+    await refusal(host, { listeners: 'a=any://broker:9092,b=any://broker:9092' })
+
+    expect(await marks()).toEqual(before)
   })
 
   it('ST-5: a log that belongs to no topic is set aside, not removed and not served', async () => {
