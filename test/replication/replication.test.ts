@@ -119,7 +119,7 @@ describe('Replicas', () => {
     await settle(cluster)
   })
 
-  it('RP-5: a follower below the start of the epoch does not join, however low the high watermark is', async () => {
+  it('R14 RP-5: a follower below the start of the epoch does not join, however low the high watermark is', async () => {
     const cluster = await start('rp-5', { minIsr: 3 })
     cluster.links.block(3, 1)
     await cluster.until(() => isrOf(cluster).length === 3)
@@ -171,7 +171,7 @@ describe('Replicas', () => {
     expect(cluster.life(1)!.partition(0)!.highWatermark).toBe(1)
   })
 
-  it('RP-8: a fenced follower that still fetches does not come back into the in-sync set', async () => {
+  it('R14 RP-8: a fenced follower that still fetches does not come back into the in-sync set', async () => {
     const cluster = await start('rp-8')
     cluster.hold(3)
     cluster.controller.fence(3)

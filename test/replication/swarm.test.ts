@@ -285,7 +285,7 @@ function note(cluster: ReplicaCluster, producers: readonly ReplicaProducer[]): v
 }
 
 describe('Replicas in any weather', () => {
-  it(`keep their promises: ${SEED_COUNT} seeds`, async () => {
+  it(`keep their promises (R1-R4, R6, R7, R9, R11-R14, R16, P1, S3): ${SEED_COUNT} seeds`, async () => {
     for (let index = 0; index < SEED_COUNT; index++) {
       await runSeed(FIRST_SEED + index)
     }

@@ -24,6 +24,7 @@ interface Committed {
 /** What is remembered of one partition object, to see its high watermark move. */
 interface Seen {
   highWatermark: number
+  logEndOffset: number
   logStartOffset: number
   leaderEpoch: number
   wasEmpty: boolean
@@ -127,7 +128,8 @@ export class ReplicaInvariants {
     const where = { index, id }
     let seen = this.#seen.get(partition)
     if (seen === undefined) {
-      seen = { highWatermark: 0, logStartOffset: 0, leaderEpoch, wasEmpty: false, wasLeader: false }
+      const none = { highWatermark: 0, logStartOffset: 0, logEndOffset: 0 }
+      seen = { ...none, leaderEpoch, wasEmpty: false, wasLeader: false }
       this.#seen.set(partition, seen)
     }
     if (partition.fetchPosition() !== null || partition.isLeader) {
@@ -141,6 +143,12 @@ export class ReplicaInvariants {
         fail('R7: the high watermark rises', where, highWatermark, seen.highWatermark)
       if (logStartOffset < seen.logStartOffset && !mayGoBack)
         fail('R12: the log start rises', where, logStartOffset, seen.logStartOffset)
+      // Who is not in sync may hold others' records below that, which go.
+      const mayHoldOthers = !this.#controller.partitions[index]!.isr.includes(id)
+      const cutsCommitted = logEndOffset < Math.min(seen.logEndOffset, truth.highWatermark)
+      if (cutsCommitted && !mayGoBack && !mayHoldOthers)
+        fail('R11: no committed record is cut', where, logEndOffset, truth.highWatermark)
+      seen.logEndOffset = logEndOffset
       seen.wasEmpty = logStartOffset === logEndOffset
       if (highWatermark > seen.highWatermark) this.#committed(index, truth, partition, id, seen)
       seen.highWatermark = highWatermark
