@@ -7,8 +7,18 @@
  * So what follows a batch that failed is refused, NOT_LEADER_OR_FOLLOWER, until that batch comes again; it does, first,
  * since the client sends what failed in order.
  *
- * Invariant: an entry for each partition and producer whose earliest failed batch has not come again. A producer that has
- * begun a new epoch has given up what it sent in the old one.
+ * Or it never comes: by then the client knows another leader and has sent the batch there, over another connection. The
+ * leadership may come back, and what follows comes here for the first time. It is refused once, and when it comes once more,
+ * its client has heard of both failures, which were answered in order, and has seen to the earlier one somewhere else:
+ *
+ *   client                      this broker                      another
+ *     1 ─────────────────────────> fails: entry {1}
+ *     1 ─────────────────────────────────────────────────────────> written
+ *     2 ─────────────────────────> refused: entry {1, 2}              (leadership has come back)
+ *     2 ─────────────────────────> goes on, no entry
+ *
+ * Invariant: an entry for each partition and producer of which a batch failed and none of those that failed has come again.
+ * A producer that has begun a new epoch has given up what it sent in the old one.
  */
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { RequestOf, ResponseInputOf } from '../protocol/apis.ts'
@@ -18,14 +28,21 @@ import { BATCH_HEADER_BYTES, baseSequenceAt, producerEpochAt, producerIdAt } fro
 type Request = RequestOf<'Produce'>
 type Response = ResponseInputOf<'Produce'>
 
-/** Entries of one connection, some 100 bytes each. One that would need more is closed: then nothing overtakes anything. */
+/** Entries of one connection, some 300 bytes each. One that would need more is closed: then nothing overtakes anything. */
 export const GUARDED_MAX = 1_000
 /** An entry that is older, in ms, is of a batch that its client has given up: clients try for two minutes by default. */
 const GIVEN_UP_MS = 300_000
 
+/**
+ * Batches that are remembered of an entry, the latest. An idempotent producer has five under way at most (KIP-98), and those
+ * before them have been sent elsewhere.
+ */
+const SEQUENCES_MAX = 16
+
 interface Failed {
   readonly producerEpoch: number
-  readonly baseSequence: number
+  /** Of the batches that failed or were refused since. Never empty. */
+  readonly baseSequences: number[]
   readonly atMs: number
 }
 
@@ -45,14 +62,14 @@ export class ProduceGuard {
       const failed = this.#failed.get(batch.key)
       if (failed === undefined) continue
       const isPast = batch.producerEpoch !== failed.producerEpoch || nowMs - failed.atMs > GIVEN_UP_MS
-      if (!isPast && batch.baseSequence !== failed.baseSequence) return false
+      if (!isPast && !failed.baseSequences.includes(batch.baseSequence)) return false
       again.push(batch.key)
     }
     for (const key of again) this.#failed.delete(key)
     return true
   }
 
-  /** Notes the batches of a request that failed and may come again. */
+  /** Notes the batches of a request that failed, or was not admitted, and may come again. */
   note(request: Request, { responses }: Response, nowMs: number): void {
     const codes = new Map<string, number>()
     for (const { name, topicId, partitionResponses } of responses)
@@ -61,8 +78,14 @@ export class ProduceGuard {
     if (codes.size === 0) return
     for (const { key, place, producerEpoch, baseSequence } of batchesOf(request)) {
       const code = codes.get(place)
-      if (code === undefined || !errorByCode(code).retriable || this.#failed.has(key)) continue
-      this.#failed.set(key, { producerEpoch, baseSequence, atMs: nowMs })
+      if (code === undefined || !errorByCode(code).retriable) continue
+      const known = this.#failed.get(key)
+      if (known === undefined || known.producerEpoch !== producerEpoch) {
+        this.#failed.set(key, { producerEpoch, baseSequences: [baseSequence], atMs: nowMs })
+        continue
+      }
+      known.baseSequences.push(baseSequence)
+      if (known.baseSequences.length > SEQUENCES_MAX) known.baseSequences.shift()
     }
   }
 }

@@ -38,11 +38,33 @@ describe('ProduceGuard', () => {
     expect(guard.admits(request({ sequence: 4 }), 1)).toBe(true)
   })
 
-  it('knows the first that failed, however many did after it', () => {
+  it('lets what followed go on when that comes again: its client has seen to the earlier one elsewhere', () => {
     const guard = guardAfter({ sequence: 3 })
-    guard.note(request({ sequence: 4 }), failure({ sequence: 4 }, 'REQUEST_TIMED_OUT'), 0)
-    expect(guard.admits(request({ sequence: 4 }), 1)).toBe(false)
+    for (const sequence of [4, 5]) {
+      expect(guard.admits(request({ sequence }), 1)).toBe(false)
+      guard.note(request({ sequence }), failure({ sequence }, 'NOT_LEADER_OR_FOLLOWER'), 1)
+    }
+    expect(guard.admits(request({ sequence: 6 }), 2)).toBe(false)
+    expect(guard.admits(request({ sequence: 4 }), 2)).toBe(true)
+    expect(guard.admits(request({ sequence: 5 }), 2)).toBe(true)
+  })
+
+  it("stands in nobody's way for good, whatever was sent elsewhere meanwhile", () => {
+    const guard = guardAfter({ sequence: 0 })
+    for (let sequence = 1; sequence < 100; sequence++) {
+      expect(guard.admits(request({ sequence }), sequence)).toBe(false)
+      guard.note(request({ sequence }), failure({ sequence }, 'NOT_LEADER_OR_FOLLOWER'), sequence)
+    }
+    expect(guard.admits(request({ sequence: 99 }), 100)).toBe(true)
+    expect(guard.admits(request({ sequence: 100 }), 100)).toBe(true)
+  })
+
+  it('takes those that failed together in whatever order their failures were noted', () => {
+    const guard = guardAfter({ sequence: 4 })
+    guard.note(request({ sequence: 3 }), failure({ sequence: 3 }, 'REQUEST_TIMED_OUT'), 0)
+    expect(guard.admits(request({ sequence: 5 }), 1)).toBe(false)
     expect(guard.admits(request({ sequence: 3 }), 1)).toBe(true)
+    expect(guard.admits(request({ sequence: 4 }), 1)).toBe(true)
   })
 
   it('holds up no other partition, no other producer, and no later epoch of this one', () => {
