@@ -5,8 +5,8 @@
  * everything acknowledged is there once, in order, where it was acknowledged, and the replicas are byte for byte the same.
  */
 import { afterAll, expect, it } from 'vitest'
-import { silentLogger } from '../../src/env/logger.ts'
 import { Client } from '../../src/index.ts'
+import { ClientLogs, within } from '../support/client-logs.ts'
 import { ClusterLoad } from '../support/cluster-load.ts'
 import { ClusterProcesses, inSync, SESSION_MS, until } from '../support/cluster-processes.ts'
 import type { ClusterProcessesOptions } from '../support/cluster-processes.ts'
@@ -27,10 +27,13 @@ const EAGER = {
   requestTimeoutMs: REQUEST_MS,
   retryBackoffMs: 10,
   retryBackoffMaxMs: 100,
-  logger: silentLogger,
 }
 /** Acknowledgements that show that all goes on. */
 const SOME = 300
+/** What one step of a test may take, in ms: fail-over, and time-outs of clients one after the other. */
+const STEP_MS_MAX = 20_000
+/** Lines of the brokers' logs that a failed step shows. */
+const COMPLAINTS_TOLD = 30
 /** What a rolling restart may take away of anybody's time, in ms; more would be a broker that left without handing over. */
 const RESTART_GAP_MS_MAX = 2 * SESSION_MS
 
@@ -45,25 +48,48 @@ class Scene {
   readonly cluster: ClusterProcesses
   readonly load: ClusterLoad
   readonly #clients: readonly Client[]
+  readonly #logs: ClientLogs
 
-  private constructor(cluster: ClusterProcesses, load: ClusterLoad, clients: readonly Client[]) {
+  private constructor(
+    cluster: ClusterProcesses,
+    load: ClusterLoad,
+    clients: readonly Client[],
+    logs: ClientLogs,
+  ) {
     this.cluster = cluster
     this.load = load
     this.#clients = clients
+    this.#logs = logs
+  }
+
+  /** Waits for `work`. @throws When it takes too long, with where everybody stands. */
+  step<T>(what: string, work: Promise<T>): Promise<T> {
+    const { load, cluster } = this
+    return within(what, STEP_MS_MAX, work, () =>
+      [...load.describe(), ...this.#logs.lines(), ...cluster.complaints.slice(-COMPLAINTS_TOLD)].join('\n'),
+    )
+  }
+
+  /** Waits for some more acknowledgements. */
+  async more(): Promise<void> {
+    await this.step(`${SOME} more acknowledgements`, this.load.more(SOME))
   }
 
   static async open(options: ClusterProcessesOptions): Promise<Scene> {
     const cluster = await ClusterProcesses.forTest(options)
     const load = new ClusterLoad({ seed, topic: TOPIC, partitions: ASSIGNMENTS.length })
-    const tcp = new Client({ bootstrap: cluster.bootstrap, clientId: 'tcp', ...EAGER })
-    const webSocket = new Client({ bootstrap: cluster.webSocketUrls, clientId: 'webSocket', ...EAGER })
-    const observer = new Client({ bootstrap: cluster.bootstrap, clientId: 'observer', ...EAGER })
+    const logs = new ClientLogs()
+    const open = (clientId: string, bootstrap: readonly string[]): Client =>
+      new Client({ ...EAGER, bootstrap, clientId, logger: logs.of(clientId) })
+    const tcp = open('tcp', cluster.bootstrap)
+    const webSocket = open('webSocket', cluster.webSocketUrls)
+    const observer = open('observer', cluster.bootstrap)
     await tcp.admin().createTopics([{ name: TOPIC, assignments: ASSIGNMENTS }])
     load.follow('TCP follower', tcp.consumer({ topics: [TOPIC], from: 'beginning' }))
     load.follow('WebSocket follower', webSocket.consumer({ topics: [TOPIC], from: 'beginning' }))
     load.writeSteadily('tcp', tcp.producer())
     load.writeSteadily('webSocket', webSocket.producer())
-    return new Scene(cluster, load, [tcp, webSocket, observer])
+    return new Scene(cluster, load, [tcp, webSocket, observer], logs)
   }
 
   get observer(): Client {
@@ -83,33 +109,40 @@ class Scene {
   /** Resolves when another broker than `nodeId` leads all partitions, as the others tell it. */
   async isReplaced(nodeId: number): Promise<void> {
     const bootstrap = this.cluster.bootstrap.filter((_, index) => index + 1 !== nodeId)
-    await this.load.while(
-      until(`broker ${nodeId} leads nothing`, async () => {
-        await using client = new Client({ bootstrap, ...EAGER })
-        const [topic] = await client.admin().describeTopics([TOPIC])
-        return topic!.partitions.every(({ leader }) => leader !== null && leader !== nodeId)
-      }),
+    await this.step(
+      `broker ${nodeId} is replaced`,
+      this.load.while(
+        until(`broker ${nodeId} leads nothing`, async () => {
+          await using client = new Client({ bootstrap, ...EAGER, logger: this.#logs.of('looker') })
+          const [topic] = await client.admin().describeTopics([TOPIC])
+          return topic!.partitions.every(({ leader }) => leader !== null && leader !== nodeId)
+        }),
+      ),
     )
   }
 
   async isWhole(): Promise<void> {
-    await this.load.while(inSync(this.observer, TOPIC))
-    await this.load.more(SOME)
+    await this.step('all replicas in sync', this.load.while(inSync(this.observer, TOPIC)))
+    await this.more()
   }
 
   /** Ends the load and checks all that was promised. */
   async end(): Promise<void> {
     const { load, cluster, observer } = this
-    await load.stop()
-    await inSync(observer, TOPIC)
-    const ends = await observer
-      .admin()
-      .listOffsets(ASSIGNMENTS.map((_, partition) => ({ topic: TOPIC, partition, at: 'latest' as const })))
+    await this.step('an outcome for everything sent', load.stop())
+    await this.step('all replicas in sync in the end', inSync(observer, TOPIC))
+    const ends = await this.step(
+      'ends of the log',
+      observer
+        .admin()
+        .listOffsets(ASSIGNMENTS.map((_, partition) => ({ topic: TOPIC, partition, at: 'latest' as const }))),
+    )
     const consumer = observer.consumer({ topics: [TOPIC], from: 'beginning', untilEnd: true })
-    await Promise.all(this.#clients.slice(0, -1).map((client) => client.close()))
-    const faults = await load.check(consumer)
-    await observer.close()
-    await cluster.stop()
+    const others = this.#clients.slice(0, -1).map((client) => client.close())
+    await this.step('closing the clients', Promise.all(others))
+    const faults = await this.step('reading all', load.check(consumer))
+    await this.step('closing the observer', observer.close())
+    await this.step('stopping the cluster', cluster.stop())
     expect(faults).toBe('')
     expect(load.history.count('unknown')).toBe(0)
     expect(cluster.errors).toEqual([])
@@ -127,7 +160,7 @@ it('F-PAUSE: a leader that stands still past its session, and then goes on, ackn
     const broker = cluster.broker(nodeId)
     broker.pause()
     await scene.isReplaced(nodeId)
-    await load.more(SOME)
+    await scene.more()
     broker.resume()
     await scene.isWhole()
     told.push(`paused broker ${nodeId}: longest gap ${Math.round(load.takeLongestGapMs())} ms`)
@@ -144,10 +177,10 @@ it('a rolling restart fails no send, and leaderships are handed over before a br
   for (const nodeId of cluster.nodeIds) {
     await scene.isWhole()
     load.takeLongestGapMs()
-    await load.while(cluster.broker(nodeId).stop())
-    await load.more(SOME)
+    await scene.step('a clean stop', load.while(cluster.broker(nodeId).stop()))
+    await scene.more()
     gaps.push(Math.round(load.takeLongestGapMs()))
-    await load.while(cluster.broker(nodeId).restart())
+    await scene.step('a start', load.while(cluster.broker(nodeId).restart()))
   }
   await scene.isWhole()
   gaps.push(Math.round(load.takeLongestGapMs()))
@@ -180,7 +213,7 @@ it.skipIf(!isAskedForCuts)(
       const nodeId = peers && clients ? await scene.controllerId() : (await scene.leaderOf(0))!
       cluster.isolate(nodeId, { peers, clients })
       if (peers) await scene.isReplaced(nodeId)
-      await load.more(SOME)
+      await scene.more()
       cluster.heal()
       await scene.isWhole()
       const from = [...(peers ? ['brokers'] : []), ...(clients ? ['clients'] : [])].join(' and ')

@@ -181,6 +181,23 @@ export class ClusterLoad {
     return Promise.race([work, this.#failed])
   }
 
+  /** Where everybody stands, a line each: what was sent and has no outcome, and how far every follower has come. */
+  describe(): readonly string[] {
+    const open = new Map<string, { count: number; first: SentRecord }>()
+    for (const record of this.history.records()) {
+      if (record.outcome !== 'unknown') continue
+      const line = open.get(`${record.producer} to ${record.log}`)
+      if (line === undefined) open.set(`${record.producer} to ${record.log}`, { count: 1, first: record })
+      else line.count++
+    }
+    const counts = `acknowledged ${this.history.count('acknowledged')}, without outcome ${this.history.count('unknown')}`
+    return [
+      counts,
+      ...[...open].map(([line, { count, first }]) => `${line}: ${count} without outcome from ${first.id} on`),
+      ...this.#readers.map((reader) => reader.describe()),
+    ]
+  }
+
   /** Longest time without an acknowledgement of some partition since the last call, in ms. */
   takeLongestGapMs(): number {
     const nowMs = performance.now()
@@ -203,12 +220,14 @@ export class ClusterLoad {
    * @returns Every promise that was broken, a line each; empty if none.
    */
   async check(consumer: Consumer): Promise<string> {
+    const followers = [...this.#readers]
     const last = new Reader('last', this.#options.partitions)
+    this.#readers.push(last)
     await last.read(consumer)
     await Promise.all(this.#reading)
     const reads = [
       ...last.reads(this.#options.topic, true),
-      ...this.#readers.flatMap((reader) => reader.reads(this.#options.topic, false)),
+      ...followers.flatMap((reader) => reader.reads(this.#options.topic, false)),
     ]
     return formatFaults(checkLogs(this.history, reads))
   }
@@ -253,6 +272,7 @@ export class ClusterLoad {
 class Reader {
   readonly #name: string
   readonly #records: ReadRecord[][]
+  #hasEnded = false
 
   constructor(name: string, partitions: number) {
     this.#name = name
@@ -261,6 +281,12 @@ class Reader {
 
   async read(consumer: Consumer): Promise<void> {
     for await (const record of consumer) this.#records[record.partition]!.push(readRecord(record))
+    this.#hasEnded = true
+  }
+
+  describe(): string {
+    const ends = this.#records.map((records) => (records.at(-1)?.offset ?? -1) + 1)
+    return `${this.#name} has read up to ${ends.join(', ')}${this.#hasEnded ? ' and has ended' : ''}`
   }
 
   reads(topic: string, isFinal: boolean): LogRead[] {
