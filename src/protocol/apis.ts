@@ -55,6 +55,25 @@ import {
 } from './messages/list-partition-reassignments.ts'
 import { RenewLeaderEpochsRequest, RenewLeaderEpochsResponse } from './messages/renew-leader-epochs.ts'
 import { UnregisterBrokerRequest, UnregisterBrokerResponse } from './messages/unregister-broker.ts'
+import {
+  ConsumerGroupDescribeRequest,
+  ConsumerGroupDescribeResponse,
+} from './messages/consumer-group-describe.ts'
+import {
+  ConsumerGroupHeartbeatRequest,
+  ConsumerGroupHeartbeatResponse,
+} from './messages/consumer-group-heartbeat.ts'
+import { DeleteGroupsRequest, DeleteGroupsResponse } from './messages/delete-groups.ts'
+import { DescribeGroupsRequest, DescribeGroupsResponse } from './messages/describe-groups.ts'
+import { FindCoordinatorRequest, FindCoordinatorResponse } from './messages/find-coordinator.ts'
+import { HeartbeatRequest, HeartbeatResponse } from './messages/heartbeat.ts'
+import { JoinGroupRequest, JoinGroupResponse } from './messages/join-group.ts'
+import { LeaveGroupRequest, LeaveGroupResponse } from './messages/leave-group.ts'
+import { ListGroupsRequest, ListGroupsResponse } from './messages/list-groups.ts'
+import { OffsetCommitRequest, OffsetCommitResponse } from './messages/offset-commit.ts'
+import { OffsetDeleteRequest, OffsetDeleteResponse } from './messages/offset-delete.ts'
+import { OffsetFetchRequest, OffsetFetchResponse } from './messages/offset-fetch.ts'
+import { SyncGroupRequest, SyncGroupResponse } from './messages/sync-group.ts'
 import { assert } from '../base/assert.ts'
 import type { Infer, InferInput, Message } from './schema/fields.ts'
 import { hasVersion, parseVersions } from './schema/versions.ts'
@@ -89,6 +108,15 @@ export const apis = {
   Fetch: api('Fetch', 1, FetchRequest, FetchResponse),
   ListOffsets: api('ListOffsets', 2, ListOffsetsRequest, ListOffsetsResponse),
   Metadata: api('Metadata', 3, MetadataRequest, MetadataResponse),
+  OffsetCommit: peerApi('OffsetCommit', 8, OffsetCommitRequest, OffsetCommitResponse),
+  OffsetFetch: peerApi('OffsetFetch', 9, OffsetFetchRequest, OffsetFetchResponse),
+  FindCoordinator: peerApi('FindCoordinator', 10, FindCoordinatorRequest, FindCoordinatorResponse),
+  JoinGroup: peerApi('JoinGroup', 11, JoinGroupRequest, JoinGroupResponse),
+  Heartbeat: peerApi('Heartbeat', 12, HeartbeatRequest, HeartbeatResponse),
+  LeaveGroup: peerApi('LeaveGroup', 13, LeaveGroupRequest, LeaveGroupResponse),
+  SyncGroup: peerApi('SyncGroup', 14, SyncGroupRequest, SyncGroupResponse),
+  DescribeGroups: peerApi('DescribeGroups', 15, DescribeGroupsRequest, DescribeGroupsResponse),
+  ListGroups: peerApi('ListGroups', 16, ListGroupsRequest, ListGroupsResponse),
   ApiVersions: api('ApiVersions', 18, ApiVersionsRequest, ApiVersionsResponse),
   CreateTopics: api('CreateTopics', 19, CreateTopicsRequest, CreateTopicsResponse),
   DeleteTopics: api('DeleteTopics', 20, DeleteTopicsRequest, DeleteTopicsResponse),
@@ -104,6 +132,7 @@ export const apis = {
   AlterConfigs: api('AlterConfigs', 33, AlterConfigsRequest, AlterConfigsResponse),
   DescribeLogDirs: api('DescribeLogDirs', 35, DescribeLogDirsRequest, DescribeLogDirsResponse),
   CreatePartitions: api('CreatePartitions', 37, CreatePartitionsRequest, CreatePartitionsResponse),
+  DeleteGroups: peerApi('DeleteGroups', 42, DeleteGroupsRequest, DeleteGroupsResponse),
   ElectLeaders: api('ElectLeaders', 43, ElectLeadersRequest, ElectLeadersResponse),
   IncrementalAlterConfigs: api(
     'IncrementalAlterConfigs',
@@ -123,6 +152,7 @@ export const apis = {
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsResponse,
   ),
+  OffsetDelete: peerApi('OffsetDelete', 47, OffsetDeleteRequest, OffsetDeleteResponse),
   DescribeQuorum: api('DescribeQuorum', 55, DescribeQuorumRequest, DescribeQuorumResponse),
   AlterPartition: peerApi('AlterPartition', 56, AlterPartitionRequest, AlterPartitionResponse),
   DescribeCluster: api('DescribeCluster', 60, DescribeClusterRequest, DescribeClusterResponse),
@@ -139,6 +169,18 @@ export const apis = {
     67,
     AllocateProducerIdsRequest,
     AllocateProducerIdsResponse,
+  ),
+  ConsumerGroupHeartbeat: peerApi(
+    'ConsumerGroupHeartbeat',
+    68,
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+  ),
+  ConsumerGroupDescribe: peerApi(
+    'ConsumerGroupDescribe',
+    69,
+    ConsumerGroupDescribeRequest,
+    ConsumerGroupDescribeResponse,
   ),
   ListConfigResources: api(
     'ListConfigResources',

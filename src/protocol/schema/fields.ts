@@ -180,4 +180,6 @@ type Encodable<S extends Shape> = {
 /** What decoding yields: every field, in every version, in declaration order. */
 export type Infer<M extends { readonly shape: Shape }> = Decoded<M['shape']>
 /** What encoding accepts: a field with a declared fallback, or with a tag, may be omitted. */
-export type InferInput<M extends { readonly shape: Shape }> = Encodable<M['shape']>
+export type InferInput<M extends { readonly shape: Shape }> =
+  // Of each message of a union by itself: both halves of `Encodable` spread over a union, to every pair of its members.
+  M extends { readonly shape: infer S extends Shape } ? Encodable<S> : never
