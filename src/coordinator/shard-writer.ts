@@ -74,6 +74,8 @@ export class ShardWriter {
   #openTimestamp = 0
   /** Where the log must end, or something was lost. Invariant: without the open batch. */
   #appendedEndOffset: number
+  /** A log that keeps nothing on disk may have committed a batch before it says where that is. */
+  #isAppending = false
   #cancelTimer: Cancel | null = null
   /** Set once; what every later write is told. */
   #ended: ErrorName | null = null
@@ -155,7 +157,9 @@ export class ShardWriter {
     if (this.#hasEnded()) return
     const batch = this.#open.seal()
     const bytes = batch.length
+    this.#isAppending = true
     const result = this.#log.append(batch)
+    this.#isAppending = false
     if (result.kind === 'rejected') {
       this.#end('NOT_COORDINATOR', `the log refused a batch: ${result.error}, ${result.message}`)
       return
@@ -183,7 +187,7 @@ export class ShardWriter {
 
   /** Takes note of what happened to the log. */
   #look(): void {
-    if (this.#ended !== null) return
+    if (this.#ended !== null || this.#isAppending) return
     const { isLed, logEndOffset, highWatermark } = this.#log
     if (!isLed) {
       this.#end('NOT_COORDINATOR', 'another broker leads the partition, or this one in a later epoch')
