@@ -121,6 +121,8 @@ export class CoreState {
   nowMs: number
   /** The log is being cut or replaced: no fetch and no candidacy until that is done. */
   isCutting = false
+  /** Nodes that go by other voters than this one, as they said last, while none of them is in a log here. */
+  readonly strangers = new Map<number, readonly number[]>()
   #highWatermark: number
   #persist = false
   #effects: RaftEffect[] = []
@@ -158,6 +160,27 @@ export class CoreState {
     return this.#highWatermark
   }
 
+  /**
+   * Nothing is known here but a list of voters from the settings: if this is a voter, it has a cluster to found or to find.
+   * Where there is a log, all founders have agreed on the list before its first record.
+   */
+  get isFounding(): boolean {
+    return this.log.endOffset === 0
+  }
+
+  /** Takes note of the voters that another node goes by. @returns Whether they are those of this node. */
+  sharesVoters(fromId: number, voterIds: readonly number[]): boolean {
+    const isShared = voterIds.join() === this.voterIds.join()
+    if (isShared || !this.isFounding) this.strangers.delete(fromId)
+    else this.strangers.set(fromId, voterIds)
+    return isShared
+  }
+
+  /** Ascending. */
+  get voterIds(): number[] {
+    return this.voters.latest.voters.map(({ id }) => id)
+  }
+
   /** The disk that messages to a node are meant for. */
   directoryOf(id: number): string {
     return this.voters.latest.find(id)?.directoryId ?? ZERO_UUID
@@ -165,7 +188,7 @@ export class CoreState {
 
   /** Ids of the other voters. */
   get peers(): number[] {
-    return this.voters.latest.voters.map(({ id }) => id).filter((id) => id !== this.self.id)
+    return this.voterIds.filter((id) => id !== this.self.id)
   }
 
   /** Enters a later epoch, in which nobody has this node's vote yet. */

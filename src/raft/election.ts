@@ -4,6 +4,11 @@
  * - `Prospective` asks whether it would be voted for, in its present epoch and binding nobody. A node that cannot hear a
  *   leader whom others follow gets no majority, so it raises no epoch and disturbs nobody (MQ-5). It goes on looking for
  *   the leader meanwhile.
+ *
+ *   A node whose log is empty has its voters from its settings, and a majority of one list need not meet a majority of
+ *   another. So a founder stands only when every voter of its list is a founder with that very list: of lists that share a
+ *   node at most one founds a cluster, and voters that lost their disks never found a second one behind the back of one that
+ *   did not. It costs that a new cluster needs all of its voters once; from its first record on a majority is enough.
  * - `Candidate` has begun an epoch and given itself its vote. That vote counts, and the others are asked, once it is
  *   durable (MQ-1).
  */
@@ -26,7 +31,11 @@ class Poll {
     this.#isPreVote = isPreVote
     for (const id of state.peers) {
       const { lastEpoch, endOffset: logEndOffset } = state.log
-      this.#asked.set(id, state.send(id, { kind: 'VoteRequest', isPreVote, lastEpoch, logEndOffset }))
+      const { voterIds } = state
+      this.#asked.set(
+        id,
+        state.send(id, { kind: 'VoteRequest', isPreVote, lastEpoch, logEndOffset, voterIds }),
+      )
     }
   }
 
@@ -39,12 +48,15 @@ class Poll {
     const voter = { id: answer.fromId, directoryId: answer.fromDirectoryId }
     const isAnswer =
       answer.isPreVote === this.#isPreVote && answer.correlationId === this.#asked.get(answer.fromId)
+    if (isAnswer && this.#state.isFounding) this.#state.sharesVoters(answer.fromId, answer.voterIds)
     if (isAnswer && answer.isGranted && this.#state.voters.latest.has(voter))
       this.#granted.set(voter.id, voter)
   }
 
   get isWon(): boolean {
-    return this.#state.voters.latest.isMajority(new Set(this.#granted.keys()))
+    const { latest } = this.#state.voters
+    if (this.#isPreVote && this.#state.isFounding) return this.#granted.size === latest.voters.length
+    return latest.isMajority(new Set(this.#granted.keys()))
   }
 
   get granting(): readonly Voter[] {

@@ -172,11 +172,13 @@ export class RaftCore {
   #onVote(request: VoteRequest, isCurrent: boolean): void {
     const { state } = this
     const isGranted =
-      isCurrent &&
       this.#isLogGoodEnough(request) &&
       this.#sharesVoters(request) &&
+      isCurrent &&
       (request.isPreVote ? this.#wouldVote(request) : this.#votes(request))
-    state.send(request.fromId, { kind: 'VoteResponse', isPreVote: request.isPreVote, isGranted }, request)
+    const { isPreVote } = request
+    const { voterIds } = state
+    state.send(request.fromId, { kind: 'VoteResponse', isPreVote, isGranted, voterIds }, request)
   }
 
   /** Raft section 5.4.1: who lacks a committed record lacks a majority, too. */
@@ -186,12 +188,14 @@ export class RaftCore {
   }
 
   /**
-   * Who asks may know of a later set of voters, in which this node or itself is new; but it must then know this very disk.
-   * Else one of the two was given a wrong list in its settings: a majority of one list need not meet one of the other.
+   * A founder knows its voters from its settings, and one of the two nodes may have been given a wrong list: a majority of
+   * one list need not meet one of the other. Who has a log may know of a later set of voters, in which this node or itself
+   * is new; but it must then know this very disk, or be known here.
    */
-  #sharesVoters({ fromId, toDirectoryId }: VoteRequest): boolean {
-    const { isVoter, voters } = this.state
-    return toDirectoryId !== ZERO_UUID || (isVoter && voters.latest.find(fromId) !== null)
+  #sharesVoters({ fromId, toDirectoryId, logEndOffset, voterIds }: VoteRequest): boolean {
+    const { state } = this
+    if (logEndOffset === 0) return state.sharesVoters(fromId, voterIds) && state.isVoter
+    return toDirectoryId !== ZERO_UUID || (state.isVoter && state.voters.latest.find(fromId) !== null)
   }
 
   /** Not while there is a leader; unless that is who asks: it leads no more then. */
@@ -216,8 +220,8 @@ export class RaftCore {
     if (this.#role.kind === 'leader' || this.#role.kind === 'candidate') return
     state.leaderId = null
     const place = preferredSuccessors.indexOf(state.self.id)
-    // The leader itself said that it leaves, so there is nobody to disturb: no need to ask before standing.
-    if (place === 0 && state.isVoter && !state.isCutting && fromId !== state.self.id) {
+    // The leader itself said that it leaves, so there is nobody to disturb: no need to ask before standing, but as a founder.
+    if (place === 0 && state.isVoter && !state.isCutting && !state.isFounding && fromId !== state.self.id) {
       this.#toCandidate()
       return
     }

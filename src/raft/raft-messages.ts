@@ -31,6 +31,8 @@ const envelope = {
   correlationId: int32(),
 }
 const FIRST = { versions: '0', flexible: '0+' } as const
+/** Ids of those who vote by what the sender knows, ascending: founders must all go by one list (election.ts). */
+const voterIds = array(int32(), { tag: 0 })
 
 const VoteRequest = message('VoteRequest', FIRST, {
   ...envelope,
@@ -38,11 +40,13 @@ const VoteRequest = message('VoteRequest', FIRST, {
   isPreVote: bool(),
   lastEpoch: int32(),
   logEndOffset: int64(),
+  voterIds,
 })
 const VoteResponse = message('VoteResponse', FIRST, {
   ...envelope,
   isPreVote: bool(),
   isGranted: bool(),
+  voterIds,
 })
 /** A new leader makes itself known, and reminds those who do not fetch. */
 const BeginQuorumEpochRequest = message('BeginQuorumEpochRequest', FIRST, envelope)

@@ -18,7 +18,8 @@ function stand(world: World, id: number): void {
     if (tries > 30) throw new Error('It never stands')
     world.tick(id)
     world.deliver(world.take('*', '*').filter(({ message }) => message.kind.startsWith('Vote')))
-    if (roleOf(world, id) !== 'candidate') world.node(id).persist()
+    // Who founds needs every voter, the epochs that they hear of meanwhile included.
+    if (roleOf(world, id) !== 'candidate') for (const node of [1, 2, 3]) world.node(node).persist()
   }
   world.node(id).persist()
 }
@@ -37,7 +38,7 @@ describe('RaftCore', () => {
     world.take('1', '*')
 
     stand(world, 3)
-    world.deliver(world.take('3', '2'))
+    world.deliver(world.take('3', '2').filter(({ message }) => message.kind === 'VoteRequest'))
     world.node(2).persist()
     world.node(2).persist()
     expect(grantsOf(world, 2).map(({ to }) => to)).toEqual([3])
@@ -454,14 +455,15 @@ describe('RaftCore', () => {
     for (const candidate of logs) {
       for (const voter of logs) {
         const world = new World(3)
-        const { log } = world.node(2)
-        log.entries = voter.map((epoch) => ({ epoch, value: 'x' }))
-        log.durableEndOffset = voter.length
+        const { log: own } = world.node(2)
+        own.entries = voter.map((epoch) => ({ epoch, value: 'x' }))
+        own.durableEndOffset = voter.length
         world.node(2).durableState = { ...world.node(2).durableState, leaderEpoch: 4 }
         world.node(2).crash()
         world.take('*', '*')
         const { state } = world.node(1).core
-        const body = { isPreVote: false, lastEpoch: candidate.at(-1) ?? 0, logEndOffset: candidate.length }
+        const log = { lastEpoch: candidate.at(-1) ?? 0, logEndOffset: candidate.length }
+        const body = { isPreVote: false, ...log, voterIds: [1, 2, 3] }
         const message = state.addressed(2, { kind: 'VoteRequest', ...body }, 1)
         world.node(2).step({ kind: 'message', message: { ...message, epoch: 5 } })
         world.node(2).persist()

@@ -173,9 +173,15 @@ describe('a quorum over Peers', () => {
   })
 
   it('NW-2: refuses a node of another cluster with a clear error in both logs, and goes on without it', async () => {
-    const clusterIdOf = (id: number): string => (id === 3 ? 'another' : 'cluster')
+    const clusterIds = new Map<number, string>()
+    const clusterIdOf = (id: number): string => clusterIds.get(id) ?? 'cluster'
     const world = await begun({ seed: firstSeed, voterCount: 3, clusterIdOf })
     const { cluster, log, peers } = world
+    await appendOne(world)
+    await cluster.settle()
+    clusterIds.set(3, 'another')
+    cluster.kill(cluster.member(3), 'crash')
+    await cluster.simulation.runUntil(cluster.start(cluster.member(3)), 5000)
     for (let count = 0; count < 5; count++) await appendOne(world)
     await cluster.simulation.run(cluster.simulation.nowMs + 1000)
     expect(cluster.leader!.id).not.toBe(3)

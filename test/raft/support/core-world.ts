@@ -79,7 +79,7 @@ export class WorldNode {
   }
 
   #makeCore(): RaftCore {
-    const voters = new VoterHistory(new VoterSet(this.#world.bootstrap))
+    const voters = new VoterHistory(new VoterSet(this.#world.listOf(this.id)))
     this.log.entries.forEach((entry, index) => {
       if (entry.voters !== undefined) voters.add(this.log.startOffset + index, new VoterSet(entry.voters))
     })
@@ -246,8 +246,15 @@ export class World {
   transit: InTransit[] = []
   readonly lines: string[] = []
   showsMessages = true
+  readonly #lists: ReadonlyMap<number, readonly Voter[]>
 
-  constructor(voterCount: number, observerCount = 0) {
+  /** @param lists - Voters in the settings of nodes that have not those of the others, by node. */
+  constructor(
+    voterCount: number,
+    observerCount = 0,
+    lists: ReadonlyMap<number, readonly Voter[]> = new Map(),
+  ) {
+    this.#lists = lists
     const ids = Array.from({ length: voterCount + observerCount }, (_, index) => index + 1)
     this.bootstrap = ids.slice(0, voterCount).map((id) => ({ id, directoryId: diskOf(id) }))
     this.nodes = ids.map((id) => new WorldNode(this, id))
@@ -256,6 +263,11 @@ export class World {
 
   node(id: number): WorldNode {
     return this.nodes[id - 1]!
+  }
+
+  /** Who votes, as the settings of a node say. */
+  listOf(id: number): readonly Voter[] {
+    return this.#lists.get(id) ?? this.bootstrap
   }
 
   say(line: string): void {
