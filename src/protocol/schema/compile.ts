@@ -214,7 +214,7 @@ class Generator {
         return `writeMany${suffix(path)}(w, ${value})`
       case 'struct':
         return this.#isNullable(field)
-          ? `{ const v = ${value}; w.int8(v === null ? -1 : 1); if (v !== null) write${suffix(path)}(w, v) }`
+          ? `{ const present = ${value}; w.int8(present === null ? -1 : 1); if (present !== null) write${suffix(path)}(w, present) }`
           : `write${suffix(path)}(w, ${value})`
       case 'string':
         return `${this.#sizedForm('write', field, 'String')}(w, ${value})`

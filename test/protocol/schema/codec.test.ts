@@ -152,6 +152,18 @@ describe.each(FORMS)('$form', ({ make }) => {
     expect(value).toMatchObject({ members: [{ id: 1 }], leader: { id: 7, epoch: 8 }, note: 'n' })
   })
 
+  test('KIP-482: a tagged struct that may be null is written in its size, and omitted when it is', () => {
+    const Tagged = message(
+      'Tagged',
+      { versions: '0', flexible: '0+' },
+      { cursor: struct({ at: int8() }, { nullable: '0+', tag: 0, fallback: null }) },
+    )
+    const codec = make(Tagged, 0)
+    expect(hex(write(codec, { cursor: { at: 7 } }))).toBe('01' + '00' + '03' + '01' + '07' + '00')
+    expect(hex(write(codec, { cursor: null }))).toBe('00')
+    expect(codec.read(new ByteReader(bytesOf('01 00 03 01 07 00')))).toEqual({ cursor: { at: 7 } })
+  })
+
   test('KIP-482: a tagged field that ends before or behind its size is refused', () => {
     expect(() => decode(2, '0261 ffffffff ffffffff 01 01 01 00 03 026e 00')).toThrow(/should end/)
     expect(() => decode(2, '0261 ffffffff ffffffff 01 01 01 00 01 026e')).toThrow(/should end/)
