@@ -26,11 +26,12 @@ export interface File {
 
   /**
    * Appends all chunks, in order, as one gathered write. Appends take effect in call order, without waiting for
-   * one another's promise; reads and `size` see them once they resolved.
+   * one another's promise; reads and `size` see them once they are done.
    *
-   * @throws {FileError} `FILE_NO_SPACE` (also for quotas and file-size limits), `FILE_IO`.
+   * @returns Undefined if it was done within the call, so that what depends on it can go on in the same turn.
+   * Rejects with {FileError} `FILE_NO_SPACE` (also for quotas and file-size limits), `FILE_IO`; never throws.
    */
-  append(chunks: readonly Uint8Array[]): Promise<void>
+  append(chunks: readonly Uint8Array[]): Promise<void> | undefined
 
   /** Cuts or (with zeros) extends the file to `size` bytes. Must not run beside an `append` or `sync`. */
   truncate(size: number): Promise<void>

@@ -258,7 +258,9 @@ export class LogWriter {
     const file = segment.appendFile ?? (await this.#openSegment(segment))
     // Not before: of a file that could not be opened nothing is torn, and to undo that must not need to open it.
     segment.mayBeTorn = true
-    await file.append(chunks)
+    const appending = file.append(chunks)
+    // What is done is told in this turn: a follower then acknowledges with the fetch that this turn sends anyway.
+    if (appending !== undefined) await appending
     segment.mayBeTorn = false
     segment.writtenBytes += bytes
     this.#writtenTotal += bytes

@@ -69,14 +69,18 @@ export class FetchedPartition implements FollowerWatcher {
     return position?.leaderEpoch === this.#leaderEpoch ? position : null
   }
 
-  /** Whether `position` is news to the leader. */
-  isNews(position: FetchPosition, bytesMax: number): boolean {
+  /**
+   * Whether `position` is news to the leader.
+   *
+   * @param isOnlyRequest - No other stands at the leader: this one says also where the log ends, which the leader can infer.
+   */
+  isNews(position: FetchPosition, bytesMax: number, isOnlyRequest: boolean): boolean {
     const told = this.#told
     return (
       !this.isInSession ||
       this.mustBeginAnew ||
       told === null ||
-      told.fetchOffset !== position.fetchOffset ||
+      (isOnlyRequest && told.fetchOffset !== position.fetchOffset) ||
       told.durableOffset !== position.durableOffset ||
       told.logStartOffset !== position.logStartOffset ||
       bytesMax !== this.#toldBytesMax

@@ -6,7 +6,8 @@
  * request. See replica-session.ts for how two requests share the way.
  *
  * Invariants:
- * - At most two requests are under way, and the second only if there is something to tell that the first did not.
+ * - Requests beyond the first are sent only if there is something to tell that the leader does not know: what it has sent it
+ *   knows, what is durable it does not.
  * - Requests of a session carry consecutive epochs in the order in which they leave; after any failure a new session begins, once
  *   all requests of the old one have ended.
  * - An answer changes a partition only if its request told what is still true of it (`FetchedPartition.validFrom`).
@@ -52,7 +53,8 @@ type Forgotten = { readonly topicId: string; readonly partitions: number[] }
 const WAIT_MS = 500
 /** More than a fetch may stand; a link that says nothing for so long is dead. */
 const TIMEOUT_MS = 10_000
-const IN_FLIGHT_MAX = 2
+/** Two stand at the leader; the third has it answer one of them. */
+const IN_FLIGHT_MAX = 3
 /** Bytes of one answer, and of one partition in it. */
 const ANSWER_BYTES_MAX = 4 * 2 ** 20
 const PARTITION_BYTES_MAX = 2 ** 20
@@ -217,7 +219,7 @@ export class ReplicaFetcher {
       }
       if (position === null) continue
       const bytesMax = this.#bytesMaxOf(entry)
-      if (!entry.isNews(position, bytesMax)) continue
+      if (!entry.isNews(position, bytesMax, this.#inFlight === 0)) continue
       entry.tell(position, bytesMax, requestNumber)
       const last = topics.at(-1)
       if (last?.topicId === topicId) last.partitions.push(requestOf(index, position, bytesMax))

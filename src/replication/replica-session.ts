@@ -2,24 +2,31 @@
  * What one follower fetches from this broker: its partitions, what it was sent of each, and its request that waits.
  *
  * A follower names only what changed, and so only those partitions cost anything: a partition that has news for the follower
- * puts itself into the queue, and an answer is what the queue holds, as much as fits. Two requests may be under way:
+ * puts itself into the queue, and an answer is what the queue holds, as much as fits. Two requests may stand, so that each
+ * answer with records costs one request and no answer without:
  *
  *   follower                     leader
  *   fetch 1 (at 100)  ─────────► stands: there is nothing at 100
  *                     ◄───────── answers 1 with 100 … 109, in the turn of the append
- *   fetch 2 (at 110)  ─────────► stands
+ *   fetch 2           ─────────► stands; the next records could be sent by it before 100 … 109 are durable
  *   100 … 109 durable
- *   fetch 3 (durable 110) ─────► answers 2 at once, with what there is; moves the high watermark; 3 stands
+ *   fetch 3 (durable 110) ─────► moves the high watermark; stands behind 2
+ *                     ◄───────── answers 2 with 110 … 119
+ *   110 … 119 durable
+ *   fetch 4 (durable 120) ─────► moves the high watermark; stands behind 3
  *
- * If 3 and the answer to 2 with data cross, 3 asks for what was just sent. It is not sent again: answers arrive in order,
- * so the follower has it by the time that the answer to 3 comes. A follower that could not take what it was sent says so
- * by taking the partition out of the session and in again; forgotten partitions are therefore taken before wanted ones.
+ * A request that takes partitions in has all older ones answered first: a follower ignores of their answers what concerns
+ * partitions that it asked for later. A request may ask for what was just sent. It is not sent again: answers arrive in order, so the follower has it by the
+ * time that the next one comes. A follower that could not take what it was sent says so by taking the partition out of the
+ * session and in again; forgotten partitions are therefore taken before wanted ones.
  *
  * News of the high watermark alone waits `HIGH_WATERMARK_NEWS_MS` for company: it decides nothing but what readers of a
  * follower may see, and would otherwise cost a second round trip for each record of a quiet topic.
  *
  * Invariants:
- * - One request stands at most; a newer one has it answered first.
+ * - At most `STANDING_MAX` requests stand, but for those that wait for a cold read; one more has the oldest answered.
+ *   They are answered in their order.
+ * - No answer is begun while another waits for a cold read.
  * - An entry is in the queue if and only if it has something to say: records, another high watermark or log start, an error.
  * - What is read is sent only if the partition is still led in the epoch in which the follower asked.
  *
@@ -43,6 +50,9 @@ export type ReplicaFetchResponse = ResponseInputOf<'Fetch'>
 
 /** Ms that a high watermark waits for records to travel with. */
 const HIGH_WATERMARK_NEWS_MS = 5
+
+/** One for the next records, and one more that only told what is durable. */
+const STANDING_MAX = 2
 
 /** What the session asks of the broker. */
 export interface ReplicaSessionPorts {
@@ -75,12 +85,15 @@ export class ReplicaSession implements ReplicaEntryHost {
   #size = 0
   readonly #queue = new Deque<ReplicaEntry>()
   #urgentCount = 0
-  #standing: Standing | null = null
+  /** Oldest first. */
+  readonly #standing = new Deque<Standing>()
   /** An answer that waits for a cold read; resolves when it is given. */
   #reading: Promise<unknown> | null = null
   #isWakeScheduled = false
   /** A high watermark has moved: 'waiting' for company, or 'due'. */
   #marks: 'none' | 'waiting' | 'due' = 'none'
+  /** Requests that stand and are to be answered whether or not there is news; the oldest are. */
+  #dueCount = 0
   #isEnded = false
 
   constructor(ports: ReplicaSessionPorts, from: ReplicaIdentity) {
@@ -103,7 +116,7 @@ export class ReplicaSession implements ReplicaEntryHost {
     this.#isEnded = true
     for (const entries of this.#entries.values()) for (const entry of entries.values()) entry.release()
     this.#entries.clear()
-    this.#answerStanding()
+    this.#allDue()
   }
 
   /** Serves the next request of the session. What it tells takes effect in this turn, whenever it is answered. */
@@ -111,7 +124,7 @@ export class ReplicaSession implements ReplicaEntryHost {
     request: ReplicaFetchRequest,
     connection: ReplicaConnection,
   ): ReplicaFetchResponse | Promise<ReplicaFetchResponse> {
-    this.#answerStanding()
+    if (this.#beginsAnew(request)) this.#answerAllNow()
     for (const topic of request.forgottenTopicsData)
       for (const index of topic.partitions) this.#forget(topic.topicId, index)
     for (const topic of request.topics) {
@@ -120,8 +133,7 @@ export class ReplicaSession implements ReplicaEntryHost {
         this.#entryOf(topic.topicId, partition.partition).told(partition, found, this.from)
       }
     }
-    if (this.#reading === null) return this.#answerOrWait(request, connection)
-    return this.#reading.then(() => this.#answerOrWait(request, connection))
+    return this.#answerOrWait(request, connection)
   }
 
   /** Puts an entry that has something to say into the queue. */
@@ -143,19 +155,23 @@ export class ReplicaSession implements ReplicaEntryHost {
     request: ReplicaFetchRequest,
     connection: ReplicaConnection,
   ): ReplicaFetchResponse | Promise<ReplicaFetchResponse> {
-    this.#answerStanding()
     const bytesMax = Math.max(0, request.maxBytes)
-    const waitMs = Math.max(0, request.maxWaitMs)
-    if (this.#isEnded || connection.isEnding || this.#hasNews(bytesMax)) return this.#collect(bytesMax)
+    const isDue = this.#isEnded || connection.isEnding
+    // One that takes less must not stand before one that takes more.
+    if ((this.#standing.peek()?.bytesMax ?? bytesMax) !== bytesMax) this.#allDue()
+    const isAlone = this.#reading === null && this.#standing.count === 0
+    if (isAlone && (isDue || this.#hasNews(bytesMax))) return this.#collect(bytesMax)
     return new Promise((resolve) => {
-      const expire = (): void => this.#answerStanding()
-      const cancelTimer = this.#ports.clock.after(waitMs, expire)
+      const expire = (): void => this.#allDue()
+      const cancelTimer = this.#ports.clock.after(Math.max(0, request.maxWaitMs), expire)
       connection.watchEnd(expire)
       const cancel = (): void => {
         cancelTimer()
         connection.unwatchEnd(expire)
       }
-      this.#standing = { bytesMax, answer: resolve, cancel }
+      this.#standing.push({ bytesMax, answer: resolve, cancel })
+      if (isDue) this.#allDue()
+      else this.#answerDue()
     })
   }
 
@@ -164,11 +180,11 @@ export class ReplicaSession implements ReplicaEntryHost {
   }
 
   #wakeAtEndOfTurn(): void {
-    if (this.#isWakeScheduled || this.#standing === null) return
+    if (this.#isWakeScheduled || this.#standing.count === 0) return
     this.#isWakeScheduled = true
     this.#ports.clock.endOfTurn(() => {
       this.#isWakeScheduled = false
-      if (this.#standing !== null && this.#hasNews(this.#standing.bytesMax)) this.#answerStanding()
+      this.#answerDue()
     })
   }
 
@@ -178,14 +194,48 @@ export class ReplicaSession implements ReplicaEntryHost {
     this.#ports.clock.after(HIGH_WATERMARK_NEWS_MS, () => {
       if (this.#marks !== 'waiting') return
       this.#marks = 'due'
-      if (this.#standing !== null && this.#hasNews(this.#standing.bytesMax)) this.#answerStanding()
+      this.#answerDue()
     })
   }
 
-  #answerStanding(): void {
-    const standing = this.#standing
-    if (standing === null) return
-    this.#standing = null
+  /** All that stands has stood long enough, or has nobody left who waits for it. */
+  #allDue(): void {
+    this.#dueCount = this.#standing.count
+    this.#answerDue()
+  }
+
+  /** Answers what stands as long as there is a reason to. */
+  #answerDue(): void {
+    while (this.#reading === null && this.#standing.count > 0) {
+      const isRoom = this.#standing.count <= STANDING_MAX
+      if (isRoom && this.#dueCount === 0 && !this.#hasNews(this.#standing.peek()!.bytesMax)) break
+      this.#answerOldest()
+    }
+  }
+
+  /** Whether the request takes partitions out or in: what older requests are answered does not concern those any more. */
+  #beginsAnew({ forgottenTopicsData, topics }: ReplicaFetchRequest): boolean {
+    if (forgottenTopicsData.length > 0) return true
+    for (const { topicId, partitions } of topics) {
+      const entries = this.#entries.get(topicId)
+      for (const { partition } of partitions) if (entries?.has(partition) !== true) return true
+    }
+    return false
+  }
+
+  /** Answers all that stands in this turn: with nothing, behind a cold read. */
+  #answerAllNow(): void {
+    this.#allDue()
+    for (let standing = this.#standing.shift(); standing !== undefined; standing = this.#standing.shift()) {
+      standing.cancel()
+      standing.answer(new AnswerBuilder(this.id).response)
+    }
+    this.#dueCount = 0
+  }
+
+  #answerOldest(): void {
+    const standing = this.#standing.shift()!
+    if (this.#dueCount > 0) this.#dueCount--
     standing.cancel()
     const response = this.#collect(standing.bytesMax)
     if (response instanceof Promise) void response.then(standing.answer)
@@ -254,7 +304,8 @@ export class ReplicaSession implements ReplicaEntryHost {
     const reading = rest()
     this.#reading = reading
     const done = (): void => {
-      if (this.#reading === reading) this.#reading = null
+      this.#reading = null
+      this.#answerDue()
     }
     reading.then(done, done)
     return reading

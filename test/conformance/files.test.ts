@@ -59,8 +59,8 @@ for (const [name, make] of Object.entries(subjects)) {
         const { files, root, drive } = make()
         await drive(body(files, root === '/' ? '' : root))
       })
-    const refuses = async (promise: Promise<unknown>, code: string) => {
-      const error: unknown = await promise.then(
+    const refuses = async (promise: Promise<unknown> | undefined, code: string) => {
+      const error: unknown = await Promise.resolve(promise).then(
         () => null,
         (reason: unknown) => reason,
       )

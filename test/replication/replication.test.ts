@@ -354,13 +354,13 @@ describe('Replicas', () => {
     const cluster = await start('throttle', { minIsr: 1, settings })
     cluster.die(3, 'crash')
     cluster.controller.fence(3)
-    for (let count = 0; count < 4; count++) await cluster.produceOnce(0, -1, { valueBytes: 900_000 })
+    for (let count = 0; count < 8; count++) await cluster.produceOnce(0, -1, { valueBytes: 900_000 })
     cluster.restart(3)
     await cluster.until(() => cluster.life(3)?.partition(0)?.isFollower === true)
     const startMs = cluster.simulation.nowMs
-    await cluster.until(() => cluster.life(3)!.partition(0)!.log.logEndOffset === 4, 60_000)
-    // The first second is free, and one answer may overdraw it.
-    expect(cluster.simulation.nowMs - startMs).toBeGreaterThan(1500)
+    await cluster.until(() => cluster.life(3)!.partition(0)!.log.logEndOffset === 8, 60_000)
+    // 7.2 s in all; the first second is free, and three answers under way may overdraw it.
+    expect(cluster.simulation.nowMs - startMs).toBeGreaterThan(3000)
     await settle(cluster)
   })
 })

@@ -12,8 +12,13 @@ import type { Cancel, Clock } from '../clock.ts'
 /** Node fires longer timers after 1 ms (faults.md ND-5). */
 export const TIMER_MS_MAX = 2 ** 31 - 1
 
+/** Rounds of one turn: more than any request needs, and an end to tasks that go on adding tasks. */
+const ROUNDS_MAX = 8
+
 export class NodeClock implements Clock {
   #turnTasks: (() => void)[] = []
+  /** Rounds run in this turn; 0 between turns. */
+  #round = 0
 
   wallTimeMs(): number {
     return Date.now()
@@ -40,11 +45,30 @@ export class NodeClock implements Clock {
     return () => clearTimeout(timer)
   }
 
-  /** After the poll phase: every socket that was readable in this turn has been read by then. */
+  /**
+   * After the poll phase: every socket that was readable in this turn has been read by then. What the tasks and the promises
+   * they settle add runs in the same turn, in rounds: answers are made in one and sent in the next, with no poll between.
+   */
   endOfTurn(task: () => void): void {
     this.#turnTasks.push(task)
-    if (this.#turnTasks.length === 1) setImmediate(() => this.#runTurnTasks())
+    if (this.#turnTasks.length === 1 && this.#round === 0) setImmediate(this.#runRound)
   }
+
+  readonly #runRound = (): void => {
+    if (this.#turnTasks.length === 0) {
+      this.#round = 0
+    } else if (this.#round === ROUNDS_MAX) {
+      this.#round = 0
+      setImmediate(this.#runRound)
+    } else {
+      this.#round++
+      queueMicrotask(this.#scheduleRound)
+      this.#runTurnTasks()
+    }
+  }
+
+  /** Microtasks run to the end before the next tick does: a round sees all that the promises of the one before led to. */
+  readonly #scheduleRound = (): void => process.nextTick(this.#runRound)
 
   #runTurnTasks(): void {
     const tasks = this.#turnTasks

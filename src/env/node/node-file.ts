@@ -73,15 +73,19 @@ export class NodeFile implements File {
     return this.#track(this.#readByPool(position, Math.max(0, Math.min(length, size - position))))
   }
 
-  async append(chunks: readonly Uint8Array[]): Promise<void> {
-    this.#check('Appended to', true)
-    if (this.#failure !== null) throw this.#failure
+  append(chunks: readonly Uint8Array[]): Promise<void> | undefined {
     const bytes = totalBytes(chunks)
-    if (bytes === 0) return
     const isIdle = !this.#isWriting && this.#waiting.length === 0
-    if (isIdle && this.#gauges.writes.isFast && bytes <= SYNC_WRITE_BYTES_MAX) {
-      this.#writeNow(chunks, bytes)
-      return
+    try {
+      this.#check('Appended to', true)
+      if (this.#failure !== null) throw this.#failure
+      if (bytes === 0) return undefined
+      if (isIdle && this.#gauges.writes.isFast && bytes <= SYNC_WRITE_BYTES_MAX) {
+        this.#writeNow(chunks, bytes)
+        return undefined
+      }
+    } catch (error) {
+      return Promise.reject(error as Error)
     }
     const written = new Promise<void>((resolve, reject) => this.#waiting.push({ chunks, resolve, reject }))
     if (!this.#isWriting) void this.#track(this.#writeWaiting())

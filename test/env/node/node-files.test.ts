@@ -125,7 +125,7 @@ describe('NodeFileSystem', () => {
     const file = new NodeFile(fd, path, 'append', 0, { reads: slow, writes: slow })
     const order: number[] = []
     const appends = Array.from({ length: 200 }, (_, index) =>
-      file.append([Buffer.from(`${index},`)]).then(() => order.push(index)),
+      file.append([Buffer.from(`${index},`)])!.then(() => order.push(index)),
     )
     const synced = file.sync().then(() => order.push(-1))
     await Promise.all([...appends, synced])

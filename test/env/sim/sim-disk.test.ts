@@ -3,6 +3,7 @@
  * zeroed, and every fault can be switched on.
  */
 import { describe, expect, test } from 'vitest'
+import type { File } from '../../../src/env/index.ts'
 import type { DataLoss } from '../../../src/env/sim/disk-image.ts'
 import type { SimNode } from '../../../src/env/sim/sim-node.ts'
 import { Simulation } from '../../../src/env/sim/simulation.ts'
@@ -11,6 +12,11 @@ const SEED = process.env['SEED'] ?? '7'
 
 function bytes(length: number, fill: number): Uint8Array {
   return new Uint8Array(length).fill(fill)
+}
+
+/** A promise whether or not the append was done within the call. */
+async function appended(file: File, chunks: Uint8Array[]): Promise<void> {
+  await file.append(chunks)
 }
 
 async function withNode(body: (node: SimNode, simulation: Simulation) => Promise<void>, seed: string = SEED) {
@@ -167,35 +173,35 @@ describe('SimDisk faults', () => {
     withNode(async (node, simulation) => {
       const file = await simulation.runUntil(node.env.files.open('/f', 'create'))
       node.disk.freeBytes = 10
-      await expect(simulation.runUntil(file.append([bytes(6, 1), bytes(6, 2)]))).rejects.toMatchObject({
+      await expect(simulation.runUntil(appended(file, [bytes(6, 1), bytes(6, 2)]))).rejects.toMatchObject({
         code: 'FILE_NO_SPACE',
       })
       expect(await simulation.runUntil(file.size())).toBe(10)
       node.disk.freeBytes = 100
-      await expect(simulation.runUntil(file.append([bytes(1, 1)]))).rejects.toMatchObject({
+      await expect(simulation.runUntil(appended(file, [bytes(1, 1)]))).rejects.toMatchObject({
         code: 'FILE_NO_SPACE',
       })
       await simulation.runUntil(file.truncate(6))
-      await simulation.runUntil(file.append([bytes(4, 3)]))
+      await simulation.runUntil(appended(file, [bytes(4, 3)]))
     }))
 
   test('F-EIO: once fails once, sticky for good, after counts', () =>
     withNode(async (node, simulation) => {
       const file = await simulation.runUntil(node.env.files.open('/f', 'create'))
-      await simulation.runUntil(file.append([bytes(10, 1)]))
+      await simulation.runUntil(appended(file, [bytes(10, 1)]))
       node.disk.fail({ kind: 'read', after: 1 })
       await simulation.runUntil(file.read(0, 1))
       await expect(simulation.runUntil(file.read(0, 1))).rejects.toMatchObject({ code: 'FILE_IO' })
       await simulation.runUntil(file.read(0, 1))
       const heal = node.disk.fail({ kind: 'append', isSticky: true, path: (path) => path === '/f' })
       for (let time = 0; time < 3; time++) {
-        await expect(simulation.runUntil(file.append([bytes(1, 1)]))).rejects.toMatchObject({
+        await expect(simulation.runUntil(appended(file, [bytes(1, 1)]))).rejects.toMatchObject({
           code: 'FILE_IO',
         })
       }
       heal()
       await simulation.runUntil(file.truncate(10))
-      await simulation.runUntil(file.append([bytes(1, 1)]))
+      await simulation.runUntil(appended(file, [bytes(1, 1)]))
     }))
 
   test('ST-7: a failed sync drops the pages, and a later sync that succeeds does not bring them back', () =>
@@ -203,11 +209,11 @@ describe('SimDisk faults', () => {
       const { files } = node.env
       const file = await simulation.runUntil(files.open('/f', 'create'))
       await simulation.runUntil(files.syncDirectory('/'))
-      await simulation.runUntil(file.append([bytes(600, 1)]))
+      await simulation.runUntil(appended(file, [bytes(600, 1)]))
       node.disk.fail({ kind: 'sync' })
       await expect(simulation.runUntil(file.sync())).rejects.toMatchObject({ code: 'FILE_IO' })
       expect(await simulation.runUntil(file.read(0, 600))).toEqual(bytes(600, 1))
-      await simulation.runUntil(file.append([bytes(4, 2)]))
+      await simulation.runUntil(appended(file, [bytes(4, 2)]))
       await simulation.runUntil(file.sync())
       node.powerCut()
       expect(node.disk.contents('/f')).toEqual(new Uint8Array([...bytes(600, 0), ...bytes(4, 2)]))
@@ -218,7 +224,7 @@ describe('SimDisk faults', () => {
       const file = await simulation.runUntil(node.env.files.open('/f', 'create'))
       node.disk.stall()
       let isDone = false
-      const done = file.append([bytes(1, 1)]).then(() => {
+      const done = appended(file, [bytes(1, 1)]).then(() => {
         isDone = true
       })
       await simulation.run(simulation.nowMs + 60_000)

@@ -24,8 +24,7 @@ async function echo(env: Env): Promise<void> {
   const file = await env.files.open('/log', 'append')
   const serve = (connection: Connection) => {
     connection.onMessage = (message) => {
-      void file
-        .append([message])
+      void Promise.resolve(file.append([message]))
         .then(() => file.sync())
         .then(() => connection.send([message]))
     }
