@@ -11,6 +11,7 @@ import { REGISTRATION_TEXT_LENGTH_MAX } from '../metadata/limits.ts'
 import { VOTERS_MAX } from '../raft/voter-set.ts'
 import { parseClientAddress } from './client-addresses.ts'
 import type { ClientAddress } from './client-addresses.ts'
+import { groupSettingsShape } from './group-settings.ts'
 import { parseListenerSpecs } from './listener-spec.ts'
 import type { ListenerSpec } from './listener-spec.ts'
 import { parseQuorumVoters } from './quorum-voters.ts'
@@ -303,4 +304,5 @@ export const staticConfigShape = {
     update: 'read-only',
     documentation: 'How long a partition remembers an idempotent producer that is silent, in ms.',
   }),
+  ...groupSettingsShape,
 } as const

@@ -119,6 +119,11 @@ export class CoordinatorRuntime<S extends Shard> {
     for (const index of [...this.#led.keys()]) this.resign(index)
   }
 
+  /** Every shard that is led here, loaded or not. */
+  led(): IterableIterator<{ readonly log: CoordinatorLog }> {
+    return this.#led.values()
+  }
+
   /** The log in which a shard is led here, loaded or not. */
   findLog(index: number): CoordinatorLog | undefined {
     return this.#led.get(index)?.log

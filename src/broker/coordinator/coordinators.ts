@@ -1,0 +1,103 @@
+/**
+ * Who coordinates which group, and the shards of those that this broker does: joins the runtime of shards to the partitions
+ * served here and to the metadata in effect.
+ *
+ * A partition of `__consumer_offsets` that this broker leads, in the epoch in which it leads it, has a shard; so leadership is
+ * followed, not decided here. It changes with each committed image, after the partitions have taken that; a log that could
+ * not be opened at once, and is opened later, is found when somebody asks.
+ */
+import type { NoShard, Shard } from '../../coordinator/runtime.ts'
+import { CoordinatorRuntime } from '../../coordinator/runtime.ts'
+import type { ShardContext } from '../../coordinator/shard-context.ts'
+import type { Clock, Logger, Random } from '../../env/index.ts'
+import type { ClusterImage } from '../../metadata/cluster-image.ts'
+import type { ImageDelta } from '../../metadata/image-delta.ts'
+import { CONSUMER_OFFSETS_TOPIC } from '../../metadata/topic-name.ts'
+import type { PartitionRegistry } from '../partition-registry.ts'
+import { partitionOfGroup } from './offsets-topic.ts'
+import { ReplicaLog } from './replica-log.ts'
+
+export interface CoordinatorsPorts {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: Random
+}
+
+export interface CoordinatorsOptions<S extends Shard> {
+  readonly image: () => ClusterImage
+  readonly partitions: Pick<PartitionRegistry, 'lookup' | 'topicConfig'>
+  readonly createShard: (index: number, write: ShardContext['write']) => S
+  /** How long a write may take to be committed, in ms. */
+  readonly writeTimeoutMs: number
+}
+
+export class Coordinators<S extends Shard> {
+  readonly #options: CoordinatorsOptions<S>
+  readonly #runtime: CoordinatorRuntime<S>
+  #isClosed = false
+
+  constructor(ports: CoordinatorsPorts, options: CoordinatorsOptions<S>) {
+    this.#options = options
+    const { createShard, writeTimeoutMs } = options
+    this.#runtime = new CoordinatorRuntime(ports, { createShard, writeTimeoutMs })
+  }
+
+  /** Shards led here that do not answer yet. */
+  get loadingCount(): number {
+    return this.#runtime.loadingCount
+  }
+
+  /** Follows a change of metadata, in order, once the partitions served here have taken it. */
+  apply({ after, createdTopics, changedTopics, deletedTopics }: ImageDelta): void {
+    const touched = [...createdTopics, ...deletedTopics, ...changedTopics.map((changed) => changed.after)]
+    if (!touched.some(({ name }) => name === CONSUMER_OFFSETS_TOPIC)) return
+    const count = after.topicsByName.get(CONSUMER_OFFSETS_TOPIC)?.partitions.length ?? 0
+    for (let index = 0; index < count; index++) this.#follow(index)
+    for (const { log } of [...this.#runtime.led()]) if (log.index >= count) this.#runtime.resign(log.index)
+  }
+
+  /** The broker that coordinates a group, as far as this one knows; null: none for the moment. */
+  findCoordinator(groupId: string): number | null {
+    const { image } = this.#options
+    const partitions = image().topicsByName.get(CONSUMER_OFFSETS_TOPIC)?.partitions
+    if (partitions === undefined) return null
+    return partitions[partitionOfGroup(groupId, partitions.length)]?.leader ?? null
+  }
+
+  /** The shard that a group belongs to, or what whoever asks for the group here is told. */
+  findShard(groupId: string): S | NoShard {
+    const topic = this.#options.image().topicsByName.get(CONSUMER_OFFSETS_TOPIC)
+    if (topic === undefined || this.#isClosed) return 'NOT_COORDINATOR'
+    const index = partitionOfGroup(groupId, topic.partitions.length)
+    this.#follow(index)
+    return this.#runtime.findShard(index)
+  }
+
+  /** All shards that answer here. */
+  shards(): IterableIterator<S> {
+    return this.#runtime.shards()
+  }
+
+  /** Ends all shards: whoever waits is told to look for the coordinator again. */
+  close(): void {
+    this.#isClosed = true
+    this.#runtime.close()
+  }
+
+  /** Brings the shard of a partition in step with who leads that here. */
+  #follow(index: number): void {
+    if (this.#isClosed) return
+    const { partitions } = this.#options
+    const found = partitions.lookup(CONSUMER_OFFSETS_TOPIC, index)
+    const log = this.#runtime.findLog(index)
+    if (typeof found === 'string') {
+      if (log !== undefined) this.#runtime.resign(index)
+      return
+    }
+    const isSame =
+      log instanceof ReplicaLog && log.partition === found && log.leaderEpoch === found.leaderEpoch
+    if (isSame) return
+    const batchBytesMax = (): number => partitions.topicConfig(CONSUMER_OFFSETS_TOPIC).maxMessageBytes
+    this.#runtime.lead(new ReplicaLog(found, batchBytesMax))
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The topic of groups and committed offsets, `__consumer_offsets`: which of its partitions a group belongs to, and its
+ * creation when the first client asks for a coordinator. Control plane.
+ *
+ * Its replication factor is for good, and decides what a crash may cost. So it is not created with fewer replicas than the
+ * cluster could have, only because not all brokers are up yet (KAFKA-3959): brokers that registered, or that vote, count as
+ * the cluster's whether they are up or not.
+ */
+import type { Logger } from '../../env/index.ts'
+import { liveBrokers } from '../../metadata/cluster-image.ts'
+import type { ClusterImage } from '../../metadata/cluster-image.ts'
+import { CONSUMER_OFFSETS_TOPIC } from '../../metadata/topic-name.ts'
+import { errorByCode } from '../../protocol/errors.ts'
+import type { ErrorName } from '../../protocol/errors.ts'
+import type { BrokerConfig } from '../broker-config.ts'
+import type { ControllerGateway } from '../controller-gateway.ts'
+
+/** Time for the creation, in ms; below what clients wait for an answer, who then ask again. */
+const CREATION_MS = 10_000
+
+export interface OffsetsTopicPorts {
+  readonly logger: Logger
+  readonly config: Pick<
+    BrokerConfig,
+    'offsetsTopicPartitions' | 'offsetsTopicReplicationFactor' | 'offsetsTopicSegmentBytes' | 'quorumVoters'
+  >
+  readonly image: () => ClusterImage
+  readonly controller: Pick<ControllerGateway, 'call'>
+}
+
+export class OffsetsTopic {
+  readonly #ports: OffsetsTopicPorts
+  /** Under way; whoever else needs the topic waits for it, too. */
+  #creation: Promise<void> | null = null
+
+  constructor(ports: OffsetsTopicPorts) {
+    this.#ports = ports
+  }
+
+  /** Creates the topic unless it is there, and resolves when that is done or has failed. */
+  async ensure(): Promise<void> {
+    if (this.#ports.image().topicsByName.has(CONSUMER_OFFSETS_TOPIC)) return
+    this.#creation ??= this.#create().finally(() => (this.#creation = null))
+    await this.#creation
+  }
+
+  async #create(): Promise<void> {
+    const { config, controller, logger } = this.#ports
+    const replicationFactor = this.#replicationFactor()
+    if (replicationFactor === null) return
+    const request = {
+      topics: [
+        {
+          name: CONSUMER_OFFSETS_TOPIC,
+          numPartitions: config.offsetsTopicPartitions,
+          replicationFactor,
+          assignments: [],
+          configs: [
+            { name: 'cleanup.policy', value: 'compact' },
+            { name: 'segment.bytes', value: String(config.offsetsTopicSegmentBytes) },
+          ],
+        },
+      ],
+      timeoutMs: CREATION_MS,
+      validateOnly: false,
+    }
+    const { topics } = await controller.call('CreateTopics', request, CREATION_MS)
+    const error: ErrorName = errorByCode(topics[0]!.errorCode).name
+    // Another broker may have been faster.
+    if (error === 'NONE' || error === 'TOPIC_ALREADY_EXISTS') return
+    logger.warn('Create the topic of groups: refused, groups have no coordinator', {
+      ...{ topic: CONSUMER_OFFSETS_TOPIC, error, reason: topics[0]!.errorMessage },
+    })
+  }
+
+  /** @returns Null while too few brokers are up. */
+  #replicationFactor(): number | null {
+    const { config, image: imageNow, logger } = this.#ports
+    const image = imageNow()
+    const known = new Set([...image.brokers.keys(), ...config.quorumVoters.map(({ nodeId }) => nodeId)])
+    const wanted = Math.min(config.offsetsTopicReplicationFactor, known.size)
+    const liveCount = liveBrokers(image).length
+    if (liveCount >= wanted) return wanted
+    logger.warn(
+      'The topic of groups is not created yet: too few brokers are up for offsets.topic.replication.factor',
+      { topic: CONSUMER_OFFSETS_TOPIC, wanted, live: liveCount },
+    )
+    return null
+  }
+}
+
+/**
+ * The partition that a group belongs to: the hash of Java's strings, without its sign, as every Kafka has it.
+ *
+ * @param partitionCount - At least 1.
+ */
+export function partitionOfGroup(groupId: string, partitionCount: number): number {
+  let hash = 0
+  for (let index = 0; index < groupId.length; index++) hash = (31 * hash + groupId.charCodeAt(index)) | 0
+  return (hash & 0x7fff_ffff) % partitionCount
+}
