@@ -18,6 +18,7 @@ import type {
   CoordinatorRecordKind,
 } from '../../../src/coordinator/records/coordinator-record.ts'
 import { encodeMessage } from '../../../src/protocol/schema/codec.ts'
+import type { Message } from '../../../src/protocol/schema/fields.ts'
 import { arbitraryValue, fixedValue, STYLES } from '../../support/protocol-values.ts'
 import type { Style } from '../../support/protocol-values.ts'
 import { join as joinPieces } from '../../support/protocol-messages.ts'
@@ -71,7 +72,7 @@ describe.each(kinds)('%s', (kind) => {
       const writer = new ByteWriter()
       writer.int16(version)
       const sample: unknown = fixedValue(value, version, 'sample')
-      encodeMessage(value, version, sample as never, writer)
+      encodeMessage(value as Message, version, sample as never, writer)
       const decoded = decodeCoordinatorRecord(encodedKey, joinPieces(writer.finish()))
       expect(decoded).toEqual({ kind, key: fixedValue(key, 0, 'sample') as unknown, value: sample })
     }
