@@ -1,12 +1,14 @@
 /**
  * More partitions for topics that exist (CreatePartitions). Records that are there stay where they are; keys that
- * clients hash over the number of partitions move, which is the asker's affair.
+ * clients hash over the number of partitions move, which is the asker's affair. Not so in the topics of the broker's own
+ * state: groups would lose what they committed, so those keep the partitions they have.
  */
 import { liveBrokers } from '../metadata/cluster-image.ts'
 import type { TopicImage } from '../metadata/cluster-image.ts'
 import { quote } from '../metadata/config-table.ts'
 import { ITEMS_PER_REQUEST_MAX, PARTITIONS_PER_TOPIC_MAX } from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
+import { isInternalTopic } from '../metadata/topic-name.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
 import { outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext } from './concern.ts'
@@ -54,6 +56,10 @@ function grow(request: TopicRequest, context: DecisionContext, addedCount: numbe
   const topic = image.topicsByName.get(request.name)
   if (topic === undefined)
     throw new Refusal('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic ${quote(request.name)}`)
+  if (isInternalTopic(topic.name)) {
+    const reason = 'its records belong to partitions by a hash over their number'
+    throw new Refusal('INVALID_TOPIC_EXCEPTION', `Topic ${quote(topic.name)} is the broker’s own: ${reason}`)
+  }
   const currentCount = topic.partitions.length
   const wanted = request.count
   if (wanted === currentCount)

@@ -18,7 +18,7 @@ import {
 } from '../metadata/limits.ts'
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import { topicConfigs } from '../metadata/topic-config.ts'
-import { findTopicNameProblem, topicCollisionKey } from '../metadata/topic-name.ts'
+import { findTopicNameProblem, isInternalTopic, topicCollisionKey } from '../metadata/topic-name.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
 import { layersBelowTopic, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext, Outcome } from './concern.ts'
@@ -268,6 +268,10 @@ export const deleteTopics: Concern<DeleteTopicsRequest, DeleteTopicsResponse> = 
         if (duplicateIds.has(topicId))
           throw new Refusal('INVALID_REQUEST', 'The topic id is given more than once')
         const topic = findDeletable(name, topicId, targets.length, context)
+        if (isInternalTopic(topic.name)) {
+          const reason = `Topic ${quote(topic.name)} is the broker’s own: it holds the state of groups or transactions`
+          throw new Refusal('INVALID_TOPIC_EXCEPTION', reason)
+        }
         if (!deleted.has(topic.id)) records.push({ kind: 'removeTopic', topicId: topic.id })
         deleted.add(topic.id)
         return { name: topic.name, topicId: topic.id, ...SUCCESS }

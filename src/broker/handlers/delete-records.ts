@@ -1,8 +1,10 @@
 /**
  * DeleteRecords (API key 21): moves the log start offset of partitions forward (KIP-107). Offset -1 means the high
  * watermark: everything committed goes. The answer waits until all in-sync replicas have done so, so that no later leader
- * shows the records again. The space comes back as whole segments fall behind the new start.
+ * shows the records again. The space comes back as whole segments fall behind the new start. The broker's own topics are not
+ * for clients to delete from.
  */
+import { isInternalTopic } from '../../metadata/topic-name.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/apis.ts'
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
@@ -33,6 +35,7 @@ async function deleteBefore(
   wanted: Request['topics'][number]['partitions'][number],
   deadlineMs: number,
 ): Promise<PartitionResponse> {
+  if (isInternalTopic(topic)) return reply(wanted.partitionIndex, 'INVALID_TOPIC_EXCEPTION')
   const partition = services.partitions.lookup(topic, wanted.partitionIndex)
   if (typeof partition === 'string') return reply(wanted.partitionIndex, partition)
   const offset = wanted.offset === HIGH_WATERMARK ? partition.highWatermark : wanted.offset

@@ -6,7 +6,8 @@
  *   shown: LEADER_NOT_AVAILABLE, and the replica here is offline.
  * - Version 0 asks for all topics with an empty list, later ones with null.
  * - A missing topic is created when both the request and the configuration allow it. Unlike Kafka, which answers
- *   LEADER_NOT_AVAILABLE and lets the client ask again, the answer waits until the topic can be used.
+ *   LEADER_NOT_AVAILABLE and lets the client ask again, the answer waits until the topic can be used. The broker's own topics
+ *   are not created so, since they need settings of their own (coordinator/offsets-topic.ts).
  */
 import { ZERO_UUID } from '../../bytes/uuid.ts'
 import type { ClusterImage, TopicImage } from '../../metadata/cluster-image.ts'
@@ -71,7 +72,7 @@ async function createMissing(
   const names = wanted.flatMap(({ name, topicId }) =>
     name === null || topicId !== ZERO_UUID || image.topicsByName.has(name) ? [] : [name],
   )
-  const creatable = names.filter((name) => findTopicNameProblem(name) === null)
+  const creatable = names.filter((name) => findTopicNameProblem(name) === null && !isInternalTopic(name))
   if (!isWelcome || creatable.length === 0) return new Map()
   // With the cluster's defaults.
   const given = { numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] }

@@ -8,6 +8,8 @@
  * acks=0: the exchange ends without an answer, but only once the batch is durable, so that its bytes keep counting
  * against the request budget until then; an error closes the connection, as there is no other way to tell.
  *
+ * Topics in which the broker keeps its own state are not for clients to write to: INVALID_TOPIC_EXCEPTION.
+ *
  * Transactional requests are refused (INVALID_TXN_STATE): this broker hands out no transactional producer ids.
  */
 import { assert } from '../../base/assert.ts'
@@ -18,6 +20,7 @@ import { isTransactional, readBatchHeader } from '../../records/batch-header.ts'
 import { validateProduced } from '../../records/batch-validator.ts'
 import type { ProduceLimits } from '../../records/batch-validator.ts'
 import type { TopicConfig } from '../../metadata/topic-config.ts'
+import { isInternalTopic } from '../../metadata/topic-name.ts'
 import { stampLogAppendTime } from '../../records/log-append-time.ts'
 import type { Partition } from '../../replication/partition.ts'
 import type { BrokerServices, RequestContext } from '../services.ts'
@@ -57,6 +60,7 @@ export function handleProduce(
     const partitionResponses = topic.partitionData.map((data) => {
       if (refusal !== null) return failed(data.index, refusal.error, refusal.message)
       if (topicName === undefined) return failed(data.index, 'UNKNOWN_TOPIC_ID')
+      if (isInternalTopic(topicName)) return failed(data.index, 'INVALID_TOPIC_EXCEPTION')
       const partition = services.partitions.lookup(topicName, data.index)
       if (typeof partition === 'string') return failed(data.index, partition)
       // Before the append: what is refused here is not in the log (KIP-966, docs/faults.md R13).
