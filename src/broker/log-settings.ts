@@ -17,6 +17,10 @@ export function toLogConfig(topic: TopicConfig, broker: BrokerConfig): LogConfig
     indexIntervalBytes: topic.indexIntervalBytes,
     deletesOldSegments: topic.cleanupPolicy.includes('delete'),
     isCompacted: topic.cleanupPolicy.includes('compact'),
+    deleteRetentionMs: topic.deleteRetentionMs,
+    minCleanableDirtyRatio: topic.minCleanableDirtyRatio,
+    minCompactionLagMs: topic.minCompactionLagMs,
+    maxCompactionLagMs: topic.maxCompactionLagMs,
     fileDeleteDelayMs: topic.fileDeleteDelayMs,
     producerIdExpirationMs: broker.producerIdExpirationMs,
   }

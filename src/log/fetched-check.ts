@@ -1,6 +1,7 @@
 /**
  * Do bytes that a leader sent continue a follower's log? They came over a network, so everything is checked again: CRCs
- * (docs/faults.md NW-3), offsets that join up (RP-19), and epochs that never fall (R5). Data plane: one pass.
+ * (docs/faults.md NW-3), offsets that join up (RP-19; compacted logs have fillers where records went), and epochs that
+ * never fall (R5). Data plane: one pass.
  */
 import { baseOffsetAt, batchSizeAt, lastOffsetAt, leaderEpochAt } from '../records/batch-header.ts'
 import { findBatchFault } from '../records/batch-validator.ts'
@@ -8,14 +9,12 @@ import { findBatchFault } from '../records/batch-validator.ts'
 /**
  * @param logEndOffset - Where the first batch must begin.
  * @param latestEpoch - The log's latest leader epoch.
- * @param mayHaveGaps - The topic is compacted: offsets may jump ahead.
  * @returns What is wrong, or null for whole batches to the last byte.
  */
 export function findFetchedFault(
   batches: Uint8Array,
   logEndOffset: number,
   latestEpoch: number,
-  mayHaveGaps: boolean,
 ): string | null {
   let expected = logEndOffset
   let epoch = latestEpoch
@@ -23,7 +22,7 @@ export function findFetchedFault(
     const fault = findBatchFault(batches, at, batches.length - at)
     if (fault !== null) return `byte ${at}: ${fault}`
     const baseOffset = baseOffsetAt(batches, at)
-    if (baseOffset < expected || (baseOffset > expected && !mayHaveGaps)) {
+    if (baseOffset !== expected) {
       return `byte ${at}: base offset is ${baseOffset}, wanted ${expected}`
     }
     if (leaderEpochAt(batches, at) < epoch) {

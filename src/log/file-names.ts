@@ -6,7 +6,9 @@
  *   <topic>-<partition>.<32 hex>-stray/       a log that no topic of the cluster claims
  *     <20 digits>.log .index .timeindex       a segment; the digits are its base offset
  *     <20 digits>.snapshot                    producer state of all below that offset
- *     *.tmp                                   an atomic write that never ended; `.deleted`, `.cleaned`, `.swap`: Kafka's leftovers
+ *     <20 digits>.log.cleaned                 a segment that compaction is writing, or never ended
+ *     <20 digits>.log.swap                    a segment that takes the place of others: `segment-swap.ts`
+ *     *.tmp                                   an atomic write that never ended; `.deleted`: Kafka's leftovers
  *
  * A topic's name never becomes a path unless `isSafeTopicName` holds, whatever layer above has checked (faults.md X21).
  */
@@ -17,6 +19,9 @@ export const OFFSET_INDEX_SUFFIX = '.index'
 export const TIME_INDEX_SUFFIX = '.timeindex'
 export const SNAPSHOT_SUFFIX = '.snapshot'
 export const TEMPORARY_SUFFIX = '.tmp'
+/** Behind `.log`: see `segment-swap.ts`. */
+export const CLEANED_SUFFIX = '.cleaned'
+export const SWAP_SUFFIX = '.swap'
 export const DELETED_DIRECTORY_SUFFIX = '-delete'
 export const STRAY_DIRECTORY_SUFFIX = '-stray'
 
@@ -25,11 +30,17 @@ export const PARTITION_METADATA = 'partition.metadata'
 export const RECOVERY_POINT_CHECKPOINT = 'recovery-point-offset-checkpoint'
 export const HIGH_WATERMARK_CHECKPOINT = 'replication-offset-checkpoint'
 export const LOG_START_CHECKPOINT = 'log-start-offset-checkpoint'
+export const CLEANER_CHECKPOINT = 'cleaner-offset-checkpoint'
 export const META_PROPERTIES = 'meta.properties'
 export const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
 
-/** Suffixes of files that no live log has: removed when a log is opened (docs/faults.md D7). */
-export const LEFTOVER_SUFFIXES: readonly string[] = [TEMPORARY_SUFFIX, '.deleted', '.cleaned', '.swap']
+/** Suffixes of files that no live log has, once its swaps are finished: removed when it is opened (docs/faults.md D7). */
+export const LEFTOVER_SUFFIXES: readonly string[] = [
+  TEMPORARY_SUFFIX,
+  '.deleted',
+  CLEANED_SUFFIX,
+  SWAP_SUFFIX,
+]
 
 const OFFSET_DIGITS = 20
 const NAME_LENGTH_MAX = 255

@@ -29,8 +29,16 @@ export interface LogConfig {
   readonly indexBytesMax: number
   /** `cleanup.policy` names `delete`: retention applies. */
   readonly deletesOldSegments: boolean
-  /** `cleanup.policy` names `compact`: offsets may have gaps. */
+  /** `cleanup.policy` names `compact`: of each key only the newest record stays. */
   readonly isCompacted: boolean
+  /** Ms for which compaction keeps a record without value after it has removed the older ones of its key. */
+  readonly deleteRetentionMs: number
+  /** Share of the bytes that must be new, of those that compaction may look at, before it does: 0 to 1. */
+  readonly minCleanableDirtyRatio: number
+  /** Ms for which a record stays out of compaction. */
+  readonly minCompactionLagMs: number
+  /** Ms after which a record is compacted whatever the share of new ones; Infinity: no bound. */
+  readonly maxCompactionLagMs: number
   /** Ms between a topic's deletion and the removal of its files. */
   readonly fileDeleteDelayMs: number
   /** Bytes of recent batches kept in memory once they are written. */
@@ -54,6 +62,10 @@ export const DEFAULT_LOG_CONFIG: LogConfig = {
   indexBytesMax: 10 * MIB,
   deletesOldSegments: true,
   isCompacted: false,
+  deleteRetentionMs: DAY_MS,
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: Infinity,
   fileDeleteDelayMs: 60_000,
   tailCacheBytes: 16 * MIB,
   producerIdExpirationMs: DAY_MS,

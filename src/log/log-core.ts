@@ -66,6 +66,10 @@ export class LogCore {
   readonly writer: LogWriter
   /** Raised whenever bytes that were there go away: reads under way then begin anew. */
   generation = 0
+  /** Raised whenever the log is cut or begun anew: what was read of its batches before may not be there any more. */
+  cutCount = 0
+  /** Compaction has judged all below it; 0 when nobody knows. Too high or too low costs room only: `compaction-pass.ts`. */
+  cleanedEndOffset: number
   logStartOffset: number
   logEndOffset: number
   durableEndOffset: number
@@ -95,6 +99,7 @@ export class LogCore {
     this.snapshots = new SnapshotStore(ports, recovered.snapshots)
     this.logStartOffset = recovered.logStartOffset
     this.logEndOffset = recovered.logEndOffset
+    this.cleanedEndOffset = Math.min(options.cleanedEndOffset ?? 0, recovered.logEndOffset)
     this.durableEndOffset = recovered.logEndOffset
     this.recoveryPoint = Math.min(options.recoveryPoint, recovered.logEndOffset)
     this.cache = new TailCache(ports.cacheBudget, options.config.tailCacheBytes, recovered.logEndOffset)
@@ -154,9 +159,9 @@ export class LogCore {
     const segment = Segment.fresh(this.ports, baseOffset, this.config, nowMs)
     this.segments.push(segment)
     const snapshot = this.snapshotAt(baseOffset)
-    const generation = this.generation
+    const { cutCount } = this
     this.later('Saved the producer state of', async () => {
-      if (generation === this.generation) await this.snapshots.write(baseOffset, snapshot)
+      if (cutCount === this.cutCount) await this.snapshots.write(baseOffset, snapshot)
     })
     return segment
   }
@@ -181,6 +186,8 @@ export class LogCore {
   /** Readers see the log end at `offset` from now on. */
   endAt(offset: number): void {
     this.generation++
+    this.cutCount++
+    this.cleanedEndOffset = Math.min(this.cleanedEndOffset, offset)
     this.logEndOffset = Math.min(this.logEndOffset, offset)
     this.exposedEndOffset = Math.min(this.exposedEndOffset, offset)
     this.cache.truncate(offset)

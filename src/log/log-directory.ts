@@ -14,6 +14,7 @@ import type { FileSystem, Logger, Random } from '../env/index.ts'
 import { readWhole, writeAtomically } from './atomic-file.ts'
 import { formatOffsetCheckpoint, type OffsetCheckpoint, parseOffsetCheckpoint } from './checkpoint-file.ts'
 import type {
+  CLEANER_CHECKPOINT,
   HIGH_WATERMARK_CHECKPOINT,
   LOG_START_CHECKPOINT,
   RECOVERY_POINT_CHECKPOINT,
@@ -36,7 +37,10 @@ export interface OffsetEntry {
 }
 
 export type CheckpointName =
-  typeof RECOVERY_POINT_CHECKPOINT | typeof LOG_START_CHECKPOINT | typeof HIGH_WATERMARK_CHECKPOINT
+  | typeof RECOVERY_POINT_CHECKPOINT
+  | typeof LOG_START_CHECKPOINT
+  | typeof HIGH_WATERMARK_CHECKPOINT
+  | typeof CLEANER_CHECKPOINT
 
 /** Bytes of a clean mark, at most; a longer file is none of ours and Kafka's. */
 const CLEAN_MARK_BYTES_MAX = 256

@@ -10,6 +10,7 @@
  * - `LOG_DIRECTORY_FAILED`: that, for every log of the data directory.
  * - `LOG_NOT_CLOSED_CLEANLY`: something could not be saved when the data directory was closed.
  * - `LOG_BUSY`: an append while the log is being truncated. - `LOG_CLOSED`: the log was closed or deleted.
+ * - `LOG_NOT_CLEANABLE`: compaction cannot go on with this log. It stays as it is, and sound.
  * - `LOG_WRONG_TOPIC`: the directory belongs to another incarnation of the topic.
  * - `LOG_DIRECTORY_MISMATCH`: the data directory belongs to another cluster or node.
  */
@@ -23,6 +24,7 @@ export type LogErrorCode =
   | 'LOG_NOT_CLOSED_CLEANLY'
   | 'LOG_BUSY'
   | 'LOG_CLOSED'
+  | 'LOG_NOT_CLEANABLE'
   | 'LOG_WRONG_TOPIC'
   | 'LOG_DIRECTORY_MISMATCH'
 

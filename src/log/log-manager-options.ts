@@ -26,7 +26,20 @@ export interface LogManagerOptions {
   readonly tailCacheBytes?: number
   readonly retentionCheckMs?: number
   readonly checkpointMs?: number
+  /** Ms between looks for a log to compact. */
+  readonly cleanerIntervalMs?: number
+  /** Bytes that the keys of one pass of compaction may take; a log with more keys takes several passes. */
+  readonly cleanerMapBytes?: number
+  /** Bytes a second that compaction may read and write; Infinity: no bound. */
+  readonly cleanerBytesPerSecond?: number
 }
 
 /** Where the options say nothing. */
-export const DEFAULTS = { tailCacheBytes: 128 * 2 ** 20, retentionCheckMs: 300_000, checkpointMs: 60_000 }
+export const DEFAULTS = {
+  tailCacheBytes: 128 * 2 ** 20,
+  retentionCheckMs: 300_000,
+  checkpointMs: 60_000,
+  cleanerIntervalMs: 15_000,
+  // A million keys in one pass; taken only while a pass has that many.
+  cleanerMapBytes: 32 * 2 ** 20,
+}

@@ -19,6 +19,7 @@ import { isDeviceFailure } from './atomic-file.ts'
 import { type OffsetCheckpoint, partitionKey } from './checkpoint-file.ts'
 import { CheckpointSaver } from './checkpoint-saver.ts'
 import {
+  CLEANER_CHECKPOINT,
   deletedDirectoryName,
   HIGH_WATERMARK_CHECKPOINT,
   isDeletedDirectoryName,
@@ -37,18 +38,15 @@ import { marksOf } from './log-marks.ts'
 import { LogError } from './log-error.ts'
 import type { LogShared } from './log-options.ts'
 import { forEachInParallel } from './parallel.ts'
+import { LogUpkeep } from './log-upkeep.ts'
 import { DEFAULTS, type LogManagerOptions, type LogManagerPorts } from './log-manager-options.ts'
 import { PartitionLog } from './partition-log.ts'
 import { readTopicId } from './partition-metadata.ts'
-import { PeriodicWork } from './periodic-work.ts'
 import { removeTree } from './remove-tree.ts'
-import { RetentionClock } from './retention-clock.ts'
 import { TailCacheBudget } from './tail-cache.ts'
 
 /** Handles of cold segments and indexes kept open. */
 const OPEN_FILES_MAX = 512
-
-const PRODUCER_EXPIRY_MS = 600_000
 
 /** Creations, deletions and checkpoint writes that may wait for one another. */
 const QUEUE_WAITING_MAX = 100_000
@@ -58,6 +56,14 @@ const CHECKPOINTS = [RECOVERY_POINT_CHECKPOINT, LOG_START_CHECKPOINT, HIGH_WATER
 /** Owned by the metadata quorum, which opens it itself. */
 const METADATA_TOPIC = '__cluster_metadata'
 
+/** What the checkpoints say of a log that is opened. */
+interface LogMarks {
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+  readonly cleanedEndOffset: number
+  readonly isClean: boolean
+}
+
 export class LogManager {
   readonly #ports: LogManagerPorts
   readonly #options: LogManagerOptions
@@ -66,7 +72,6 @@ export class LogManager {
   readonly #memoryShared: LogShared
   readonly #logs = new Map<string, PartitionLog>()
   readonly #quarantined = new Map<string, LogError>()
-  readonly #retentionClock: RetentionClock
   /** Creations and deletions, so that a name is never both at once. */
   readonly #changes = new SerialQueue(QUEUE_WAITING_MAX)
   readonly #checkpoints: CheckpointSaver
@@ -77,7 +82,7 @@ export class LogManager {
    * a full disk. A new log of such a name would be taken for a damaged old one, so none is created before they are dropped.
    */
   #hasStaleMarks = true
-  readonly #periodic: PeriodicWork
+  readonly #upkeep: LogUpkeep
   #failure: LogError | null = null
   #isClosed = false
 
@@ -103,8 +108,11 @@ export class LogManager {
     const cacheBudget = new TailCacheBudget(options.tailCacheBytes ?? DEFAULTS.tailCacheBytes)
     this.#shared = { pool: new FilePool(ports.files, OPEN_FILES_MAX), cacheBudget }
     this.#memoryShared = { pool: new FilePool(options.memoryFiles, OPEN_FILES_MAX), cacheBudget }
-    this.#retentionClock = new RetentionClock(ports.clock)
-    this.#periodic = new PeriodicWork(ports)
+    this.#upkeep = new LogUpkeep(ports, options, {
+      logs: () => this.logs(),
+      highWatermarkOf: (log) => this.#highWatermarkOf(log),
+      save: (name) => this.#save(name),
+    })
   }
 
   /**
@@ -207,6 +215,7 @@ export class LogManager {
       return this.#open(topic, partition, topicId, config, {
         recoveryPoint: 0,
         logStartOffset: 0,
+        cleanedEndOffset: 0,
         isClean: false,
       })
     })
@@ -226,7 +235,7 @@ export class LogManager {
       if (directory === null) return
       const files = log === undefined ? this.#ports.files : this.#filesFor(log.config)
       const delayMs = (log?.config ?? DEFAULT_LOG_CONFIG).fileDeleteDelayMs
-      this.#periodic.once(delayMs, () => this.#removeTree(files, directory))
+      this.#upkeep.once(delayMs, () => this.#removeTree(files, directory))
       await this.#dropMarks()
     })
   }
@@ -243,31 +252,24 @@ export class LogManager {
     })
   }
 
-  /** Begins the periodic work: retention, checkpoints, expiry of producers. Once. */
+  /** Begins the periodic work: retention, compaction, checkpoints, expiry of producers. Once. */
   startMaintenance(): void {
-    const { retentionCheckMs, checkpointMs } = this.#options
-    this.#periodic.every(retentionCheckMs ?? DEFAULTS.retentionCheckMs, () => this.applyRetention())
-    this.#periodic.every(checkpointMs ?? DEFAULTS.checkpointMs, () => this.checkpoint())
-    this.#periodic.every(PRODUCER_EXPIRY_MS, async () => {
-      for (const log of this.logs()) log.expireProducers()
-    })
+    this.#upkeep.start()
   }
 
   /** Lets every log delete what has expired. @returns Segments deleted. */
-  async applyRetention(): Promise<number> {
-    const nowMs = this.#retentionClock.nowMs()
-    let count = 0
-    await this.#forEach(this.logs(), async (log) => {
-      count += await log.applyRetention(nowMs, this.#highWatermarkOf(log))
-    })
-    return count
+  applyRetention(): Promise<number> {
+    return this.#upkeep.applyRetention()
+  }
+
+  /** Compacts the logs that are dirty enough. @returns Passes made. */
+  compact(): Promise<number> {
+    return this.#upkeep.compact()
   }
 
   /** Moves every log's recovery point to its end and writes all checkpoints. */
-  async checkpoint(): Promise<void> {
-    await this.#forEach(this.logs(), (log) => log.checkpoint())
-    await this.#save(RECOVERY_POINT_CHECKPOINT)
-    await this.#save(HIGH_WATERMARK_CHECKPOINT)
+  checkpoint(): Promise<void> {
+    return this.#upkeep.checkpoint()
   }
 
   /**
@@ -310,7 +312,7 @@ export class LogManager {
     if (this.#isClosed) return
     await this.#endWork()
     try {
-      await this.#forEach(this.logs(), (log) => log.abandon())
+      await this.#upkeep.forEach(this.logs(), (log) => log.abandon())
     } finally {
       await this.#home.release()
     }
@@ -318,7 +320,7 @@ export class LogManager {
 
   async #endWork(): Promise<void> {
     this.#isClosed = true
-    this.#periodic.stop()
+    this.#upkeep.stop()
     await this.#changes.idle()
   }
 
@@ -327,6 +329,7 @@ export class LogManager {
     const path = this.#home.path
     const recoveryPoints = await this.#home.readCheckpoint(RECOVERY_POINT_CHECKPOINT)
     const logStarts = await this.#home.readCheckpoint(LOG_START_CHECKPOINT)
+    const cleanedEnds = await this.#home.readCheckpoint(CLEANER_CHECKPOINT)
     const names = await files.list(path)
     for (const name of names.filter(isDeletedDirectoryName)) await this.#removeTree(files, `${path}/${name}`)
     const found = names.flatMap((name) => parseLogDirectoryName(name) ?? [])
@@ -342,6 +345,7 @@ export class LogManager {
         await this.#open(topic, partition, topicId, this.#options.configFor?.(topic) ?? DEFAULT_LOG_CONFIG, {
           recoveryPoint: recoveryPoints.get(key) ?? 0,
           logStartOffset: logStarts.get(key) ?? 0,
+          cleanedEndOffset: cleanedEnds.get(key) ?? 0,
           isClean: this.#home.wasClosedCleanly,
         })
       } catch (error) {
@@ -370,7 +374,7 @@ export class LogManager {
     partition: number,
     topicId: string,
     config: LogConfig,
-    marks: { readonly recoveryPoint: number; readonly logStartOffset: number; readonly isClean: boolean },
+    marks: LogMarks,
   ): Promise<PartitionLog> {
     const { clock, logger } = this.#ports
     const ports = { clock, logger, files: this.#filesFor(config) }
@@ -382,6 +386,7 @@ export class LogManager {
       config,
       recoveryPoint: marks.recoveryPoint,
       logStartOffset: marks.logStartOffset,
+      cleanedEndOffset: marks.cleanedEndOffset,
       wasClosedCleanly: marks.isClean,
       shared: config.durability === 'memory' ? this.#memoryShared : this.#shared,
       checkpoints: {
@@ -417,6 +422,8 @@ export class LogManager {
   /** A later log of a name must not inherit the marks of an earlier one. */
   async #dropMarks(): Promise<void> {
     for (const name of CHECKPOINTS) await this.#save(name)
+    // Only room hangs on this one, so it is written where there is something in it to forget.
+    if ((await this.#home.readCheckpoint(CLEANER_CHECKPOINT)).size > 0) await this.#save(CLEANER_CHECKPOINT)
     this.#hasStaleMarks = false
   }
 
@@ -473,19 +480,5 @@ export class LogManager {
         error: error as Error,
       })
     }
-  }
-
-  /** Failures are logged, and concern one log each. */
-  async #forEach(
-    logs: readonly PartitionLog[],
-    work: (log: PartitionLog) => Promise<unknown>,
-  ): Promise<void> {
-    await forEachInParallel(logs, async (log) => {
-      try {
-        await work(log)
-      } catch (error) {
-        this.#ports.logger.warn('Worked on a log', { directory: log.directory, error: error as Error })
-      }
-    })
   }
 }

@@ -2,7 +2,12 @@
  * What the checkpoints of a data directory say of its logs (docs/formats.md). A log in memory has no place in them: it is
  * gone when they are read.
  */
-import { HIGH_WATERMARK_CHECKPOINT, LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT } from './file-names.ts'
+import {
+  CLEANER_CHECKPOINT,
+  HIGH_WATERMARK_CHECKPOINT,
+  LOG_START_CHECKPOINT,
+  RECOVERY_POINT_CHECKPOINT,
+} from './file-names.ts'
 import type { CheckpointName } from './log-directory.ts'
 import type { PartitionLog } from './partition-log.ts'
 
@@ -21,6 +26,7 @@ export function* marksOf(
   for (const log of logs) {
     if (log.config.durability === 'memory') continue
     const { topic, partition } = log
+    if (name === CLEANER_CHECKPOINT && log.compaction.cleanedEndOffset === 0) continue
     yield { topic, partition, offset: markOf(name, log, highWatermarkOf) }
   }
 }
@@ -38,5 +44,7 @@ function markOf(
     case HIGH_WATERMARK_CHECKPOINT:
       // No more than the log is sure to have after a power cut.
       return Math.min(highWatermarkOf(log), log.recoveryPoint)
+    case CLEANER_CHECKPOINT:
+      return log.compaction.cleanedEndOffset
   }
 }

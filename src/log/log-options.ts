@@ -47,6 +47,8 @@ export interface PartitionLogOptions {
   /** From the checkpoint: all below was synced. 0 when unknown: the whole log is checked. */
   readonly recoveryPoint: number
   readonly logStartOffset: number
+  /** From the checkpoint: compaction has judged all below. Default: nothing. */
+  readonly cleanedEndOffset?: number
   readonly wasClosedCleanly: boolean
   readonly checkpoints?: LogCheckpoints
   readonly shared?: LogShared

@@ -36,6 +36,7 @@ import { loadSnapshot, replayEpochs, replayProducers, segmentIndexOf } from './l
 import { encodeProducerSnapshot } from './producer-snapshot.ts'
 import type { ProducerState } from './producer-state.ts'
 import { Segment } from './segment.ts'
+import { finishSwaps } from './segment-swap.ts'
 
 export interface RecoveryOptions {
   readonly config: LogConfig
@@ -81,6 +82,7 @@ interface SoundEnd {
 /** @throws {LogError} `LOG_CORRUPT`. @throws {FileError} */
 export async function recoverLog(ports: LogSurroundings, options: RecoveryOptions): Promise<RecoveredLog> {
   const { config, recoveryPoint } = options
+  await finishSwaps(ports.files, ports.directory)
   const found = await listLogFiles(ports.files, ports.directory)
   const segments = await openSegments(ports, found.baseOffsets, config, ports.clock.monotonicMs())
   const logStartOffset = Math.max(options.logStartOffset, segments[0]?.baseOffset ?? 0)
@@ -101,7 +103,7 @@ export async function recoverLog(ports: LogSurroundings, options: RecoveryOption
       )
     }
   }
-  // Everything above only read. From here on files change.
+  // Everything above only read, but for swaps that had begun. From here on files change.
   // A snapshot is trusted if the batches it stands for were synced, or committed and deleted since.
   const keptOffset = segments[countBelow(segments, logStartOffset)]?.baseOffset ?? 0
   const trustedOffset = Math.max(recoveryPoint, keptOffset)
@@ -163,7 +165,7 @@ async function findSoundEnd(
   const first = segments[firstIndex]!
   let position = await first.probeBelow(startOffset)
   const known = { segmentIndex: firstIndex, position, offset: first.baseOffset }
-  const chain = new ChainCheck(startOffset, known, savedEpochs, options.config.isCompacted)
+  const chain = new ChainCheck(startOffset, known, savedEpochs)
   for (let index = firstIndex; index < segments.length; index++) {
     const segment = segments[index]!
     if (index > firstIndex) {
@@ -187,14 +189,14 @@ async function checkSeams(
   ports: LogSurroundings,
   segments: readonly Segment[],
   endIndex: number,
-  { config, logStartOffset }: RecoveryOptions,
+  { logStartOffset }: RecoveryOptions,
 ): Promise<void> {
   for (let index = 0; index < endIndex; index++) {
     const segment = segments[index]!
     const nextOffset = segments[index + 1]!.baseOffset
     if (nextOffset <= logStartOffset) continue
     await segment.load()
-    if (config.isCompacted ? segment.endOffset > nextOffset : segment.endOffset !== nextOffset) {
+    if (segment.endOffset !== nextOffset) {
       throw corrupt(
         ports,
         `${segment.path} ends at offset ${segment.endOffset}, and the next begins at ${nextOffset}`,
@@ -214,7 +216,6 @@ async function checkSeams(
 class ChainCheck {
   fault: string | null = null
   readonly #startOffset: number
-  readonly #isCompacted: boolean
   #saved: LeaderEpochCache | null
   #nextOffset: number
   #epoch = -1
@@ -226,10 +227,8 @@ class ChainCheck {
     startOffset: number,
     known: { readonly segmentIndex: number; readonly position: number; readonly offset: number },
     savedEpochs: readonly EpochEntry[] | null,
-    isCompacted: boolean,
   ) {
     this.#startOffset = startOffset
-    this.#isCompacted = isCompacted
     this.#saved = savedEpochs && new LeaderEpochCache(savedEpochs)
     this.#nextOffset = startOffset
     this.#sound = known
@@ -256,8 +255,9 @@ class ChainCheck {
   }
 
   findSeamFault(baseOffset: number): string | null {
-    const isJoined = this.#isCompacted ? baseOffset >= this.#nextOffset : baseOffset === this.#nextOffset
-    return isJoined ? null : `Next segment begins at offset ${baseOffset}: wanted ${this.#nextOffset}`
+    return baseOffset === this.#nextOffset
+      ? null
+      : `Next segment begins at offset ${baseOffset}: wanted ${this.#nextOffset}`
   }
 
   /** A segment was walked to its end. */
@@ -278,8 +278,7 @@ class ChainCheck {
   }
 
   #findFault(baseOffset: number, epoch: number): string | null {
-    const isJoined = this.#isCompacted ? baseOffset >= this.#nextOffset : baseOffset === this.#nextOffset
-    if (!isJoined) return `Base offset is ${baseOffset}: wanted ${this.#nextOffset}`
+    if (baseOffset !== this.#nextOffset) return `Base offset is ${baseOffset}: wanted ${this.#nextOffset}`
     if (epoch < this.#epoch) return `Leader epoch is ${epoch}: wanted ${this.#epoch} or more`
     if (this.#suspect !== null) {
       if (this.#suspect.epoch !== epoch) return this.#suspect.fault

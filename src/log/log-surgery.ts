@@ -144,6 +144,8 @@ export class LogSurgery {
       this.#core.writer.stop()
       await this.#core.writer.settle()
       this.#core.generation++
+      this.#core.cutCount++
+      this.#core.cleanedEndOffset = Math.min(this.#core.cleanedEndOffset, offset)
       this.#core.recoveryPoint = Math.min(
         this.#core.recoveryPoint,
         this.#core.segments[0]!.baseOffset,

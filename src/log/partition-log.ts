@@ -30,6 +30,8 @@ import {
   readBatchHeader,
   type BatchHeader,
 } from '../records/batch-header.ts'
+import type { AppendResult } from './append-result.ts'
+import { LogCompaction } from './compaction.ts'
 import { findFetchedFault } from './fetched-check.ts'
 import { FilePool } from './file-pool.ts'
 import type { LogConfig, LogPorts } from './log-config.ts'
@@ -37,37 +39,16 @@ import { LogError } from './log-error.ts'
 import { type LogSurroundings, type PartitionLogOptions } from './log-options.ts'
 import { CUTTING, LogCore, type LogEvents } from './log-core.ts'
 import { LogSurgery } from './log-surgery.ts'
+import { LogLookup } from './log-lookup.ts'
 import { LogReader } from './log-reader.ts'
 import { recoverLog, type RecoveredLog, type RecoveryCut } from './log-recovery.ts'
 import { emptySlice, type LogSlice } from './log-slice.ts'
 import { claimDirectory } from './partition-metadata.ts'
-import type { ProducerState, SequenceError } from './producer-state.ts'
+import type { ProducerState } from './producer-state.ts'
 import { TailCacheBudget } from './tail-cache.ts'
-import {
-  findMaxTimestamp,
-  findTimestamp,
-  type LookupScope,
-  type TimestampedOffset,
-} from './timestamp-lookup.ts'
+import type { TimestampedOffset } from './timestamp-lookup.ts'
 
-export type { LogError, LogSlice, PartitionLogOptions, RecoveryCut, TimestampedOffset }
-
-/** What happened to a batch that a leader was given. */
-export type AppendResult =
-  | ({ readonly kind: 'appended' } & AppendedOffsets)
-  /** The producer sent it before: these are the offsets it got then. */
-  | ({ readonly kind: 'duplicate' } & AppendedOffsets)
-  | { readonly kind: 'rejected'; readonly error: AppendError; readonly message: string }
-
-export interface AppendedOffsets {
-  readonly baseOffset: number
-  readonly lastOffset: number
-  /** Ms since the epoch that the leader stamped; -1 when the producer's timestamps stand. */
-  readonly appendTimeMs: number
-}
-
-/** Names of the protocol's error table. */
-export type AppendError = SequenceError | 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER'
+export type { AppendResult, LogError, LogSlice, PartitionLogOptions, RecoveryCut, TimestampedOffset }
 
 /** Open handles and cached bytes of a log that shares with nobody. */
 const OWN_OPEN_FILES_MAX = 16
@@ -85,6 +66,8 @@ export class PartitionLog implements LogEvents {
   readonly topicId: string
   /** What recovery cut when the log was opened; null: nothing. */
   readonly recoveryCut: RecoveryCut | null
+  /** For the cleaner. */
+  readonly compaction: LogCompaction
 
   /** Called after `durableEndOffset` rose. */
   onDurable: (durableEndOffset: number) => void = () => undefined
@@ -99,6 +82,7 @@ export class PartitionLog implements LogEvents {
   readonly #core: LogCore
   readonly #surgery: LogSurgery
   readonly #reader: LogReader
+  readonly #lookup: LogLookup
 
   private constructor(ports: LogSurroundings, options: PartitionLogOptions, recovered: RecoveredLog) {
     this.topic = options.topic
@@ -108,6 +92,8 @@ export class PartitionLog implements LogEvents {
     this.#core = new LogCore(ports, options, recovered, this, (error) => this.#surgery.undo(error))
     this.#surgery = new LogSurgery(this.#core)
     this.#reader = new LogReader(this.#core)
+    this.#lookup = new LogLookup(this.#core)
+    this.compaction = new LogCompaction(this.#core, this.#surgery)
   }
 
   /**
@@ -238,16 +224,10 @@ export class PartitionLog implements LogEvents {
     this.#core.assertUsable()
     if (this.#core.state.kind !== 'open')
       throw new LogError('LOG_BUSY', `Appended to ${this.directory}: it is being cut`)
-    const { isCompacted } = this.#core.config
     // An epoch that this replica led without writing in it ends where the leader's batches go on.
     if (firstEpochOf(batches) < this.#core.epochs.cache.latestEpoch)
       this.#core.epochs.truncateFromEnd(this.#core.logEndOffset, false)
-    const fault = findFetchedFault(
-      batches,
-      this.#core.logEndOffset,
-      this.#core.epochs.cache.latestEpoch,
-      isCompacted,
-    )
+    const fault = findFetchedFault(batches, this.#core.logEndOffset, this.#core.epochs.cache.latestEpoch)
     if (fault !== null)
       throw new LogError('LOG_BAD_BATCH', `Appended to ${this.directory} what the leader sent: ${fault}`)
     const isCopied = isPoorTenant(batches.length, batches)
@@ -310,12 +290,12 @@ export class PartitionLog implements LogEvents {
    *   there is none.
    */
   offsetForTimestamp(timestampMs: number, endOffset: number): Promise<TimestampedOffset | null> {
-    return this.#stable(() => findTimestamp(this.#scope(endOffset), timestampMs))
+    return this.#lookup.offsetForTimestamp(timestampMs, endOffset)
   }
 
   /** The first record that has the largest timestamp (KIP-734), or null in an empty log. */
   offsetOfMaxTimestamp(endOffset = Infinity): Promise<TimestampedOffset | null> {
-    return this.#stable(() => findMaxTimestamp(this.#scope(endOffset)))
+    return this.#lookup.offsetOfMaxTimestamp(endOffset)
   }
 
   /** Notes that a leader of `epoch` begins at `startOffset`. It is on disk before the epoch's first batch is. */
@@ -411,6 +391,7 @@ export class PartitionLog implements LogEvents {
 
   /** Writes and syncs everything, and lets go of all files. @throws {LogError} `LOG_FAILED` if that did not work. */
   async close(): Promise<void> {
+    await this.compaction.abort()
     await this.#core.maintain('Closed', async () => {
       if (this.#core.state.kind === 'closed') return
       try {
@@ -438,6 +419,7 @@ export class PartitionLog implements LogEvents {
   async abandon(): Promise<void> {
     if (this.#core.state.kind === 'open') this.#core.state = CUTTING
     this.#core.writer.stop()
+    await this.compaction.abort()
     await this.#core.maintenance.run(() => this.#surgery.release())
   }
 
@@ -457,30 +439,6 @@ export class PartitionLog implements LogEvents {
     if (this.#core.state.kind !== 'open') return storageError(`the log is ${this.#core.state.kind}`)
     const message = `Appended in leader epoch ${leaderEpoch}: wanted ${this.leaderEpochMin} or more`
     return { kind: 'rejected', error: 'NOT_LEADER_OR_FOLLOWER', message }
-  }
-
-  #scope(endOffset: number): LookupScope {
-    const writtenEnd = this.#core.writer.writtenEndOffset
-    return {
-      segments: [...this.#core.segments],
-      unwritten: this.#core.cache.batchesFrom(writtenEnd),
-      startOffset: this.#core.logStartOffset,
-      endOffset: Math.min(endOffset, this.#core.logEndOffset),
-    }
-  }
-
-  /** Runs a lookup again if the log was cut beside it. */
-  async #stable<T>(lookup: () => Promise<T>): Promise<T> {
-    for (;;) {
-      if (this.#core.state.kind === 'closed') throw this.#core.closedError()
-      const generation = this.#core.generation
-      try {
-        const result = await lookup()
-        if (generation === this.#core.generation) return result
-      } catch (error) {
-        if (generation === this.#core.generation) throw error
-      }
-    }
   }
 }
 

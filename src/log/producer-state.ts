@@ -93,6 +93,13 @@ export class ProducerEntry {
     this.#fields[at + 3] = timestampMs
   }
 
+  /** Whether one of the batches kept ends at `lastOffset`. */
+  remembers(lastOffset: number): boolean {
+    for (let index = 0; index < this.count; index++)
+      if (this.#fields[index * 4 + 1] === lastOffset) return true
+    return false
+  }
+
   /** Index of the batch with these sequences, or -1. */
   find(lastSequence: number, offsetDelta: number): number {
     for (let index = this.count - 1; index >= 0; index--) {

@@ -5,7 +5,7 @@
  * at all (-1), and one that lies in the future, which would keep the segment for ever. Those go by the time the file
  * was last written (ST-15). The last segment goes too when all of it has expired; an empty one takes its place.
  *
- * Compaction, when it comes, is the second way for records to go and will stand beside this file.
+ * Compaction is the second way for records to go: `compaction-plan.ts`.
  */
 import type { FileSystem } from '../env/index.ts'
 import type { LogConfig } from './log-config.ts'
@@ -43,7 +43,8 @@ export async function countExpiredSegments(
   return count
 }
 
-async function newestMs(files: FileSystem, segment: Segment, nowMs: number): Promise<number> {
+/** Age that a segment goes by, as ms since the epoch. */
+export async function newestMs(files: FileSystem, segment: Segment, nowMs: number): Promise<number> {
   await segment.load()
   if (segment.maxTimestampMs >= 0 && segment.maxTimestampMs <= nowMs) return segment.maxTimestampMs
   return (await files.stat(segment.path))?.modifiedMs ?? nowMs

@@ -50,7 +50,8 @@ const NO_TIMESTAMP = -1
 
 export class Segment {
   readonly baseOffset: number
-  readonly path: string
+  /** Of its `.log`. Changes while a cleaned segment takes its place: see `segment-swap.ts`. */
+  path: string
   readonly offsetIndex: IndexFile
   readonly timeIndex: IndexFile
   /** Monotonic ms when this process began to append to it. */
@@ -131,7 +132,7 @@ export class Segment {
     if (this.sizeBytes === 0) return false
     return (
       this.sizeBytes + batchBytes > Math.min(config.segmentBytes, SEGMENT_BYTES_MAX) ||
-      nowMs - this.openedMs > config.segmentMs ||
+      nowMs - this.openedMs > segmentMsMax(config) ||
       this.offsetIndex.sizeBytes + OFFSET_INDEX_ENTRY_BYTES > config.indexBytesMax ||
       this.timeIndex.sizeBytes + 2 * TIME_INDEX_ENTRY_BYTES > config.indexBytesMax
     )
@@ -382,6 +383,11 @@ export class Segment {
     addTimeEntry(this.timeIndex, this.maxTimestampMs, this.offsetOfMaxTimestamp - this.baseOffset)
     this.#lastIndexedTimestampMs = this.maxTimestampMs
   }
+}
+
+/** Only closed segments are compacted: one must not stay open for longer than its records may wait for that. */
+export function segmentMsMax(config: LogConfig): number {
+  return config.isCompacted ? Math.min(config.segmentMs, config.maxCompactionLagMs) : config.segmentMs
 }
 
 /** A size that is no whole number of entries belongs to a torn or foreign file: nothing of it is used. */

@@ -250,6 +250,11 @@ export function hasDeleteHorizon(attributes: number): boolean {
   return (attributes & DELETE_HORIZON_BIT) !== 0
 }
 
+/** The attributes of a batch whose `baseTimestamp` becomes a delete horizon. */
+export function withDeleteHorizon(attributes: number): number {
+  return attributes | DELETE_HORIZON_BIT
+}
+
 /** Builds attributes from what they say; what is not given is off. */
 export function attributesOf(options: {
   readonly codecId?: number
