@@ -172,6 +172,7 @@ export const PACKAGE_DOORS: Readonly<Record<string, readonly string[]>> = {
   fastq: ['src/base/serial-queue.ts'],
   '@noble/hashes': ['src/rpc/peer-proof.ts'],
   commander: ['cli/', 'bench/main.ts'],
+  re2js: ['src/coordinator/groups/subscription-pattern.ts'],
   pako: ['src/records/compression/'],
   zstddec: ['src/records/compression/'],
   '@hpcc-js/wasm-zstd': ['src/records/compression/'],
