@@ -1,6 +1,6 @@
 /**
  * The door to `re2js`: regular expressions that clients subscribe with (KIP-848), in RE2's syntax as in Kafka, matched in time
- * linear in the name, whatever the expression (docs/decisions/0004-linear-time-patterns.md).
+ * linear in the name, whatever the expression (docs/decisions/0005-linear-time-patterns.md).
  *
  * Linear still has a factor: the size of the compiled program. Both the text and the program are bounded, so that the most
  * hostile expression costs tens of milliseconds to compile and as much for the longest topic name; who matches many names
