@@ -1,0 +1,46 @@
+/** Answers of the classic group protocol in the shapes of their messages. */
+import { errorCode } from '../../../protocol/errors.ts'
+import type { ErrorName } from '../../../protocol/errors.ts'
+import type { HeartbeatResponse } from '../../../protocol/messages/heartbeat.ts'
+import type { JoinGroupResponse } from '../../../protocol/messages/join-group.ts'
+import type { LeaveGroupResponse } from '../../../protocol/messages/leave-group.ts'
+import type { SyncGroupResponse } from '../../../protocol/messages/sync-group.ts'
+import { NOTHING_ASSIGNED } from './classic-member.ts'
+
+/** What tells a generation that there is none. */
+export const NO_GENERATION = -1
+/** From this version on the name of the protocol is null where there is none, before that empty (KIP-559). */
+const NULL_PROTOCOL_VERSION = 7
+
+/** @param memberId - The one in the request, or the one the member is to use from now on. */
+export function joinFault(error: ErrorName, memberId: string, apiVersion: number): JoinGroupResponse {
+  return {
+    throttleTimeMs: 0,
+    errorCode: errorCode(error),
+    generationId: NO_GENERATION,
+    protocolType: null,
+    protocolName: apiVersion >= NULL_PROTOCOL_VERSION ? null : '',
+    leader: '',
+    skipAssignment: false,
+    memberId,
+    members: [],
+  }
+}
+
+export function syncFault(error: ErrorName): SyncGroupResponse {
+  return {
+    throttleTimeMs: 0,
+    errorCode: errorCode(error),
+    protocolType: null,
+    protocolName: null,
+    assignment: NOTHING_ASSIGNED,
+  }
+}
+
+export function heartbeatAnswer(error: ErrorName): HeartbeatResponse {
+  return { throttleTimeMs: 0, errorCode: errorCode(error) }
+}
+
+export function leaveAnswer(error: ErrorName, members: LeaveGroupResponse['members']): LeaveGroupResponse {
+  return { throttleTimeMs: 0, errorCode: errorCode(error), members }
+}
