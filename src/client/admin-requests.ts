@@ -7,6 +7,7 @@ import { backoffMs } from '../base/backoff.ts'
 import type { ApiName, RequestInputOf, ResponseOf } from '../protocol/apis.ts'
 import { wasSentToWrongBroker } from './admin-answers.ts'
 import type { AdminOptions } from './admin-types.ts'
+import { askAnyBroker, firstOf } from './any-broker.ts'
 import { abortable, pause } from './backoff.ts'
 import type { BrokerLink, ReadyLink } from './broker-link.ts'
 import { ClientError } from './client-error.ts'
@@ -44,11 +45,8 @@ export class AdminRequests {
     bodyFor: (timeoutMs: number, ready: ReadyLink) => RequestInputOf<A>,
   ): Promise<ResponseOf<A>> {
     return this.#repeat(attempted, options, UNSENT, async (leftMs, hasFailed) => {
-      const { cluster } = this
-      const link = hasFailed
-        ? await cluster.anyLink(options.signal)
-        : await cluster.controllerLink(options.signal)
-      return link.request(api, bodyFor(leftMs, await link.connect()), {
+      const ready = await this.#present(hasFailed, options.signal)
+      return ready.request(api, bodyFor(leftMs, ready), {
         signal: options.signal,
         timeoutMs: leftMs + ANSWER_GRACE_MS,
       })
@@ -66,13 +64,12 @@ export class AdminRequests {
     options: AdminOptions,
     bodyFor: (timeoutMs: number, ready: ReadyLink) => RequestInputOf<A>,
   ): Promise<ResponseOf<A>> {
-    return this.#repeat(attempted, options, UNANSWERED, async (leftMs) => {
-      const link = await this.cluster.anyLink(options.signal)
-      return link.request(api, bodyFor(leftMs, await link.connect()), {
+    return this.#repeat(attempted, options, UNANSWERED, (leftMs) =>
+      askAnyBroker(this.cluster, api, (ready) => bodyFor(leftMs, ready), {
         signal: options.signal,
         timeoutMs: leftMs,
-      })
-    })
+      }),
+    )
   }
 
   /** Makes topics known to the cluster, so that their leaders can be found. */
@@ -92,6 +89,18 @@ export class AdminRequests {
       'CLIENT_BAD_ARGUMENT',
       `Cannot reach broker ${brokerId}: the cluster has brokers ${known}`,
     )
+  }
+
+  /** A broker that is there: the controller, if it is not silent and `isAnyone` does not say that it was tried. */
+  async #present(isAnyone: boolean, signal: AbortSignal | undefined): Promise<ReadyLink> {
+    const { cluster } = this
+    const first = isAnyone ? [] : [await cluster.controllerLink(signal)]
+    const links = new Set([...first, ...(await cluster.links(signal))])
+    return firstOf(cluster, links, async (link) => {
+      const ready = await link.unthrottled('Cannot reach a broker', signal)
+      await ready.prove(signal)
+      return ready
+    })
   }
 
   async #repeat<T extends object>(

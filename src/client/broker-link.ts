@@ -3,7 +3,8 @@
  * into a `ClientError`.
  *
  * Invariants: at most one connection at a time and one attempt at a time, whoever asks; a failed attempt is followed by a
- * pause that grows with the failures in a row. Nothing is sent twice here: retrying is for those who know what is safe.
+ * pause that grows with the failures in a row. Nothing is sent twice here: retrying is for those who know what is safe. A
+ * broker that says nothing is told of within `SILENCE_MS`, be it that it owes an answer or does not take the connection.
  */
 import { backoffMs } from '../base/backoff.ts'
 import type { Connection } from '../env/index.ts'
@@ -16,11 +17,10 @@ import type { Address } from './address.ts'
 import { abortable, pause } from './backoff.ts'
 import { brokerError, ClientError, toError } from './client-error.ts'
 import type { ClientConfig, ClientPorts } from './client-options.ts'
-import { RESPONSE_BYTES_MAX, SEND_HIGH_WATER_BYTES } from './client-options.ts'
+import { PING_AFTER_MS, RESPONSE_BYTES_MAX, SEND_HIGH_WATER_BYTES, SILENCE_MS } from './client-options.ts'
 
 /** How the client presents itself (KIP-511); the version is the package's. */
-const SOFTWARE_NAME = 'millrace'
-const SOFTWARE_VERSION = '0.1.0'
+const SOFTWARE = { clientSoftwareName: 'millrace', clientSoftwareVersion: '0.1.0' }
 
 /** Versions of ApiVersions that are tried: ours, the one the broker names, and 0, which every broker has. */
 const HANDSHAKE_ATTEMPTS_MAX = 3
@@ -30,6 +30,8 @@ const UNSUPPORTED_VERSION = errorCode('UNSUPPORTED_VERSION')
 export interface RequestOptions {
   /** Default: the client's `requestTimeoutMs`. Counts from when the request is sent. */
   readonly timeoutMs?: number
+  /** How long the request itself lets the broker wait with its answer, in ms. Default 0. */
+  readonly expectedMs?: number
   readonly signal?: AbortSignal | undefined
   /** Highest version to use, when the request holds what later ones lack. */
   readonly versionMax?: number
@@ -46,6 +48,10 @@ export class BrokerLink {
   #failureCount = 0
   #notBeforeMs = 0
   readonly #watchers = new Set<() => void>()
+  /** When the attempt to connect began that is under way, on the monotonic clock. */
+  #openingSinceMs: number | null = null
+  /** Called when the broker is silent, and again after each `SILENCE_MS` more. Set by the owner. */
+  onSilent: () => void = () => undefined
 
   constructor(ports: ClientPorts, config: ClientConfig, address: Address) {
     this.#ports = ports
@@ -61,6 +67,13 @@ export class BrokerLink {
   /** Closed for good. */
   get isClosed(): boolean {
     return this.#closing.signal.aborted
+  }
+
+  /** The broker owes an answer, or a connection, and has said nothing for `SILENCE_MS`. */
+  get isSilent(): boolean {
+    if (this.#ready !== null) return this.#ready.channel.isSilent
+    const sinceMs = this.#openingSinceMs
+    return sinceMs !== null && this.#ports.clock.monotonicMs() - sinceMs >= SILENCE_MS
   }
 
   /** When the pause after the last failure ends, on the monotonic clock. */
@@ -125,7 +138,7 @@ export class BrokerLink {
     const delayMs = this.#notBeforeMs - clock.monotonicMs()
     try {
       if (delayMs > 0) await pause(clock, delayMs, this.#attempted(), this.#closing.signal)
-      const ready = await this.#open()
+      const ready = await this.#watched(() => this.#open())
       this.#failureCount = 0
       this.#ready = ready
       this.#notify()
@@ -134,6 +147,23 @@ export class BrokerLink {
       this.#failureCount++
       this.#notBeforeMs = clock.monotonicMs() + backoffMs(this.#config.backoff, this.#failureCount, random)
       throw this.#connectError(toError(thrown))
+    }
+  }
+
+  /** Tells of silence while `open` is under way. */
+  async #watched<T>(open: () => Promise<T>): Promise<T> {
+    const { clock } = this.#ports
+    const onSilent = (): void => {
+      cancel = clock.after(SILENCE_MS, onSilent)
+      this.onSilent()
+    }
+    let cancel = clock.after(SILENCE_MS, onSilent)
+    this.#openingSinceMs = clock.monotonicMs()
+    try {
+      return await open()
+    } finally {
+      this.#openingSinceMs = null
+      cancel()
     }
   }
 
@@ -146,10 +176,15 @@ export class BrokerLink {
       sendHighWaterBytes: SEND_HIGH_WATER_BYTES,
       signal: this.#closing.signal,
     })
+    if (connection.transport === 'websocket') connection.setBounds({ idleMs: PING_AFTER_MS })
     const channel = new ClientChannel(connection, clock, {
       clientId,
       sendHighWaterBytes: SEND_HIGH_WATER_BYTES,
+      silenceMs: SILENCE_MS,
       onDrain: () => this.#notify(),
+      onSilent: () => {
+        if (this.#ready?.channel === channel) this.onSilent()
+      },
       onClose: () => {
         if (this.#ready?.channel === channel) this.#lost()
       },
@@ -275,12 +310,24 @@ export class ReadyLink {
     const version = this.version(api, options.versionMax)
     const timeoutMs = options.timeoutMs ?? this.#config.requestTimeoutMs
     try {
-      const answer = await this.channel.call(api, version, body, { timeoutMs, signal: options.signal })
+      const { expectedMs, signal } = options
+      const answer = await this.channel.call(api, version, body, { timeoutMs, expectedMs, signal })
       this.honourThrottle(answer)
       return answer
     } catch (error) {
       throw this.#link.requestError(toError(error))
     }
+  }
+
+  /**
+   * Makes sure that the broker is there before something is sent that must not be sent twice: one that has said nothing for
+   * `SILENCE_MS` is asked for its versions.
+   *
+   * @throws {ClientError} As `request`.
+   */
+  async prove(signal?: AbortSignal): Promise<void> {
+    if (this.#ports.clock.monotonicMs() - this.channel.heardAtMs < SILENCE_MS) return
+    await this.request('ApiVersions', SOFTWARE, { signal })
   }
 
   /** Notes what an answer says of silence; for those who use `channel` itself. */
@@ -300,11 +347,10 @@ async function handshake(
   channel: ClientChannel,
   timeoutMs: number,
 ): Promise<ReadonlyMap<number, VersionRange>> {
-  const body = { clientSoftwareName: SOFTWARE_NAME, clientSoftwareVersion: SOFTWARE_VERSION }
   const { key, versions } = apis.ApiVersions
   let version = versions.last
   for (let attempt = 1; ; attempt++) {
-    const answer = await channel.call('ApiVersions', version, body, { timeoutMs })
+    const answer = await channel.call('ApiVersions', version, SOFTWARE, { timeoutMs })
     const ranges = new Map<number, VersionRange>()
     for (const { apiKey, minVersion, maxVersion } of answer.apiKeys) {
       ranges.set(apiKey, { first: minVersion, last: maxVersion })

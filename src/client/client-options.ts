@@ -43,6 +43,27 @@ export const RESPONSE_BYTES_MAX = 128 * 1024 * 1024
 /** Bytes of requests that may lie unsent on a connection before the producer holds back: two large requests. */
 export const SEND_HIGH_WATER_BYTES = 2 * 1024 * 1024
 
+/**
+ * A broker that owes an answer and says nothing for this long, in ms, is doubted: the others are asked about it, again and
+ * again after as long. If they count it among the dead, its connections are given up and what waits there goes to whoever
+ * took over; that is some seconds after the cluster's own session time-out, where `requestTimeoutMs` would be half a minute.
+ * Longer than brokers take for anything but waiting for each other, and short beside that time-out.
+ */
+export const SILENCE_MS = 3_000
+
+/**
+ * How long one of several brokers that could answer may be silent before the next is asked as well, in ms: one that hangs
+ * must not keep the client from the others.
+ */
+export const HEDGE_PATIENCE_MS = 1_000
+
+/**
+ * A WebSocket on which nothing came for this long, in ms, is pinged, and closed after as long again without an answer: a
+ * half-open one to a broker that lives is found within twice this and one sweep of the adapter (at most 1 s). Browsers give
+ * no way to ping, and TCP has none: there `requestTimeoutMs` finds it, and nothing waits where nothing was asked.
+ */
+export const PING_AFTER_MS = 5_000
+
 /** @throws {ClientError} `CLIENT_BAD_ARGUMENT`. */
 export function clientConfig(options: ClientOptions): ClientConfig {
   const retryBackoffMs = wholeNumber('retryBackoffMs', options.retryBackoffMs ?? 50, 0)

@@ -4,6 +4,9 @@
  * Metadata is asked for when a topic is first used, when it has grown old, and when somebody found it wrong. One request is
  * under way at a time, for all topics in use; those who ask meanwhile share the next one, which starts after they asked.
  *
+ * A broker that is silent while it owes something is asked about at once, and comes last among those that could be asked. When
+ * the others count it among the dead, its connections are given up: what waited there is tried elsewhere.
+ *
  * Invariant: the leader epoch of a partition never goes down while its topic id stays (an answer from a broker that lags
  * behind is not believed).
  */
@@ -17,16 +20,11 @@ import { abortable, pause } from './backoff.ts'
 import { BrokerLink } from './broker-link.ts'
 import { brokerError, ClientError, throwIfAborted, toError } from './client-error.ts'
 import type { ClientConfig, ClientPorts } from './client-options.ts'
+import { HEDGE_PATIENCE_MS } from './client-options.ts'
 import { hedged } from './hedge.ts'
 
 /** How long a topic that no broker knows may yet appear (another client has just created it), in ms. */
 const UNKNOWN_TOPIC_WAIT_MS = 3_000
-
-/**
- * How long a broker may be silent about metadata before another one is asked as well, in ms: one that hangs must not keep
- * the client from finding the leaders that took over from it.
- */
-const METADATA_PATIENCE_MS = 1_000
 
 export interface NodeInfo {
   readonly id: number
@@ -159,13 +157,19 @@ export class Cluster {
   /** A broker for requests that any of them answers or forwards; the controller if it is known. */
   async controllerLink(signal?: AbortSignal): Promise<BrokerLink> {
     if (this.#nodes.size === 0) await this.connect(signal)
-    return this.findLink(this.#controllerId, 'requests') ?? this.anyLink(signal)
+    const link = this.findLink(this.#controllerId, 'requests')
+    return link === null || link.isSilent ? this.anyLink(signal) : link
   }
 
   /** A broker for requests that any of them answers: a connected one, else one drawn by lot. */
   async anyLink(signal?: AbortSignal): Promise<BrokerLink> {
+    return (await this.links(signal))[0]!
+  }
+
+  /** Ways to all brokers, the most promising first. Not empty. */
+  async links(signal?: AbortSignal): Promise<readonly BrokerLink[]> {
     if (this.#nodes.size === 0) await this.connect(signal)
-    return this.#candidates()[0]!
+    return this.#candidates()
   }
 
   /** Makes sure that a broker was reached once. @throws {ClientError} as `topic` does. */
@@ -325,7 +329,7 @@ export class Cluster {
     const bootstrap = this.#bootstrap.map((one) => this.#link(one, 'requests'))
     const links = [...new Set([...this.#candidates(), ...bootstrap])]
     const attempts = links.map((link) => () => this.#ask(link))
-    const outcome = await hedged(this.ports.clock, attempts, METADATA_PATIENCE_MS)
+    const outcome = await hedged(this.ports.clock, attempts, HEDGE_PATIENCE_MS)
     if (this.isClosed) throw new ClientError('CLIENT_CLOSED', 'Cannot ask for metadata: the client is closed')
     if (outcome.kind === 'answered') {
       const { link, answers } = outcome.value
@@ -407,25 +411,36 @@ export class Cluster {
     )
   }
 
-  /** Closes ways to brokers, and to addresses, that are none any more. */
+  /** Closes ways to brokers, and to addresses, that are none any more: of the bootstrap list, those that are silent. */
   #dropStaleLinks(): void {
-    const ways = new Set(this.#bootstrap.map(({ url }) => url))
-    for (const { way } of this.#nodes.values()) ways.add(way)
+    const live = new Set(Array.from(this.#nodes.values(), ({ way }) => way))
+    const silent = this.#silentWays()
+    const spared = new Set(this.#bootstrap.map(({ url }) => url).filter((url) => !silent.has(url)))
     for (const [key, { link, way }] of this.#links) {
-      if (ways.has(way)) continue
+      if (live.has(way) || spared.has(way)) continue
       this.#links.delete(key)
       link.retire()
     }
   }
 
+  /** Brokers that are silent on one of the connections to them, by the names of their connections. */
+  #silentWays(): ReadonlySet<string> {
+    const ways = new Set<string>()
+    for (const { link, way } of this.#links.values()) if (link.isSilent) ways.add(way)
+    return ways
+  }
+
   /** Ways to known brokers: undoubted and connected ones first, then by the end of their pause, then by lot. */
   #candidates(): BrokerLink[] {
+    const silent = this.#silentWays()
     const draws = [...this.#nodes.values()].map((node) => ({
       link: this.#link(node.address, 'requests', node.way),
+      isSilent: silent.has(node.way),
       lot: this.ports.random.below(1 << 30),
     }))
     draws.sort(
       (a, b) =>
+        Number(a.isSilent) - Number(b.isSilent) ||
         Number(a.link === this.#doubted) - Number(b.link === this.#doubted) ||
         Number(b.link.ready !== null) - Number(a.link.ready !== null) ||
         a.link.notBeforeMs - b.link.notBeforeMs ||
@@ -439,6 +454,7 @@ export class Cluster {
     const known = this.#links.get(key)
     if (known !== undefined) return known.link
     const link = new BrokerLink(this.ports, this.config, address)
+    link.onSilent = () => this.refreshSoon()
     if (this.isClosed) link.close()
     else this.#links.set(key, { link, way })
     return link

@@ -279,7 +279,7 @@ export class Fetcher {
       })),
     }
     const timeoutMs = this.#cluster.config.requestTimeoutMs + maxWaitMs
-    return ready.request('Fetch', body, { versionMax, timeoutMs })
+    return ready.request('Fetch', body, { versionMax, timeoutMs, expectedMs: maxWaitMs })
   }
 
   #topicsOf(group: readonly AssignedPartition[]): readonly AskedTopic[] {

@@ -5,6 +5,7 @@
  * Invariant: an (id, epoch) pair that `current` has left is never current again.
  */
 import { backoffMs } from '../base/backoff.ts'
+import { askAnyBroker } from './any-broker.ts'
 import type { Cluster } from './cluster.ts'
 import { pause } from './backoff.ts'
 import { brokerError, ClientError } from './client-error.ts'
@@ -69,15 +70,9 @@ export class IdentitySource {
     const attempted = 'Cannot get a producer id'
     for (let attempt = 1; this.#current === null; attempt++) {
       try {
-        const link = await this.#cluster.anyLink(signal)
-        const answer = await link.request(
-          'InitProducerId',
-          {
-            transactionalId: null,
-            transactionTimeoutMs: NO_TRANSACTION_TIMEOUT_MS,
-          },
-          { signal },
-        )
+        const body = { transactionalId: null, transactionTimeoutMs: NO_TRANSACTION_TIMEOUT_MS }
+        // Two may answer: an id that nobody uses costs nothing.
+        const answer = await askAnyBroker(this.#cluster, 'InitProducerId', () => body, { signal })
         if (answer.errorCode !== 0) throw brokerError(attempted, answer.errorCode)
         this.#current = { producerId: answer.producerId, producerEpoch: answer.producerEpoch }
         return

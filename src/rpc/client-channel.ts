@@ -1,6 +1,7 @@
 /**
  * The client's end of one connection: sends requests without waiting for answers, matches the answers, which come in
- * the order of the requests, and gives up on a connection that leaves one unanswered for too long.
+ * the order of the requests, and gives up on a connection that leaves one unanswered for too long. Before that it
+ * tells of a peer that owes an answer and says nothing: whoever knows others may ask them what has become of it.
  *
  * Data plane: one `Call` a request, which tells its settler; one timer a connection, whatever the number of requests.
  *
@@ -49,6 +50,10 @@ export interface ClientChannelOptions {
   readonly sendHighWaterBytes: number
   /** What was unsent has left to a quarter: ask `isCongested` again. */
   readonly onDrain?: () => void
+  /** Silence of a peer that owes an answer, in ms, after which `onSilent` is called. Default: never. */
+  readonly silenceMs?: number
+  /** The peer is silent; called again after each `silenceMs` more. */
+  readonly onSilent?: () => void
   readonly onClose: (reason: string) => void
 }
 
@@ -62,6 +67,8 @@ export interface Settler<A extends ApiName> {
 export interface CallOptions {
   /** Time until the answer must be there, in ms. */
   readonly timeoutMs: number
+  /** How long the request itself lets the peer wait with its answer, in ms: no silence counts before. Default 0. */
+  readonly expectedMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -73,11 +80,14 @@ export class ClientChannel {
   readonly #calls = new Deque<Call>()
   #nextCorrelationId = 0
   #cancelTimer: Cancel | null = null
-  /** When the timer fires; Infinity without a timer. Invariant: no call's deadline is before it. */
+  /** When the timer fires; Infinity without a timer. Invariant: no call's deadline is before it, nor a silence. */
   #timerAtMs = Infinity
+  readonly #silenceMs: number
+  #heardAtMs = -Infinity
   #closeReason: string | null = null
 
   constructor(connection: Connection, clock: Clock, options: ClientChannelOptions) {
+    this.#silenceMs = options.silenceMs ?? Infinity
     this.#connection = connection
     this.#clock = clock
     this.#options = options
@@ -109,6 +119,16 @@ export class ClientChannel {
     return this.#connection.bufferedBytes > this.#options.sendHighWaterBytes
   }
 
+  /** When the last answer came, on the monotonic clock; -Infinity before the first. */
+  get heardAtMs(): number {
+    return this.#heardAtMs
+  }
+
+  /** The peer owes an answer and has said nothing for `silenceMs`: it is slow, or gone without a word. */
+  get isSilent(): boolean {
+    return this.#silentAtMs() <= this.#clock.monotonicMs()
+  }
+
   /**
    * Sends a request; its bytes are handed over until the answer is there.
    *
@@ -123,7 +143,7 @@ export class ClientChannel {
     body: RequestInputOf<A>,
     options: CallOptions,
   ): Promise<ResponseOf<A>> {
-    const { signal, timeoutMs } = options
+    const { signal, timeoutMs, expectedMs } = options
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
         reject(aborted(api, signal, false))
@@ -131,7 +151,7 @@ export class ClientChannel {
       }
       const settler: Settler<A> = { answered: resolve, failed: reject }
       const heard = signal === undefined ? settler : watched(settler, api, signal)
-      this.start(api, version, body, timeoutMs, heard)
+      this.start(api, version, body, timeoutMs, heard, expectedMs)
     })
   }
 
@@ -139,6 +159,7 @@ export class ClientChannel {
    * As `call`, for those who send many requests: no promise, no closure.
    *
    * @param timeoutMs - Time until the answer must be there, in ms.
+   * @param expectedMs - As `CallOptions.expectedMs`.
    * @throws {ChannelError} `CHANNEL_CLOSED` when nothing was sent; later failures go to the settler.
    * @throws {EncodeError} `ENCODE_FAILED`; nothing was sent then.
    */
@@ -148,15 +169,18 @@ export class ClientChannel {
     body: RequestInputOf<A>,
     timeoutMs: number,
     settler: Settler<A>,
+    expectedMs = 0,
   ): void {
     if (this.#closeReason !== null) {
       throw new ChannelError('CHANNEL_CLOSED', this.#failure(api, this.#closeReason), false)
     }
     const correlationId = this.#drawCorrelationId()
     const frame = encodeRequest(api, version, correlationId, this.#options.clientId, body)
-    const deadlineMs = this.#clock.monotonicMs() + timeoutMs
-    this.#calls.push({ api, version, correlationId, deadlineMs, settler: settler })
-    if (deadlineMs < this.#timerAtMs) this.#armTimer(deadlineMs)
+    const sentMs = this.#clock.monotonicMs()
+    const deadlineMs = sentMs + timeoutMs
+    this.#calls.push({ api, version, correlationId, sentMs, expectedMs, deadlineMs, settler: settler })
+    const wakeAtMs = Math.min(deadlineMs, sentMs + expectedMs + this.#silenceMs)
+    if (wakeAtMs < this.#timerAtMs) this.#armTimer(wakeAtMs)
     this.#connection.send(frame)
   }
 
@@ -207,6 +231,7 @@ export class ClientChannel {
       return
     }
     this.#calls.shift()
+    this.#heardAtMs = this.#clock.monotonicMs()
     call.settler.answered(body as never)
   }
 
@@ -236,8 +261,24 @@ export class ClientChannel {
       this.#calls.push(call)
       nextMs = Math.min(nextMs, call.deadlineMs)
     }
-    if (nextMs <= nowMs) this.#timedOut()
-    else if (nextMs < Infinity) this.#armTimer(nextMs)
+    if (nextMs <= nowMs) {
+      this.#timedOut()
+      return
+    }
+    let silentAtMs = this.#silentAtMs()
+    if (silentAtMs <= nowMs) {
+      silentAtMs = nowMs + this.#silenceMs
+      this.#options.onSilent?.()
+    }
+    const wakeAtMs = Math.min(nextMs, silentAtMs)
+    if (wakeAtMs < this.#timerAtMs && this.#closeReason === null) this.#armTimer(wakeAtMs)
+  }
+
+  /** When the peer counts as silent if nothing comes before. Answers come in order, so the oldest call is what it owes. */
+  #silentAtMs(): number {
+    const oldest = this.#calls.peek()
+    if (oldest === undefined) return Infinity
+    return Math.max(oldest.sentMs, this.#heardAtMs) + oldest.expectedMs + this.#silenceMs
   }
 
   #timedOut(): void {
@@ -277,6 +318,8 @@ interface Call {
   readonly api: ApiName
   readonly version: number
   readonly correlationId: number
+  readonly sentMs: number
+  readonly expectedMs: number
   readonly deadlineMs: number
   readonly settler: Settler<never>
 }

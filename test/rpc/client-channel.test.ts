@@ -10,26 +10,33 @@ const SEED = seedFromEnv('client-channel')
 const VERSION = 9
 const REQUEST = { topics: [], allowAutoTopicCreation: false }
 
+const SILENCE_MS = 300
+
 function open() {
   const simulation = new Simulation({ seed: SEED })
   const connection = new FakeConnection()
   const closed: string[] = []
   let drainCount = 0
+  let silentCount = 0
   const channel = new ClientChannel(connection, simulation.env('client').clock, {
     clientId: 'test',
     sendHighWaterBytes: 1000,
+    silenceMs: SILENCE_MS,
     onDrain: () => drainCount++,
+    onSilent: () => silentCount++,
     onClose: (reason) => closed.push(reason),
   })
-  const call = (timeoutMs = 1000, signal?: AbortSignal) =>
-    channel.call('Metadata', VERSION, REQUEST, signal === undefined ? { timeoutMs } : { timeoutMs, signal })
+  const call = (timeoutMs = 1000, signal?: AbortSignal, expectedMs = 0) =>
+    channel.call('Metadata', VERSION, REQUEST, { timeoutMs, signal, expectedMs })
   const frame = (index: number) => joined(connection.sent[index]!)
   const idOf = (index: number) => decodeRequestHeader(new ByteReader(frame(index))).correlationId
   const answer = (correlationId: number, clusterId = 'c') =>
     connection.onMessage(
       joined(encodeResponse('Metadata', VERSION, correlationId, { brokers: [], clusterId, topics: [] })),
     )
-  return { simulation, connection, channel, closed, call, frame, idOf, answer, drains: () => drainCount }
+  const drains = () => drainCount
+  const silences = () => silentCount
+  return { simulation, connection, channel, closed, call, frame, idOf, answer, drains, silences }
 }
 
 function joined(pieces: readonly Uint8Array[]): Uint8Array {
@@ -111,6 +118,40 @@ describe('ClientChannel', () => {
     await second
     await simulation.run(10_000)
     expect(connection.isClosed).toBe(false)
+  })
+
+  it('tells of a peer that owes an answer and says nothing, again and again, and not of one that owes nothing', async () => {
+    const { simulation, call, idOf, answer, channel, silences } = open()
+    await simulation.run(1000)
+    expect(silences()).toBe(0)
+    const calls = [call(5_000), call(5_000)]
+    await simulation.run(1299)
+    expect([silences(), channel.isSilent]).toEqual([0, false])
+    await simulation.run(1301)
+    expect([silences(), channel.isSilent]).toEqual([1, true])
+    await simulation.run(1601)
+    expect(silences()).toBe(2)
+    answer(idOf(0)) // A word, though it still owes the other answer.
+    expect(channel.isSilent).toBe(false)
+    await simulation.run(1899)
+    expect(silences()).toBe(2)
+    await simulation.run(1902)
+    expect(silences()).toBe(3)
+    answer(idOf(1))
+    await Promise.all(calls)
+    await simulation.run(4_000)
+    expect([silences(), channel.isSilent]).toEqual([3, false])
+  })
+
+  it('counts no silence for as long as the request itself lets the peer wait', async () => {
+    const { simulation, call, idOf, answer, silences } = open()
+    const calls = [call(5_000, undefined, 500), call(5_000)]
+    await simulation.run(799)
+    expect(silences()).toBe(0)
+    await simulation.run(802)
+    expect(silences()).toBe(1)
+    for (const index of [0, 1]) answer(idOf(index))
+    await Promise.all(calls)
   })
 
   it('an aborted call rejects at once, and its answer is dropped', async () => {
