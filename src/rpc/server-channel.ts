@@ -150,14 +150,18 @@ export class ServerChannel {
   #startWaiting(): void {
     if (this.#isStarting || this.#isClosed || this.#isDraining) return
     this.#isStarting = true
-    while (this.#startedCount < this.#exchanges.length && !this.#isCongested()) {
-      const next = this.#exchanges[this.#startedCount]!
-      if (this.#startedCount > 0 && !(this.#startedMayOverlap && next.mayOverlap)) break
-      this.#startedCount++
-      this.#startedMayOverlap &&= next.mayOverlap
-      this.#options.onRequest(next)
+    try {
+      while (this.#startedCount < this.#exchanges.length && !this.#isCongested()) {
+        const next = this.#exchanges[this.#startedCount]!
+        if (this.#startedCount > 0 && !(this.#startedMayOverlap && next.mayOverlap)) break
+        this.#startedCount++
+        this.#startedMayOverlap &&= next.mayOverlap
+        this.#options.onRequest(next)
+      }
+    } finally {
+      // Also when `onRequest` throws, which is whoever called to deal with: the requests behind are not to wait for ever.
+      this.#isStarting = false
     }
-    this.#isStarting = false
     this.#regulate()
   }
 

@@ -59,6 +59,21 @@ describe('ServerChannel', () => {
     expect(names()).toEqual([100, 1, 101])
   })
 
+  it('goes on with the requests behind one whose handling threw, when that is answered', () => {
+    const started: Exchange[] = []
+    const { receive } = open({
+      onRequest: (exchange) => {
+        started.push(exchange)
+        if (started.length === 1) throw new Error('broken')
+      },
+    })
+    expect(() => receive(1)).toThrow('broken')
+    receive(2)
+    expect(started).toHaveLength(1)
+    started[0]!.respond([])
+    expect(started.map((exchange) => exchange.frame[0])).toEqual([1, 2])
+  })
+
   it('X20: stops reading at the bound of unanswered requests and goes on below it', () => {
     const { connection, receive, answer } = open({ inFlightMax: 2 })
     receive(100, 101)
