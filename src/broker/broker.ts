@@ -210,7 +210,7 @@ export class Broker {
       nodeId: config.nodeId,
       leaderId: () => this.#controller.leaderId,
       local: localController({
-        clock: env.clock,
+        ...{ clock: env.clock, clusterId: logs.clusterId },
         controller: this.#controller,
         quorum,
         metadataInEffect: () => this.#metadataInEffect(),
@@ -251,6 +251,7 @@ export class Broker {
       staticEntries: config.given,
       toLogConfig: (topic) => toLogConfig(topic, config),
       onEpochSpent: () => this.#upkeep.epochSpent(),
+      onReplicaFailed: () => this.#upkeep.replicaFailed(),
       ...(peers === null ? {} : { cluster: this.#replication }),
     })
     this.#follower = new MetadataFollower((delta) => this.#partitions.apply(delta))
@@ -259,7 +260,8 @@ export class Broker {
       logger: env.logger,
       partitions: this.#partitions,
       follower: this.#follower,
-      renewLeaderEpochs: (partitions) => this.#renewLeaderEpochs(partitions),
+      renewLeaderEpochs: (partitions) => this.#askFor('RenewLeaderEpochs', partitions),
+      resignReplicas: (partitions) => this.#askFor('ResignReplicas', partitions),
       onDefect: (error) => this.#fail(error),
     })
     // It is the only one, and the metadata log lives in it, too: without it there is nothing left to serve.
@@ -418,11 +420,14 @@ export class Broker {
     )
   }
 
-  async #renewLeaderEpochs(partitions: RenewLeaderEpochs['partitions']): Promise<string> {
+  /** @returns The name of the controller's error. */
+  async #askFor(
+    api: 'RenewLeaderEpochs' | 'ResignReplicas',
+    partitions: RenewLeaderEpochs['partitions'],
+  ): Promise<string> {
     const { brokerEpoch } = this.#membership
     const request = { brokerId: this.#config.nodeId, brokerEpoch, partitions: [...partitions] }
-    const answer = await this.#gateway.call('RenewLeaderEpochs', request, CONTROLLER_MS)
-    return errorByCode(answer.errorCode).name
+    return errorByCode((await this.#gateway.call(api, request, CONTROLLER_MS)).errorCode).name
   }
 
   async #reserveProducerIds(): Promise<{ firstId: number; count: number } | null> {
@@ -461,10 +466,12 @@ export class Broker {
   async #stop(reason: Error | null, handsOver = false): Promise<void> {
     const { logs, listeners, quorum, peers } = this.#parts
     const faults = new Faults()
-    if (handsOver && peers !== null) await faults.during(() => this.#membership.leave())
+    // Whose disk has failed can still say that others must lead; a part that has gone wrong says nothing any more.
+    const hasDiskFailed = reason !== null && reason === logs.failure
+    if ((handsOver || hasDiskFailed) && peers !== null) await faults.during(() => this.#membership.leave())
     const cancel = this.#env.clock.after(DRAIN_MS, () => listeners.cut('The broker has stopped'))
     // After a defect nobody is answered any more. A failed disk leaves sound answers: that it has failed.
-    if (reason !== null && reason !== logs.failure) listeners.cut('The broker has failed')
+    if (reason !== null && !hasDiskFailed) listeners.cut('The broker has failed')
     await faults.during(() => listeners.close())
     cancel()
     await this.#endParts(faults)

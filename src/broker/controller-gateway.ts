@@ -21,6 +21,7 @@ import type { PeerChannel } from '../rpc/peer-channel.ts'
 
 /** What is decided by the active controller. */
 export type ControllerApi =
+  | 'AddRaftVoter'
   | 'AllocateProducerIds'
   | 'AlterConfigs'
   | 'AlterPartition'
@@ -35,7 +36,9 @@ export type ControllerApi =
   | 'ElectLeaders'
   | 'IncrementalAlterConfigs'
   | 'ListPartitionReassignments'
+  | 'RemoveRaftVoter'
   | 'RenewLeaderEpochs'
+  | 'ResignReplicas'
   | 'UnregisterBroker'
 
 /** The controller of this node, active or not. */
@@ -80,6 +83,7 @@ const OWN: ReadonlySet<ControllerApi> = new Set<ControllerApi>([
   'BrokerHeartbeat',
   'BrokerRegistration',
   'RenewLeaderEpochs',
+  'ResignReplicas',
 ])
 
 /** Between two tries, in ms: an election takes some hundred. */

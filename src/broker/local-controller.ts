@@ -18,9 +18,11 @@ import { errorCode } from '../protocol/errors.ts'
 import type { ErrorName } from '../protocol/errors.ts'
 import type { RaftQuorum } from '../raft/raft-quorum.ts'
 import type { ControllerApi, LocalController } from './controller-gateway.ts'
+import { addVoter, removeVoter } from './voter-changes.ts'
 import { describeQuorum } from './describe-quorum.ts'
 
 export interface LocalControllerParts {
+  readonly clusterId: string
   readonly clock: Clock
   readonly controller: Controller
   readonly quorum: RaftQuorum
@@ -47,6 +49,12 @@ const SPREADS: ReadonlySet<ControllerApi> = new Set<ControllerApi>([
 ])
 
 const served: { readonly [A in ControllerApi]: Served<A> } = {
+  AddRaftVoter: {
+    decide: (parts, request) => addVoter(parts, request),
+    refuse: (_request, error, errorMessage) => ({
+      ...{ throttleTimeMs: 0, errorCode: errorCode(error), errorMessage },
+    }),
+  },
   AllocateProducerIds: {
     decide: async ({ controller }, request) => {
       const { error, firstId, count } = await controller.allocateProducerIds(request)
@@ -141,6 +149,12 @@ const served: { readonly [A in ControllerApi]: Served<A> } = {
       ...{ throttleTimeMs: 0, errorCode: errorCode(error), errorMessage, topics: [] },
     }),
   },
+  RemoveRaftVoter: {
+    decide: (parts, request) => removeVoter(parts, request),
+    refuse: (_request, error, errorMessage) => ({
+      ...{ throttleTimeMs: 0, errorCode: errorCode(error), errorMessage },
+    }),
+  },
   RenewLeaderEpochs: {
     decide: async ({ controller }, request) => {
       const { error, errorMessage } = await controller.renewLeaderEpochs(request)
@@ -150,6 +164,15 @@ const served: { readonly [A in ControllerApi]: Served<A> } = {
       throttleTimeMs: 0,
       errorCode: errorCode(error),
       errorMessage,
+    }),
+  },
+  ResignReplicas: {
+    decide: async ({ controller }, request) => {
+      const { error, errorMessage } = await controller.resignReplicas(request)
+      return { throttleTimeMs: 0, errorCode: errorCode(error), errorMessage }
+    },
+    refuse: (_request, error, errorMessage) => ({
+      ...{ throttleTimeMs: 0, errorCode: errorCode(error), errorMessage },
     }),
   },
   UnregisterBroker: {

@@ -18,7 +18,7 @@ import { logDirectoryName, parseLogDirectoryName } from '../log/file-names.ts'
 import type { LogManager } from '../log/log-manager.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { BROKER_RESOURCE, EMPTY_IMAGE, TOPIC_RESOURCE } from '../metadata/cluster-image.ts'
-import type { ClusterImage, TopicImage } from '../metadata/cluster-image.ts'
+import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/cluster-image.ts'
 import { resolveTopicConfig, topicLayers } from '../metadata/config-resolution.ts'
 import type { ConfigEntries } from '../metadata/config-table.ts'
 import type { ImageDelta } from '../metadata/image-delta.ts'
@@ -47,6 +47,8 @@ export interface PartitionRegistryOptions {
   readonly toLogConfig: (config: TopicConfig) => LogConfig
   /** Called when a partition needs a new leader epoch: see `withSpentEpochs`. */
   readonly onEpochSpent: () => void
+  /** Called when the log of a replica has failed or could not be opened: see `failed`. */
+  readonly onReplicaFailed?: () => void
   /** Absent: this broker is alone, and has no replica but its own. */
   readonly cluster?: ClusterLinks
 }
@@ -70,7 +72,15 @@ interface ServedTopic {
   readonly faults: Map<number, Error>
 }
 
-/** A partition that this broker leads and cannot serve. */
+/** A replica that the cluster counts on and this broker cannot use. */
+export interface FailedReplica {
+  readonly topicId: string
+  readonly partitionId: number
+  /** As of the image in effect. */
+  readonly leaderEpoch: number
+}
+
+/** A replica that this broker cannot serve. */
 export interface OfflinePartition {
   readonly topic: string
   readonly index: number
@@ -146,7 +156,23 @@ export class PartitionRegistry {
     }
   }
 
-  /** What this broker leads and cannot serve, since its log failed or could not be opened. */
+  /**
+   * Replicas here that can be used no more, or not yet, while the image has them lead, in sync or eligible: the controller must
+   * hear of it, or it would go on counting on them.
+   */
+  *failed(): IterableIterator<FailedReplica> {
+    const { nodeId } = this.#options
+    for (const { topic: name, index } of this.offline()) {
+      const topic = this.#image.topicsByName.get(name)
+      const partition = topic?.partitions[index]
+      if (topic === undefined || topic.id !== this.#topics.get(name)?.id || partition === undefined) continue
+      const { leaderEpoch, leader } = partition
+      if (leader === nodeId || isCountedOn(partition, nodeId))
+        yield { topicId: topic.id, partitionId: index, leaderEpoch }
+    }
+  }
+
+  /** Replicas that cannot be served here, since their log failed or could not be opened. */
   *offline(): IterableIterator<OfflinePartition> {
     for (const [topic, { partitions, faults }] of this.#topics) {
       for (const [index, partition] of partitions.entries()) {
@@ -170,16 +196,19 @@ export class PartitionRegistry {
   }
 
   /**
-   * Tries again to open the logs that the disk had no room for, or the process no handle (docs/faults.md ST-8, ST-9).
+   * Tries again to open the logs that the disk had no room for, or the process no handle (docs/faults.md ST-8, ST-9), and
+   * begins those anew that are damaged and counted on no more (ST-2).
    * Runs between two deltas, as `apply` does.
    */
   async reopen(image: ClusterImage): Promise<void> {
     for (const [name, served] of this.#topics) {
       const topic = image.topicsByName.get(name)
-      const indexes = [...served.faults].flatMap(([index, error]) =>
-        error instanceof FileError ? [index] : [],
-      )
-      if (topic?.id === served.id && indexes.length > 0) await this.#serve(topic, image, indexes)
+      if (topic?.id !== served.id) continue
+      const indexes: number[] = []
+      for (const [index, error] of [...served.faults])
+        if (error instanceof FileError || (await this.#replaceDamaged(topic, index, served)))
+          indexes.push(index)
+      if (indexes.length > 0) await this.#serve(topic, image, indexes)
     }
   }
 
@@ -253,6 +282,7 @@ export class PartitionRegistry {
     for (const index of indexes) {
       const partition = await this.#servePartition(topic, index, served)
       served.partitions[index] = partition
+      if (partition === 'KAFKA_STORAGE_ERROR') this.#options.onReplicaFailed?.()
       if (typeof partition === 'string') continue
       const whenChanged = partition.update(topic.partitions[index]!)
       if (whenChanged === undefined) this.#assign(partition)
@@ -279,6 +309,29 @@ export class PartitionRegistry {
     return partition ?? 'KAFKA_STORAGE_ERROR'
   }
 
+  /**
+   * Sets a damaged log aside, so that a new one is fetched from the leader. Only once no image counts on this replica: whatever
+   * is left in the old one is in the logs of others then, and its files are kept all the same.
+   *
+   * @returns Whether the name of the log is free.
+   */
+  async #replaceDamaged(topic: TopicImage, index: number, served: ServedTopic): Promise<boolean> {
+    const { logs, nodeId } = this.#options
+    const partition = topic.partitions[index]
+    if (partition === undefined || !logs.quarantined.has(logDirectoryName(topic.name, index))) return false
+    const { leader } = partition
+    if (leader === null || leader === nodeId || isCountedOn(partition, nodeId)) return false
+    this.#ports.logger.warn('Setting aside a damaged log: its records are fetched anew from the leader', {
+      ...{ topic: topic.name, partition: index, leader },
+      error: served.faults.get(index)!,
+    })
+    const isFree = await this.#contained(topic.name, index, served, async () => {
+      await logs.setAside(topic.name, index)
+      return true
+    })
+    return isFree === true
+  }
+
   /** A committed record has taken the replica away: its log goes. */
   async #giveUp(partition: Partition, served: ServedTopic): Promise<void> {
     const { topic, index, log } = partition
@@ -296,7 +349,7 @@ export class PartitionRegistry {
   }
 
   async #open(topic: TopicImage, index: number, served: ServedTopic): Promise<Partition> {
-    const { logs, toLogConfig, nodeId, onEpochSpent } = this.#options
+    const { logs, toLogConfig, nodeId, onEpochSpent, onReplicaFailed } = this.#options
     let log = logs.get(topic.name, index)
     if (log !== undefined && log.topicId !== topic.id) {
       await logs.setAside(topic.name, index)
@@ -318,6 +371,7 @@ export class PartitionRegistry {
       findBroker: (brokerId) => this.#image.brokers.get(brokerId),
       replicaLagMsMax: this.#cluster.replicaLagMsMax,
       onEpochSpent,
+      ...(onReplicaFailed === undefined ? {} : { onFailed: onReplicaFailed }),
     })
   }
 
@@ -375,4 +429,9 @@ export class PartitionRegistry {
       return undefined
     }
   }
+}
+
+/** Whether the replica of a broker may be elected without anybody's leave. */
+function isCountedOn({ isr, eligibleLeaderReplicas }: PartitionImage, brokerId: number): boolean {
+  return isr.includes(brokerId) || eligibleLeaderReplicas.includes(brokerId)
 }

@@ -1,9 +1,11 @@
 /**
  * What partitions need and could not have at once, tried again until they have it: logs that the disk had no room to open
- * (docs/faults.md ST-8, ST-9), and new leader epochs for those that undid what a follower may have read.
+ * (docs/faults.md ST-8, ST-9), new leader epochs for those that undid what a follower may have read, and others in the place of
+ * replicas whose logs cannot be used.
  *
  * Control plane. A try that fails is tried again; what cannot fail unless by a defect goes to `onDefect`.
  */
+import type { ResignReplicas } from '../controller/failed-replicas.ts'
 import type { RenewLeaderEpochs } from '../controller/leader-epochs.ts'
 import type { Cancel, Clock, Logger } from '../env/index.ts'
 import type { MetadataFollower } from './metadata-follower.ts'
@@ -13,7 +15,7 @@ import type { PartitionRegistry } from './partition-registry.ts'
 const RETRY_MS = 5000
 
 /** Partitions in one request to the controller: its batch is bounded. The rest comes with the next try. */
-const RENEWED_COUNT_MAX = 1000
+const ASKED_COUNT_MAX = 1000
 
 export interface PartitionUpkeepPorts {
   readonly clock: Clock
@@ -22,6 +24,8 @@ export interface PartitionUpkeepPorts {
   readonly follower: MetadataFollower
   /** Asks the controller for new leader epochs; resolves with its error, `NONE` if they are committed. */
   readonly renewLeaderEpochs: (partitions: RenewLeaderEpochs['partitions']) => Promise<string>
+  /** Tells the controller to count on others in the place of these; resolves with its error. */
+  readonly resignReplicas: (partitions: ResignReplicas['partitions']) => Promise<string>
   readonly onDefect: (error: Error) => void
 }
 
@@ -29,6 +33,9 @@ export class PartitionUpkeep {
   readonly #ports: PartitionUpkeepPorts
   #cancel: Cancel = () => undefined
   #isRenewing = false
+  #isResigning = false
+  /** More has failed since the controller was asked. */
+  #hasNewFailures = false
   #isStopped = false
 
   constructor(ports: PartitionUpkeepPorts) {
@@ -57,15 +64,22 @@ export class PartitionUpkeep {
     this.#renewEpochs().catch((error: unknown) => this.#ports.onDefect(error as Error))
   }
 
+  /** A replica here cannot be used: tells so now. */
+  replicaFailed(): void {
+    this.#hasNewFailures = true
+    this.#resign().catch((error: unknown) => this.#ports.onDefect(error as Error))
+  }
+
   async #tryAll(): Promise<void> {
     const { follower, partitions } = this.#ports
     await follower.between((image) => partitions.reopen(image))
     await this.#renewEpochs()
+    await this.#resign()
   }
 
   async #renewEpochs(): Promise<void> {
     if (this.#isRenewing || this.#isStopped) return
-    const spent = [...this.#ports.partitions.withSpentEpochs()].slice(0, RENEWED_COUNT_MAX)
+    const spent = [...this.#ports.partitions.withSpentEpochs()].slice(0, ASKED_COUNT_MAX)
     if (spent.length === 0) return
     this.#isRenewing = true
     try {
@@ -80,6 +94,29 @@ export class PartitionUpkeep {
       )
     } finally {
       this.#isRenewing = false
+    }
+  }
+
+  async #resign(): Promise<void> {
+    if (this.#isResigning || this.#isStopped) return
+    this.#isResigning = true
+    try {
+      do {
+        this.#hasNewFailures = false
+        const failed = [...this.#ports.partitions.failed()]
+        for (let start = 0; start < failed.length; start += ASKED_COUNT_MAX) {
+          const some = failed.slice(start, start + ASKED_COUNT_MAX)
+          const error = await this.#ports.resignReplicas(some)
+          if (error === 'NONE') continue
+          const fields = { count: some.length, error, againInMs: RETRY_MS }
+          this.#ports.logger.warn(
+            'Gave up replicas that cannot be used: the controller did not hear of it',
+            fields,
+          )
+        }
+      } while (this.#hasNewFailures && !this.#isStopped)
+    } finally {
+      this.#isResigning = false
     }
   }
 }

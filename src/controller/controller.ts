@@ -40,6 +40,8 @@ import { electLeaders } from './elect-leaders.ts'
 import { balanceLeaders } from './elections.ts'
 import { formatCluster, updateFeature } from './features.ts'
 import type { FeatureUpdated, UpdateFeature } from './features.ts'
+import { resignReplicas } from './failed-replicas.ts'
+import type { ReplicasResigned, ResignReplicas } from './failed-replicas.ts'
 import { renewLeaderEpochs } from './leader-epochs.ts'
 import type { LeaderEpochsRenewed, RenewLeaderEpochs } from './leader-epochs.ts'
 import { createPartitions } from './partitions.ts'
@@ -250,6 +252,11 @@ export class Controller {
 
   renewLeaderEpochs(request: RenewLeaderEpochs): Promise<LeaderEpochsRenewed> {
     return this.#decider.run(renewLeaderEpochs, request)
+  }
+
+  /** Replicas that their broker cannot use: others are counted on from now on. */
+  resignReplicas(request: ResignReplicas): Promise<ReplicasResigned> {
+    return this.#decider.run(resignReplicas, request)
   }
 
   allocateProducerIds(request: AllocateProducerIds): Promise<ProducerIdBlock> {

@@ -53,7 +53,10 @@ import {
   ListPartitionReassignmentsRequest,
   ListPartitionReassignmentsResponse,
 } from './messages/list-partition-reassignments.ts'
+import { AddRaftVoterRequest, AddRaftVoterResponse } from './messages/add-raft-voter.ts'
+import { RemoveRaftVoterRequest, RemoveRaftVoterResponse } from './messages/remove-raft-voter.ts'
 import { RenewLeaderEpochsRequest, RenewLeaderEpochsResponse } from './messages/renew-leader-epochs.ts'
+import { ResignReplicasRequest, ResignReplicasResponse } from './messages/resign-replicas.ts'
 import { UnregisterBrokerRequest, UnregisterBrokerResponse } from './messages/unregister-broker.ts'
 import {
   ConsumerGroupDescribeRequest,
@@ -194,10 +197,13 @@ export const apis = {
     DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse,
   ),
+  AddRaftVoter: api('AddRaftVoter', 80, AddRaftVoterRequest, AddRaftVoterResponse),
+  RemoveRaftVoter: api('RemoveRaftVoter', 81, RemoveRaftVoterRequest, RemoveRaftVoterResponse),
   // Numbers from 1000 on are our own: Kafka gives its own out one by one.
   RenewLeaderEpochs: peerApi('RenewLeaderEpochs', 1000, RenewLeaderEpochsRequest, RenewLeaderEpochsResponse),
   DrainBroker: api('DrainBroker', 1001, DrainBrokerRequest, DrainBrokerResponse),
   Forward: peerApi('Forward', 1002, ForwardRequest, ForwardResponse),
+  ResignReplicas: peerApi('ResignReplicas', 1003, ResignReplicasRequest, ResignReplicasResponse),
 } as const
 
 type Apis = typeof apis

@@ -64,6 +64,8 @@ export interface PartitionOptions extends LeaderOptions {
   readonly minInsyncReplicas: number
   /** Called when the log takes no more appends in this leader epoch: the controller must give a new one. */
   readonly onEpochSpent?: () => void
+  /** Called when the log has failed: this replica serves nothing any more. */
+  readonly onFailed?: () => void
 }
 
 /** Replicas that must be in sync for a commit: never more than there are (KIP-966). */

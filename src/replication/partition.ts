@@ -207,6 +207,7 @@ export class Partition {
     this.#resign()
     this.#waiters.failAll(reason)
     this.#waiters.wakeConsumers()
+    if (reason === 'KAFKA_STORAGE_ERROR') this.#options.onFailed?.()
   }
 
   /**

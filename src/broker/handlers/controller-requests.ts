@@ -1,7 +1,8 @@
 /**
  * Requests that the active controller decides, whichever broker they came to: CreateTopics, DeleteTopics, CreatePartitions,
  * AlterConfigs, IncrementalAlterConfigs (KIP-339), ElectLeaders (KIP-460), AlterPartitionReassignments and
- * ListPartitionReassignments (KIP-455), DescribeQuorum (KIP-595), UnregisterBroker, DrainBroker.
+ * ListPartitionReassignments (KIP-455), DescribeQuorum (KIP-595), AddRaftVoter and RemoveRaftVoter (KIP-853),
+ * UnregisterBroker, DrainBroker.
  *
  * The answer to a change comes when it is committed and in effect on every live broker: who asks next finds it. A log that
  * the disk has no room for is no reason to refuse a topic: it is committed by then, its name taken and its id given, and

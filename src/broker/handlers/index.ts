@@ -42,6 +42,8 @@ export const handlers: { readonly [K in ClientApiName]: Handler<K> } = {
   AlterPartitionReassignments: askController('AlterPartitionReassignments'),
   ListPartitionReassignments: askController('ListPartitionReassignments'),
   DescribeQuorum: handleDescribeQuorum,
+  RemoveRaftVoter: askController('RemoveRaftVoter'),
   UnregisterBroker: askController('UnregisterBroker'),
+  AddRaftVoter: askController('AddRaftVoter'),
   DrainBroker: askController('DrainBroker'),
 }
