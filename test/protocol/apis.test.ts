@@ -7,7 +7,7 @@ describe('apis', () => {
     const keys = apiList.map((api) => api.key)
     expect(keys).toEqual([
       0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 42, 43, 44, 45,
-      46, 47, 55, 56, 60, 62, 63, 64, 67, 68, 69, 74, 75, 1000, 1001, 1002,
+      46, 47, 55, 56, 60, 62, 63, 64, 67, 68, 69, 74, 75, 80, 81, 1000, 1001, 1002, 1003,
     ])
     for (const [name, api] of Object.entries(apis)) expect(api.name).toBe(name)
   })
