@@ -2,6 +2,7 @@
  * What starting and stopping a broker fail with, where no part of it has an error of its own.
  *
  * - `BROKER_NOT_REGISTERED`: the controller refused it.
+ * - `BROKER_REFUSED`: the nodes of the cluster will not talk to it, and that will not pass by itself.
  * - `BROKER_CLUSTER_UNCLEAR`: the settings do not say enough about the cluster that it is to be part of.
  * - `BROKER_START_ABORTED`: whoever started it has changed their mind.
  * - `BROKER_KILLED`: `kill` was called; a test wants to see what becomes of the others.
@@ -12,6 +13,7 @@ export class BrokerError extends Error {
   override readonly name = 'BrokerError'
   readonly code:
     | 'BROKER_NOT_REGISTERED'
+    | 'BROKER_REFUSED'
     | 'BROKER_CLUSTER_UNCLEAR'
     | 'BROKER_START_ABORTED'
     | 'BROKER_KILLED'

@@ -26,10 +26,11 @@ import type { ClusterImage } from '../metadata/cluster-image.ts'
 import { FEATURES } from '../metadata/features.ts'
 import { RaftQuorum } from '../raft/raft-quorum.ts'
 import { Peers } from '../rpc/peers.ts'
+import { Admission } from './admission.ts'
 import { BrokerError } from './broker-error.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { ControllerGateway } from './controller-gateway.ts'
-import { checkClusterConfig, peerAddress, votersProblem } from './cluster-config.ts'
+import { checkClusterConfig, isUnusedDirectory, peerAddress, votersProblem } from './cluster-config.ts'
 import { Faults } from './faults.ts'
 import { answerHttp } from './http-endpoint.ts'
 import { Listeners } from './listeners.ts'
@@ -111,8 +112,8 @@ export class Broker {
    * @throws {LogError | FileError} if the data directory cannot be used: in use, of another cluster or node, damaged.
    * @throws {QuorumError | MetadataError} if the metadata log cannot be believed.
    * @throws {NetworkError} if a listener cannot be opened.
-   * @throws {BrokerError} `BROKER_NOT_REGISTERED` if the controller refuses it, `BROKER_CLUSTER_UNCLEAR` if the settings do not
-   *   say enough about the cluster, `BROKER_START_ABORTED`.
+   * @throws {BrokerError} `BROKER_NOT_REGISTERED` or `BROKER_REFUSED` if the cluster refuses it, `BROKER_CLUSTER_UNCLEAR` if
+   *   the settings do not say enough about the cluster, `BROKER_START_ABORTED`.
    */
   static async start(env: Env, options: BrokerOptions): Promise<Broker> {
     const { config, directory, memoryFiles } = options
@@ -125,6 +126,7 @@ export class Broker {
         memoryFiles,
         nodeId: config.nodeId,
         clusterId: config.clusterId === '' ? null : config.clusterId,
+        isUnused: () => isUnusedDirectory(files, directory),
         tailCacheBytes: config.tailCacheBytes,
         retentionCheckMs: config.retentionCheckMs,
         checkpointMs: config.checkpointMs,
@@ -135,15 +137,20 @@ export class Broker {
     let peers: Peers | null = null
     let listeners: Listeners | null = null
     let quorum: RaftQuorum | null = null
+    const voterIds = config.quorumVoters.map(({ nodeId }) => nodeId)
+    // By the newest metadata: whom this broker needs to be registered is known from it before any is in effect here.
+    const newest = (): ClusterImage => (broker === null ? EMPTY_IMAGE : broker.#controller.image)
+    const addressOf = (nodeId: number): string | null =>
+      options.addressOf?.(nodeId) ?? peerAddress(nodeId, config, newest())
+    const admission = new Admission(env, { nodeId: config.nodeId, voterIds, addressOf })
     try {
       if (config.quorumVoters.length > 0) {
         peers = new Peers(
           { clock, logger, network, random },
           {
             ...{ clusterId: logs.clusterId, nodeId: config.nodeId, directoryId: logs.directoryId },
-            secret: config.clusterSecret,
-            addressOf: (nodeId) =>
-              options.addressOf?.(nodeId) ?? peerAddress(nodeId, config, broker?.image ?? EMPTY_IMAGE),
+            ...{ secret: config.clusterSecret, addressOf },
+            onAttempt: (nodeId, error) => admission.onAttempt(nodeId, error),
           },
         )
       }
@@ -167,7 +174,7 @@ export class Broker {
             ? {}
             : {
                 directoryId: logs.directoryId,
-                voters: config.quorumVoters.map(({ nodeId }) => ({ id: nodeId, directoryId: ZERO_UUID })),
+                voters: voterIds.map((id) => ({ id, directoryId: ZERO_UUID })),
                 transport: peers.raft,
                 settings: {
                   electionTimeoutMs: config.quorumElectionTimeoutMs,
@@ -177,9 +184,15 @@ export class Broker {
         },
       )
       if (logs.failure !== null) throw logs.failure
-      broker = new Broker(env, config, { logs, quorum, listeners, counters, peers })
-      await untilAborted(broker.#start(), options.signal)
-      return broker
+      const started = new Broker(env, config, { logs, quorum, listeners, counters, peers })
+      broker = started
+      await admission.until(started.#start(), {
+        quorum: () => started.#parts.quorum.describe(),
+        obstacle: () => started.#membership.obstacle,
+        isRegistered: () => started.brokerEpoch >= 0,
+        signal: options.signal,
+      })
+      return started
     } catch (error) {
       // What it fails with first is what there is to be told; the rest of the way back may fail for the same reason.
       const faults = new Faults()
@@ -393,8 +406,9 @@ export class Broker {
     this.#membership.start()
     await this.#membership.live()
     await this.#metadataInEffect()
-    const voterIds = quorum.describe().voters.map(({ id }) => id)
-    const problem = votersProblem(this.#config, voterIds)
+    const { voters, strangers, leaderId } = quorum.describe()
+    const voterIds = voters.map(({ id }) => id)
+    const problem = votersProblem(this.#config, strangers.get(leaderId ?? -1) ?? voterIds)
     if (problem !== null) this.#env.logger.warn(problem, { nodeId: this.nodeId })
     logs.startMaintenance()
     this.#upkeep.start()
@@ -483,16 +497,4 @@ export class Broker {
     this.#resolveStopped(reason)
     faults.throwIfAny()
   }
-}
-
-/** Waits for `work`, and no longer than until `signal` says so. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return work
-  const aborted = new Promise<never>((_, reject) => {
-    const give = (): void =>
-      reject(new BrokerError('BROKER_START_ABORTED', 'The start of the broker was given up'))
-    if (signal.aborted) give()
-    else signal.addEventListener('abort', give, { once: true })
-  })
-  await Promise.race([work, aborted])
 }

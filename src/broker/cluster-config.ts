@@ -5,6 +5,7 @@
 import type { FileSystem } from '../env/index.ts'
 import { META_PROPERTIES } from '../log/file-names.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
+import { hasNoPart, METADATA_DIRECTORY } from '../raft/metadata-log.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { BrokerError } from './broker-error.ts'
 import { peerUrl } from './quorum-voters.ts'
@@ -43,6 +44,18 @@ export async function checkClusterConfig(
   if (listeners.every(({ protocol, host }) => protocol === 'kafka' && !IN_PROCESS.test(host))) {
     refuse('no listener takes WebSockets, by which nodes talk to each other. Use any:// or http:// for one')
   }
+}
+
+/**
+ * Whether a data directory was made by starts that came to nothing: it has no partition, and its node has neither voted
+ * nor learned anything of a cluster. A wrong cluster.id or node.id of such a start binds nobody.
+ */
+export async function isUnusedDirectory(files: FileSystem, directory: string): Promise<boolean> {
+  for (const name of await files.list(directory)) {
+    const isDirectory = (await files.stat(`${directory}/${name}`))?.kind === 'directory'
+    if (isDirectory && name !== METADATA_DIRECTORY) return false
+  }
+  return hasNoPart(files, directory)
 }
 
 /**

@@ -42,8 +42,6 @@ export interface MembershipOptions {
 /** First and longest pause between two tries to register, in ms. */
 const RETRY_MIN_MS = 50
 const RETRY_MAX_MS = 1000
-/** How often a broker that waits for a controller says so, in ms. */
-const COMPLAINT_MS = 10_000
 /** How long a broker that stops waits until others lead what it led, in ms; and without any controller at all. */
 const LEAVE_MS = 10_000
 const LEAVE_WITHOUT_CONTROLLER_MS = 1000
@@ -62,6 +60,7 @@ export class Membership {
   #isStopped = false
   #isLive = false
   #lastAnswerMs = 0
+  #obstacle: string | null = null
   #endPause: () => void = () => undefined
   #whenLive: (() => void)[] = []
 
@@ -81,6 +80,11 @@ export class Membership {
     return this.#brokerEpoch
   }
 
+  /** Why a controller that answers does not register this broker yet; null: there is no such reason. */
+  get obstacle(): string | null {
+    return this.#obstacle
+  }
+
   /** Whether the controller answered within the session time; a broker that is not heard is fenced after it. */
   get isHeard(): boolean {
     return this.#options.isAlone || this.#clock.monotonicMs() - this.#lastAnswerMs < this.#options.sessionMs
@@ -95,7 +99,6 @@ export class Membership {
     const { registration, previousBrokerEpoch, sessionMs } = this.#options
     const startedMs = this.#clock.monotonicMs()
     let pauseMs = RETRY_MIN_MS
-    let saidMs = startedMs
     while (!this.#isStopped) {
       const found = await this.#ask(
         'BrokerRegistration',
@@ -106,6 +109,7 @@ export class Membership {
         const { name } = errorByCode(found.errorCode)
         if (name === 'NONE') {
           this.#brokerEpoch = found.brokerEpoch
+          this.#obstacle = null
           this.#lastAnswerMs = this.#clock.monotonicMs()
           return
         }
@@ -116,13 +120,10 @@ export class Membership {
           name === 'REQUEST_TIMED_OUT' ||
           (name === 'DUPLICATE_BROKER_REGISTRATION' && mayStillEnd)
         if (!isTemporary) throw refused(registration.brokerId, name)
-      }
-      if (this.#clock.monotonicMs() - saidMs >= COMPLAINT_MS) {
-        saidMs = this.#clock.monotonicMs()
-        this.#logger.warn('Waiting to be registered: is a majority of the controllers up?', {
-          nodeId: registration.brokerId,
-          reason: typeof found === 'string' ? found : errorByCode(found.errorCode).name,
-        })
+        this.#obstacle =
+          name === 'DUPLICATE_BROKER_REGISTRATION'
+            ? 'the controller hears another process of this node.id, or waits for the end of its session'
+            : null
       }
       await this.#pause(pauseMs)
       pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)

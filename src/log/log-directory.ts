@@ -3,7 +3,8 @@
  *
  * Invariants:
  * - One process at a time: the lock is taken before anything is read, and given back last.
- * - `meta.properties` names cluster, node and directory; a mismatch stops the start before anything is written (ST-14).
+ * - `meta.properties` names cluster, node and directory; a mismatch stops the start before anything is written (ST-14),
+ *   unless the directory was made by a start that came to nothing: that one's mistake must not stick to it.
  * - The clean-shutdown mark is removed, for good, before the first write to any log (ST-13). So a mark that is there says
  *   that the checkpoints beside it were written last of all.
  * - A checkpoint that cannot be read counts as missing: logs are then checked from their start (D5).
@@ -73,13 +74,11 @@ export class LogDirectory {
   /**
    * Takes possession of a data directory; an empty or missing one becomes this node's.
    *
-   * @param clusterId - Null when nobody has said: the directory's own, and a new one for a new directory.
+   * @param options.clusterId - Null when nobody has said: the directory's own, and a new one for a new directory.
+   * @param options.isUnused - As `LogManagerOptions.isUnused`.
    * @throws {LogError} `LOG_DIRECTORY_MISMATCH`. @throws {FileError} `FILE_LOCKED` and what the port throws.
    */
-  static async open(
-    ports: LogDirectoryPorts,
-    options: { readonly path: string; readonly clusterId: string | null; readonly nodeId: number },
-  ): Promise<LogDirectory> {
+  static async open(ports: LogDirectoryPorts, options: ClaimOptions): Promise<LogDirectory> {
     const { files } = ports
     const { path } = options
     if ((await files.stat(path)) === null) {
@@ -131,27 +130,33 @@ export class LogDirectory {
   }
 }
 
+interface ClaimOptions {
+  readonly path: string
+  readonly clusterId: string | null
+  readonly nodeId: number
+  readonly isUnused?: (() => Promise<boolean>) | undefined
+}
+
 async function claim(
-  { files, random }: LogDirectoryPorts,
-  {
-    path,
-    clusterId,
-    nodeId,
-  }: { readonly path: string; readonly clusterId: string | null; readonly nodeId: number },
+  { files, logger, random }: LogDirectoryPorts,
+  { path, clusterId, nodeId, isUnused }: ClaimOptions,
 ): Promise<MetaProperties & { readonly clusterId: string }> {
   const content = await readWhole(files, `${path}/${META_PROPERTIES}`)
-  const found = content && parseMetaProperties(content)
+  let found = content && parseMetaProperties(content)
   if (content !== null && found === null) {
     throw new LogError(
       'LOG_DIRECTORY_MISMATCH',
       `Opened the data directory ${path}: its ${META_PROPERTIES} cannot be read, so nobody knows whose data it is`,
     )
   }
-  if (found !== null && found.nodeId !== nodeId) throw mismatch(path, 'node', found.nodeId, nodeId)
-  const foundClusterId = found?.clusterId ?? null
-  if (foundClusterId !== null && clusterId !== null && foundClusterId !== clusterId) {
-    throw mismatch(path, 'cluster', foundClusterId, clusterId)
+  const problem = found === null ? null : findMismatch(path, found, clusterId, nodeId)
+  if (problem !== null) {
+    if ((await isUnused?.()) !== true) throw problem
+    logger.info('Took over a data directory that nothing was ever written to', { path, was: problem.message })
+    // With an id of its own: the old one may be known to nodes of the other cluster.
+    found = null
   }
+  const foundClusterId = found?.clusterId ?? null
   const meta = {
     clusterId: foundClusterId ?? clusterId ?? random.uuid(),
     nodeId,
@@ -161,6 +166,17 @@ async function claim(
     await writeAtomically(files, path, META_PROPERTIES, formatMetaProperties(meta))
   }
   return meta
+}
+
+function findMismatch(
+  path: string,
+  found: Pick<MetaProperties, 'clusterId' | 'nodeId'>,
+  clusterId: string | null,
+  nodeId: number,
+): LogError | null {
+  if (found.nodeId !== nodeId) return mismatch(path, 'node', found.nodeId, nodeId)
+  if (found.clusterId === null || clusterId === null || found.clusterId === clusterId) return null
+  return mismatch(path, 'cluster', found.clusterId, clusterId)
 }
 
 function mismatch(path: string, what: string, found: string | number, wanted: string | number): LogError {

@@ -13,6 +13,11 @@ export interface LogManagerOptions {
   readonly nodeId: number
   /** Null or absent: the directory's own, and a new one for a new directory. */
   readonly clusterId?: string | null
+  /**
+   * Whether the directory, which names another cluster or node, has never taken part in anything: it then becomes this
+   * node's. Asked while the directory is locked. Default: it may have, so that it is refused.
+   */
+  readonly isUnused?: () => Promise<boolean>
   /** Where logs of durability `memory` live. */
   readonly memoryFiles: FileSystem
   /** Configuration of a log that is there when the directory is opened, until `updateConfig`. */

@@ -122,7 +122,8 @@ export class LogManager {
    */
   static async open(ports: LogManagerPorts, options: LogManagerOptions): Promise<LogManager> {
     const { directory: path, nodeId } = options
-    const home = await LogDirectory.open(ports, { path, nodeId, clusterId: options.clusterId ?? null })
+    const { clusterId = null, isUnused } = options
+    const home = await LogDirectory.open(ports, { path, nodeId, clusterId, isUnused })
     try {
       const manager = new LogManager(
         ports,

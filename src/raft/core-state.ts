@@ -118,10 +118,12 @@ export class CoreState {
   epoch: number
   voted: Voter | null
   leaderId: number | null = null
+  /** Who leads the epoch as somebody has said, whether this node has found it or not. */
+  namedLeaderId: number | null = null
   nowMs: number
   /** The log is being cut or replaced: no fetch and no candidacy until that is done. */
   isCutting = false
-  /** Nodes that go by other voters than this one, as they said last, while none of them is in a log here. */
+  /** Nodes that go by other voters than this one, as they said last, while its log does not say who votes. */
   readonly strangers = new Map<number, readonly number[]>()
   #highWatermark: number
   #persist = false
@@ -161,24 +163,25 @@ export class CoreState {
   }
 
   /**
-   * Nothing is known here but a list of voters from the settings: if this is a voter, it has a cluster to found or to find.
-   * Where there is a log, all founders have agreed on the list before its first record.
+   * Who votes comes from the settings, where a slip may be, and no record says it yet. Voters that a configuration names with
+   * their disks are no slip: somebody has looked.
    */
   get isFounding(): boolean {
-    return this.log.endOffset === 0
+    const { latest, latestOffset } = this.voters
+    return latestOffset < 0 && latest.voters.some(({ directoryId }) => directoryId === ZERO_UUID)
   }
 
-  /** Takes note of the voters that another node goes by. @returns Whether they are those of this node. */
-  sharesVoters(fromId: number, voterIds: readonly number[]): boolean {
-    const isShared = voterIds.join() === this.voterIds.join()
-    if (isShared || !this.isFounding) this.strangers.delete(fromId)
+  /** What a founder says of its voters: their ids, ascending. None: the log says it. */
+  get foundingIds(): number[] {
+    return this.isFounding ? this.voters.latest.voters.map(({ id }) => id) : []
+  }
+
+  /** Takes note of the voters that a founder goes by. @returns Whether this node founds with the very same. */
+  foundsWith(fromId: number, voterIds: readonly number[]): boolean {
+    const isShared = this.isFounding && voterIds.join() === this.foundingIds.join()
+    if (isShared || !this.isFounding || voterIds.length === 0) this.strangers.delete(fromId)
     else this.strangers.set(fromId, voterIds)
     return isShared
-  }
-
-  /** Ascending. */
-  get voterIds(): number[] {
-    return this.voters.latest.voters.map(({ id }) => id)
   }
 
   /** The disk that messages to a node are meant for. */
@@ -188,7 +191,7 @@ export class CoreState {
 
   /** Ids of the other voters. */
   get peers(): number[] {
-    return this.voterIds.filter((id) => id !== this.self.id)
+    return this.voters.latest.voters.map(({ id }) => id).filter((id) => id !== this.self.id)
   }
 
   /** Enters a later epoch, in which nobody has this node's vote yet. */
@@ -197,6 +200,7 @@ export class CoreState {
     this.epoch = epoch
     this.voted = null
     this.leaderId = null
+    this.namedLeaderId = null
     this.#persist = true
   }
 

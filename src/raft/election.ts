@@ -5,10 +5,11 @@
  *   leader whom others follow gets no majority, so it raises no epoch and disturbs nobody (MQ-5). It goes on looking for
  *   the leader meanwhile.
  *
- *   A node whose log is empty has its voters from its settings, and a majority of one list need not meet a majority of
- *   another. So a founder stands only when every voter of its list is a founder with that very list: of lists that share a
- *   node at most one founds a cluster, and voters that lost their disks never found a second one behind the back of one that
- *   did not. It costs that a new cluster needs all of its voters once; from its first record on a majority is enough.
+ *   While no record of the log says who votes, a node has that from its settings, and a majority of one list need not meet
+ *   a majority of another. So such a founder stands only when every voter of its list is a founder by that very list: of
+ *   lists that share a node at most one founds a quorum, and voters that lost their disks never found a second one behind
+ *   the back of one that did not. It costs that a new quorum needs all of its voters once; as soon as its first leader has
+ *   written down who they are (`Leader`) a majority is enough.
  * - `Candidate` has begun an epoch and given itself its vote. That vote counts, and the others are asked, once it is
  *   durable (MQ-1).
  */
@@ -31,7 +32,7 @@ class Poll {
     this.#isPreVote = isPreVote
     for (const id of state.peers) {
       const { lastEpoch, endOffset: logEndOffset } = state.log
-      const { voterIds } = state
+      const { foundingIds: voterIds } = state
       this.#asked.set(
         id,
         state.send(id, { kind: 'VoteRequest', isPreVote, lastEpoch, logEndOffset, voterIds }),
@@ -48,7 +49,7 @@ class Poll {
     const voter = { id: answer.fromId, directoryId: answer.fromDirectoryId }
     const isAnswer =
       answer.isPreVote === this.#isPreVote && answer.correlationId === this.#asked.get(answer.fromId)
-    if (isAnswer && this.#state.isFounding) this.#state.sharesVoters(answer.fromId, answer.voterIds)
+    if (isAnswer) this.#state.foundsWith(answer.fromId, answer.voterIds)
     if (isAnswer && answer.isGranted && this.#state.voters.latest.has(voter))
       this.#granted.set(voter.id, voter)
   }

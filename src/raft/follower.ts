@@ -74,6 +74,7 @@ export class Follower extends IdleRole {
       return
     }
     this.#giveUpMs = this.#drawGiveUp()
+    this.#state.foundsWith(this.leaderId, answer.voterIds)
     if (answer.snapshotEpoch >= 0) {
       const id = { endOffset: answer.snapshotEndOffset, epoch: answer.snapshotEpoch }
       // A leader has all that is committed, so its snapshot goes further than what is committed here.

@@ -251,8 +251,9 @@ export class Leader extends IdleRole {
 
   #response(request: FetchRequest, where: Partial<FetchAnswer>) {
     const nowhere = { divergingEpoch: -1, divergingEndOffset: -1, snapshotEndOffset: -1, snapshotEpoch: -1 }
-    const { highWatermark } = this.#state
-    const body = { ...nowhere, ...where, errorCode: RAFT_ERRORS.NONE, highWatermark, records: NO_RECORDS }
+    const { highWatermark, foundingIds: voterIds } = this.#state
+    const news = { errorCode: RAFT_ERRORS.NONE, highWatermark, records: NO_RECORDS, voterIds }
+    const body = { ...nowhere, ...where, ...news }
     return this.#state.addressed(
       request.fromId,
       { kind: 'FetchResponse', ...body },

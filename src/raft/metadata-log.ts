@@ -3,13 +3,14 @@
  * `quorum-state` must fit together, or the node does not start (faults.md ST-5, M10). What is damaged stays as it is,
  * for whoever has to look at it.
  */
-import type { Logger } from '../env/index.ts'
+import type { FileSystem, Logger } from '../env/index.ts'
+import { LOG_SUFFIX } from '../log/file-names.ts'
 import { DEFAULT_LOG_CONFIG } from '../log/log-config.ts'
 import type { LogConfig, LogPorts } from '../log/log-config.ts'
 import { PartitionLog } from '../log/partition-log.ts'
 import { QuorumError } from './metadata-quorum.ts'
 import { METADATA_TOPIC, readRecoveryPoint } from './recovery-point.ts'
-import { NO_STATE, readQuorumState } from './quorum-state.ts'
+import { NO_STATE, QUORUM_STATE_FILE, readQuorumState } from './quorum-state.ts'
 import type { QuorumState } from './quorum-state.ts'
 import { listSnapshots, readSnapshot, snapshotFileName } from './snapshot-file.ts'
 import type { ReadSnapshot, SnapshotId } from './snapshot-file.ts'
@@ -31,6 +32,22 @@ export interface OpenedMetadataLog {
   readonly snapshot: ReadSnapshot | null
   /** Newest first. */
   readonly snapshots: readonly SnapshotId[]
+}
+
+/**
+ * Whether a node has never taken part in a quorum with its data directory, whatever it has tried: it has no record, no
+ * snapshot, and has reached no epoch, so it has voted for nobody either.
+ *
+ * @param dataDirectory - Absolute path; locked by the caller.
+ */
+export async function hasNoPart(files: FileSystem, dataDirectory: string): Promise<boolean> {
+  const directory = `${dataDirectory}/${METADATA_DIRECTORY}`
+  if ((await files.stat(directory)) === null) return true
+  for (const name of await files.list(directory)) {
+    if (name === QUORUM_STATE_FILE || name.includes('.checkpoint')) return false
+    if (name.endsWith(LOG_SUFFIX) && (await files.stat(`${directory}/${name}`))!.size > 0) return false
+  }
+  return true
 }
 
 /** @throws {QuorumError} `QUORUM_STATE_CORRUPT`, `QUORUM_SNAPSHOT_CORRUPT`. @throws {LogError} `LOG_CORRUPT`. */

@@ -136,6 +136,7 @@ export class RaftCore {
     }
     const isCurrent = message.epoch === state.epoch
     const names = message.leaderId >= 0 && isCurrent ? message.leaderId : null
+    if (names !== null) state.namedLeaderId = names
     assert(
       names === null || state.leaderId === null || names === state.leaderId,
       `An epoch has one leader: ${message.fromId} names ${names} in ${state.epoch}, known is ${state.leaderId}`,
@@ -172,13 +173,13 @@ export class RaftCore {
   #onVote(request: VoteRequest, isCurrent: boolean): void {
     const { state } = this
     const isGranted =
-      this.#isLogGoodEnough(request) &&
       this.#sharesVoters(request) &&
       isCurrent &&
+      this.#isLogGoodEnough(request) &&
       (request.isPreVote ? this.#wouldVote(request) : this.#votes(request))
     const { isPreVote } = request
-    const { voterIds } = state
-    state.send(request.fromId, { kind: 'VoteResponse', isPreVote, isGranted, voterIds }, request)
+    const answer = { isPreVote, isGranted, voterIds: state.foundingIds }
+    state.send(request.fromId, { kind: 'VoteResponse', ...answer }, request)
   }
 
   /** Raft section 5.4.1: who lacks a committed record lacks a majority, too. */
@@ -189,12 +190,12 @@ export class RaftCore {
 
   /**
    * A founder knows its voters from its settings, and one of the two nodes may have been given a wrong list: a majority of
-   * one list need not meet one of the other. Who has a log may know of a later set of voters, in which this node or itself
+   * one list need not meet one of the other. Who has them from its log may know of a later set, in which this node or itself
    * is new; but it must then know this very disk, or be known here.
    */
-  #sharesVoters({ fromId, toDirectoryId, logEndOffset, voterIds }: VoteRequest): boolean {
+  #sharesVoters({ fromId, toDirectoryId, voterIds }: VoteRequest): boolean {
     const { state } = this
-    if (logEndOffset === 0) return state.sharesVoters(fromId, voterIds) && state.isVoter
+    if (voterIds.length > 0) return state.foundsWith(fromId, voterIds) && state.isVoter
     return toDirectoryId !== ZERO_UUID || (state.isVoter && state.voters.latest.find(fromId) !== null)
   }
 
@@ -234,7 +235,7 @@ export class RaftCore {
     const { state } = this
     const nowhere = { divergingEpoch: -1, divergingEndOffset: -1, snapshotEndOffset: -1, snapshotEpoch: -1 }
     const errorCode = this.#refusal(request)
-    const body = { errorCode, highWatermark: -1, records: NO_RECORDS, ...nowhere }
+    const body = { errorCode, highWatermark: -1, records: NO_RECORDS, voterIds: [], ...nowhere }
     state.send(request.fromId, { kind: 'FetchResponse', ...body }, request)
   }
 

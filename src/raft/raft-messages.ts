@@ -31,7 +31,7 @@ const envelope = {
   correlationId: int32(),
 }
 const FIRST = { versions: '0', flexible: '0+' } as const
-/** Ids of those who vote by what the sender knows, ascending: founders must all go by one list (election.ts). */
+/** Ids of the voters that a founder goes by, ascending (election.ts); none: its log says who votes. */
 const voterIds = array(int32(), { tag: 0 })
 
 const VoteRequest = message('VoteRequest', FIRST, {
@@ -78,6 +78,7 @@ const FetchResponse = message('FetchResponse', FIRST, {
   snapshotEndOffset: int64({ fallback: -1 }),
   snapshotEpoch: int32({ fallback: -1 }),
   records: records(),
+  voterIds,
 })
 const FetchSnapshotRequest = message('FetchSnapshotRequest', FIRST, {
   ...envelope,

@@ -41,6 +41,12 @@ export interface QuorumDescription {
   /** End of what is durable on this node. */
   readonly durableEndOffset: number
   readonly voters: readonly Voter[]
+  /** The voters are those of the settings: no record says yet who they are. */
+  readonly isFounding: boolean
+  /** Who leads as another node says, found or not. */
+  readonly namedLeaderId: number | null
+  /** Nodes that go by other voters than this one while `isFounding`, with ids of theirs. */
+  readonly strangers: ReadonlyMap<number, readonly number[]>
   /** Who fetches from this leader, voters and observers; empty elsewhere. */
   readonly replicas: readonly {
     readonly id: number

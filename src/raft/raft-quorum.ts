@@ -186,7 +186,7 @@ export class RaftQuorum implements MetadataQuorum {
   }
 
   describe(): QuorumDescription {
-    const { leaderId, epoch, highWatermark, voters } = this.#core.state
+    const { leaderId, namedLeaderId, epoch, highWatermark, voters, isFounding, strangers } = this.#core.state
     const replicas = [...(this.#core.leader?.tracker.replicas() ?? [])].map((replica) => ({
       id: replica.id,
       directoryId: replica.directoryId,
@@ -200,7 +200,7 @@ export class RaftQuorum implements MetadataQuorum {
       highWatermark,
       durableEndOffset: this.#log.durableEndOffset,
       voters: voters.latest.voters,
-      replicas,
+      ...{ isFounding, namedLeaderId, strangers, replicas },
     }
   }
 

@@ -95,8 +95,8 @@ export class PeerDoor {
     const onFailed = (cause: unknown): void => {
       if (giveUp.signal.aborted) return
       const why = cause instanceof Error ? cause.message : String(cause)
-      const message = `No connection to node ${toNodeId} for ${purpose}: ${why}`
-      outcome.failed(new PeerError('PEER_UNREACHABLE', message, { cause }))
+      const attempt = `No connection to node ${toNodeId} for ${purpose}`
+      outcome.failed(new PeerError('PEER_UNREACHABLE', why, { cause, attempt }))
     }
     attempt.then(onConnected, onFailed)
     return () => {
@@ -119,9 +119,9 @@ export class PeerDoor {
       handshake,
       opened: (peer) => outcome.opened({ connection, peer, purpose, isDialled: true }),
       failed: (error) => {
-        const { code, cause } = error
-        const message = `No connection to node ${toNodeId} for ${purpose}: ${error.message}`
-        outcome.failed(new PeerError(code, message, { cause }))
+        const { code, cause, reason } = error
+        const attempt = `No connection to node ${toNodeId} for ${purpose}`
+        outcome.failed(new PeerError(code, reason, { cause, attempt }))
       },
     })
     greeting.go(handshake.start())

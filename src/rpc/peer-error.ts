@@ -13,9 +13,17 @@ export type PeerErrorCode =
 export class PeerError extends Error {
   override readonly name = 'PeerError'
   readonly code: PeerErrorCode
+  /** The message without what was attempted; begins in lower case unless the cause is somebody else's error. */
+  readonly reason: string
 
-  constructor(code: PeerErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+  constructor(
+    code: PeerErrorCode,
+    reason: string,
+    options: ErrorOptions & { readonly attempt?: string } = {},
+  ) {
+    const { attempt, ...rest } = options
+    super(attempt === undefined ? reason : `${attempt}: ${reason}`, rest)
     this.code = code
+    this.reason = reason
   }
 }

@@ -99,8 +99,8 @@ export class PeerLink {
     const { addressOf, onUp } = this.#options
     const url = addressOf(this.nodeId)
     if (url === null) {
-      const message = `No connection to node ${this.nodeId} for ${this.purpose}: its address is not known`
-      this.#failed(new PeerError('PEER_ADDRESS_UNKNOWN', message))
+      const attempt = `No connection to node ${this.nodeId} for ${this.purpose}`
+      this.#failed(new PeerError('PEER_ADDRESS_UNKNOWN', 'its address is not known', { attempt }))
       return
     }
     const cancel = this.#door.dial(url, this.nodeId, this.purpose, {

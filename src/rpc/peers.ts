@@ -19,6 +19,7 @@ import type { PeerChannel } from './peer-channel.ts'
 import { LinkedChannel } from './peer-channel.ts'
 import { PeerDoor } from './peer-door.ts'
 import type { PeerPorts } from './peer-door.ts'
+import type { PeerError } from './peer-error.ts'
 import { PEER_LIMITS } from './peer-limits.ts'
 import type { PeerLimits, PeerSession } from './peer-limits.ts'
 import { PeerLink } from './peer-link.ts'
@@ -43,6 +44,8 @@ export interface PeersOptions {
   readonly secret: string | null
   /** WebSocket (or in-process) URL of a node's listener, asked anew at each attempt; null while it is not known. */
   readonly addressOf: (nodeId: number) => string | null
+  /** Told of each attempt to connect to a node, for whatever purpose; null: it came about. */
+  readonly onAttempt?: (nodeId: number, error: PeerError | null) => void
   readonly limits?: Partial<PeerLimits>
 }
 
@@ -222,13 +225,18 @@ export class Peers {
     purpose: PeerPurpose,
     on: { onUp: (session: PeerSession) => void; onFailed: (error: Error) => void },
   ): PeerLink {
+    const { onAttempt } = this.#options
     const link = new PeerLink(this.#ports, this.#door, {
       ...{ nodeId, purpose, limits: this.#limits, addressOf: this.#options.addressOf },
       onUp: (session) => {
+        onAttempt?.(nodeId, null)
         this.#began(session)
         on.onUp(session)
       },
-      onFailed: on.onFailed,
+      onFailed: (error) => {
+        onAttempt?.(nodeId, error)
+        on.onFailed(error)
+      },
     })
     if (this.#isClosed) link.close()
     return link

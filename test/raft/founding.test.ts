@@ -71,6 +71,18 @@ describe('a new quorum', () => {
     expect(hasLog(world, 3)).toBe(true)
   })
 
+  it('of which one says that it is alone ends with that one: its observers, who count themselves voters, elect nobody', () => {
+    const world = worldOf([1], [1, 2, 3], [1, 2, 3])
+    live(world)
+    world.take('*', '*')
+
+    live(world, [1])
+
+    expect(hasLog(world, 2)).toBe(true)
+    expect(leadersOf(world)).toEqual([1])
+    expect(strangersOf(world, 2)).toEqual([[1, [1]]])
+  })
+
   it('M1: never leads beside another whose list has a node in common, whatever the lists of three nodes are', () => {
     const subsets = [[1], [2], [3], [1, 2], [1, 3], [2, 3], [1, 2, 3]]
     let foundedCount = 0
