@@ -46,7 +46,13 @@ export async function planCompaction(
     if (segment.appendFile !== null || segment.writtenBytes < segment.sizeBytes) break
     if (all[index + 1]!.baseOffset > boundOffset) break
     const { minCompactionLagMs } = config
-    if (minCompactionLagMs > 0 && nowMs - (await newestMs(files, segment, nowMs)) < minCompactionLagMs) break
+    const isDirty = all[index + 1]!.baseOffset > core.cleanedEndOffset
+    if (
+      isDirty &&
+      minCompactionLagMs > 0 &&
+      nowMs - (await newestMs(files, segment, nowMs)) < minCompactionLagMs
+    )
+      break
     segments.push(segment)
   }
   const endOffset = all[segments.length]!.baseOffset
