@@ -82,7 +82,7 @@ export class CoordinatorRuntime<S extends Shard> {
   /** Shards led here that are not loaded yet. */
   get loadingCount(): number {
     let count = 0
-    for (const { state } of this.#led.values()) if (state.kind !== 'ready') count++
+    for (const { log, state } of this.#led.values()) if (state.kind !== 'ready' && log.isLed) count++
     return count
   }
 

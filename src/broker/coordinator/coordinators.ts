@@ -1,8 +1,8 @@
 /**
- * Who coordinates which group, and the shards of those that this broker does: joins the runtime of shards to the partitions
- * served here and to the metadata in effect.
+ * Who coordinates what, and the shards of what this broker does: joins the runtime of shards to the partitions of one internal
+ * topic that are served here, and to the metadata in effect.
  *
- * A partition of `__consumer_offsets` that this broker leads, in the epoch in which it leads it, has a shard; so leadership is
+ * A partition of the topic that this broker leads, in the epoch in which it leads it, has a shard; so leadership is
  * followed, not decided here. It changes with each committed image, after the partitions have taken that; a log that could
  * not be opened at once, and is opened later, is found when somebody asks.
  */
@@ -12,9 +12,8 @@ import type { ShardContext } from '../../coordinator/shard-context.ts'
 import type { Clock, Logger, Random } from '../../env/index.ts'
 import type { ClusterImage } from '../../metadata/cluster-image.ts'
 import type { ImageDelta } from '../../metadata/image-delta.ts'
-import { CONSUMER_OFFSETS_TOPIC } from '../../metadata/topic-name.ts'
 import type { PartitionRegistry } from '../partition-registry.ts'
-import { partitionOfGroup } from './offsets-topic.ts'
+import { partitionOfKey } from './partition-of-key.ts'
 import { ReplicaLog } from './replica-log.ts'
 
 export interface CoordinatorsPorts {
@@ -24,6 +23,8 @@ export interface CoordinatorsPorts {
 }
 
 export interface CoordinatorsOptions<S extends Shard> {
+  /** Name of the internal topic. */
+  readonly topic: string
   readonly image: () => ClusterImage
   readonly partitions: Pick<PartitionRegistry, 'lookup' | 'topicConfig'>
   readonly createShard: (index: number, write: ShardContext['write']) => S
@@ -50,25 +51,27 @@ export class Coordinators<S extends Shard> {
   /** Follows a change of metadata, in order, once the partitions served here have taken it. */
   apply({ after, createdTopics, changedTopics, deletedTopics }: ImageDelta): void {
     const touched = [...createdTopics, ...deletedTopics, ...changedTopics.map((changed) => changed.after)]
-    if (!touched.some(({ name }) => name === CONSUMER_OFFSETS_TOPIC)) return
-    const count = after.topicsByName.get(CONSUMER_OFFSETS_TOPIC)?.partitions.length ?? 0
+    const { topic } = this.#options
+    if (!touched.some(({ name }) => name === topic)) return
+    const count = after.topicsByName.get(topic)?.partitions.length ?? 0
     for (let index = 0; index < count; index++) this.#follow(index)
     for (const { log } of [...this.#runtime.led()]) if (log.index >= count) this.#runtime.resign(log.index)
   }
 
-  /** The broker that coordinates a group, as far as this one knows; null: none for the moment. */
-  findCoordinator(groupId: string): number | null {
-    const { image } = this.#options
-    const partitions = image().topicsByName.get(CONSUMER_OFFSETS_TOPIC)?.partitions
+  /** The broker that coordinates what goes by a key, as far as this one knows; null: none for the moment. */
+  findCoordinator(key: string): number | null {
+    const { image, topic } = this.#options
+    const partitions = image().topicsByName.get(topic)?.partitions
     if (partitions === undefined) return null
-    return partitions[partitionOfGroup(groupId, partitions.length)]?.leader ?? null
+    return partitions[partitionOfKey(key, partitions.length)]?.leader ?? null
   }
 
-  /** The shard that a group belongs to, or what whoever asks for the group here is told. */
-  findShard(groupId: string): S | NoShard {
-    const topic = this.#options.image().topicsByName.get(CONSUMER_OFFSETS_TOPIC)
+  /** The shard that a key belongs to, or what whoever asks for it here is told. */
+  findShard(key: string): S | NoShard {
+    const { image, topic: name } = this.#options
+    const topic = image().topicsByName.get(name)
     if (topic === undefined || this.#isClosed) return 'NOT_COORDINATOR'
-    const index = partitionOfGroup(groupId, topic.partitions.length)
+    const index = partitionOfKey(key, topic.partitions.length)
     this.#follow(index)
     return this.#runtime.findShard(index)
   }
@@ -87,8 +90,8 @@ export class Coordinators<S extends Shard> {
   /** Brings the shard of a partition in step with who leads that here. */
   #follow(index: number): void {
     if (this.#isClosed) return
-    const { partitions } = this.#options
-    const found = partitions.lookup(CONSUMER_OFFSETS_TOPIC, index)
+    const { partitions, topic } = this.#options
+    const found = partitions.lookup(topic, index)
     const log = this.#runtime.findLog(index)
     if (typeof found === 'string') {
       if (log !== undefined) this.#runtime.resign(index)
@@ -97,7 +100,7 @@ export class Coordinators<S extends Shard> {
     const isSame =
       log instanceof ReplicaLog && log.partition === found && log.leaderEpoch === found.leaderEpoch
     if (isSame) return
-    const batchBytesMax = (): number => partitions.topicConfig(CONSUMER_OFFSETS_TOPIC).maxMessageBytes
+    const batchBytesMax = (): number => partitions.topicConfig(topic).maxMessageBytes
     this.#runtime.lead(new ReplicaLog(found, batchBytesMax))
   }
 }

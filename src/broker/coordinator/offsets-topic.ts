@@ -1,6 +1,6 @@
 /**
- * The topic of groups and committed offsets, `__consumer_offsets`: which of its partitions a group belongs to, and its
- * creation when the first client asks for a coordinator. Control plane.
+ * The topic of groups and committed offsets, `__consumer_offsets`, and its creation when the first client asks for a
+ * coordinator. Control plane.
  *
  * Its replication factor is for good, and decides what a crash may cost. So it is not created with fewer replicas than the
  * cluster could have, only because not all brokers are up yet (KAFKA-3959): brokers that registered, or that vote, count as
@@ -87,15 +87,4 @@ export class OffsetsTopic {
     )
     return null
   }
-}
-
-/**
- * The partition that a group belongs to: the hash of Java's strings, without its sign, as every Kafka has it.
- *
- * @param partitionCount - At least 1.
- */
-export function partitionOfGroup(groupId: string, partitionCount: number): number {
-  let hash = 0
-  for (let index = 0; index < groupId.length; index++) hash = (31 * hash + groupId.charCodeAt(index)) | 0
-  return (hash & 0x7fff_ffff) % partitionCount
 }
