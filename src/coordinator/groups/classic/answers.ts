@@ -6,6 +6,8 @@ import type { JoinGroupResponse } from '../../../protocol/messages/join-group.ts
 import type { LeaveGroupResponse } from '../../../protocol/messages/leave-group.ts'
 import type { SyncGroupResponse } from '../../../protocol/messages/sync-group.ts'
 import { NOTHING_ASSIGNED } from './classic-member.ts'
+import type { ClassicMember } from './classic-member.ts'
+import type { MemberTable } from './member-table.ts'
 
 /** What tells a generation that there is none. */
 export const NO_GENERATION = -1
@@ -43,4 +45,45 @@ export function heartbeatAnswer(error: ErrorName): HeartbeatResponse {
 
 export function leaveAnswer(error: ErrorName, members: LeaveGroupResponse['members']): LeaveGroupResponse {
   return { throttleTimeMs: 0, errorCode: errorCode(error), members }
+}
+
+/** What a group says of its generation. */
+export interface GenerationView {
+  readonly generation: number
+  readonly protocolType: string
+  readonly protocolName: string | null
+  readonly members: MemberTable
+}
+
+/** Tells a member of the present generation; the leader of all members too, so that it can assign. */
+export function generationAnswer(group: GenerationView, member: ClassicMember): JoinGroupResponse {
+  const { members, protocolName } = group
+  const everyMember = () =>
+    Array.from(members, (other) => ({
+      memberId: other.id,
+      groupInstanceId: other.instanceId,
+      metadata: other.metadata(protocolName),
+    }))
+  return {
+    throttleTimeMs: 0,
+    errorCode: 0,
+    generationId: group.generation,
+    protocolType: group.protocolType,
+    protocolName,
+    leader: members.leaderId ?? '',
+    skipAssignment: false,
+    memberId: member.id,
+    members: member.id === members.leaderId ? everyMember() : [],
+  }
+}
+
+/** Tells a member what it was assigned in the present generation. */
+export function assignmentAnswer(group: GenerationView, member: ClassicMember): SyncGroupResponse {
+  return {
+    throttleTimeMs: 0,
+    errorCode: 0,
+    protocolType: group.protocolType,
+    protocolName: group.protocolName,
+    assignment: member.assignment,
+  }
 }

@@ -26,13 +26,20 @@ import type { CoordinatorRecord, CoordinatorRecordOf } from '../../records/coord
 import { CoordinatorFailure } from '../../shard-context.ts'
 import type { ShardContext } from '../../shard-context.ts'
 import type { CommittingMember, Group } from '../group.ts'
-import { heartbeatAnswer, joinFault, leaveAnswer, syncFault } from './answers.ts'
+import {
+  assignmentAnswer,
+  generationAnswer,
+  heartbeatAnswer,
+  joinFault,
+  leaveAnswer,
+  syncFault,
+} from './answers.ts'
 import { ClassicMember, NOTHING_ASSIGNED, hasSameProtocols } from './classic-member.ts'
 import type { MemberClaim, Waiter } from './classic-member.ts'
 import { GroupLifecycle } from './group-lifecycle.ts'
 import { groupRecord } from './group-record.ts'
 import { claimOf, findJoinFault } from './join-request.ts'
-import { isSameSubscription, readSubscribedTopics } from './subscribed-topics.ts'
+import { TopicsOfMembers, isSameSubscription } from './subscribed-topics.ts'
 
 /** Who sent a request. */
 export interface ClassicClient {
@@ -71,8 +78,7 @@ export class ClassicGroup implements Group {
   readonly kind = 'classic'
   readonly #context: ShardContext
   readonly #life: GroupLifecycle
-  /** What the members read, as of a change of them. */
-  #subscribed: { readonly changeCount: number; readonly topics: ReadonlySet<string> | null } | null = null
+  readonly #topics = new TopicsOfMembers()
 
   constructor(context: ShardContext, groupId: string) {
     this.groupId = groupId
@@ -192,7 +198,7 @@ export class ClassicGroup implements Group {
       case 'Stable':
         life.settleSync(member)
         life.touch(member)
-        return this.#whenCommitted(life.currentAssignment(member), syncFault)
+        return this.#whenCommitted(assignmentAnswer(life, member), syncFault)
       case 'Empty':
       case 'Dead':
         return refuse('UNKNOWN_MEMBER_ID')
@@ -274,10 +280,7 @@ export class ClassicGroup implements Group {
   // Offsets
 
   isSubscribedTo(topic: string): boolean {
-    const { members, protocolType } = this.#life
-    if (members.size === 0) return false
-    if (protocolType !== 'consumer') return true
-    return this.#subscribedTopics()?.has(topic) ?? true
+    return this.#topics.has(this.#life, topic)
   }
 
   findCommitFault(member: CommittingMember, _apiVersion: number, isTransactional: boolean): ErrorName | null {
@@ -374,7 +377,7 @@ export class ClassicGroup implements Group {
         (life.state === 'Stable' && member.id !== life.members.leaderId))
     if (wantsNothing) {
       life.touch(member)
-      return this.#whenCommitted(life.currentGeneration(member), (error) =>
+      return this.#whenCommitted(generationAnswer(life, member), (error) =>
         joinFault(error, member.id, apiVersion),
       )
     }
@@ -415,7 +418,7 @@ export class ClassicGroup implements Group {
         life.awaitNext(member, waiter, this.#why(request, `static member ${id} came back`))
         return
       }
-      const answer = life.currentGeneration(member)
+      const answer = generationAnswer(life, member)
       const canSkip = apiVersion >= SKIP_ASSIGNMENT_VERSION && id === members.leaderId
       // An old client that leads is told the leader's former id, or it would assign for a generation that is assigned.
       life.answerTakeOver(
@@ -427,22 +430,6 @@ export class ClassicGroup implements Group {
   }
 
   // Helpers
-
-  /** Topics that a member reads or wants to, whichever protocol wins; null if some member does not say. */
-  #subscribedTopics(): ReadonlySet<string> | null {
-    const { members, changeCount } = this.#life
-    if (this.#subscribed?.changeCount === changeCount) return this.#subscribed.topics
-    let topics: Set<string> | null = new Set()
-    for (const { claim } of members) {
-      for (const metadata of claim.protocols.values()) {
-        const wanted = readSubscribedTopics(metadata)
-        if (wanted === null) topics = null
-        else wanted.forEach((topic) => topics?.add(topic))
-      }
-    }
-    this.#subscribed = { changeCount, topics }
-    return topics
-  }
 
   /** The member that sends a sync or a heartbeat, or why it may not. */
   #findSpeaker(request: { memberId: string; groupInstanceId: string | null }): ClassicMember | ErrorName {

@@ -19,25 +19,28 @@
  * - `state` is PreparingRebalance while `#begin` writes; whoever joins, changes or goes meanwhile makes it begin once more.
  * - A member that waits (join or sync) is answered when its round ends, whichever way, when it goes, and by `close`.
  * - Only members that were told the generation owe a sync; who owes one past the rebalance time-out is removed.
- * - Members wait for the join of others only while `#cancelJoin` or a write is there to end it.
+ * - Members wait for the join of others only while `#joinTimer` or a write is there to end it.
  *
  * Soft state only, but for `record`, which is the fold of the log: the last record says all. The live state is built from it
  * by `load`, and written from then on.
  *
  * @see KIP-62 (session and rebalance time-outs), KIP-134 (initial delay), KIP-345 (static members), KIP-814.
  */
-import type { Cancel } from '../../../env/index.ts'
 import type { ErrorName } from '../../../protocol/errors.ts'
 import type { JoinGroupResponse } from '../../../protocol/messages/join-group.ts'
-import type { SyncGroupRequest, SyncGroupResponse } from '../../../protocol/messages/sync-group.ts'
-import { CoordinatorFailure } from '../../shard-context.ts'
+import type { SyncGroupRequest } from '../../../protocol/messages/sync-group.ts'
 import type { ShardContext } from '../../shard-context.ts'
+import { assignmentAnswer, generationAnswer } from './answers.ts'
 import { NOTHING_ASSIGNED } from './classic-member.ts'
 import type { ClassicMember, Waiter } from './classic-member.ts'
-import { groupRecord, groupRecordValue, memberOf } from './group-record.ts'
+import { memberOf } from './group-record.ts'
 import type { GroupRecordValue, GroupSnapshot } from './group-record.ts'
+import { writeGroup } from './group-writer.ts'
+import { InitialDelay } from './initial-delay.ts'
 import { MemberSessions } from './member-sessions.ts'
 import { MemberTable } from './member-table.ts'
+import { RoundTimer } from './round-timer.ts'
+import { TakeOvers } from './take-overs.ts'
 
 export type ClassicState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
@@ -49,6 +52,9 @@ export const NEW_MEMBER_JOIN_TIMEOUT_MS = 300_000
 
 /** Shortest round, in ms: a member may ask for none, and a round that nobody can end in time would be begun for ever. */
 const ROUND_MS_MIN = 1_000
+
+/** Longest wait for more members after a generation that was out of date when written, in ms. */
+const BEGIN_DELAY_MS_MAX = 1_000
 
 /** Generations are int32; after the last one it begins anew, once in the two thousand million rebalances of a group. */
 const GENERATION_MAX = 2 ** 31 - 1
@@ -62,7 +68,7 @@ export class GroupLifecycle {
   record: GroupRecordValue | null = null
   state: ClassicState = 'Empty'
   /** Wall clock, ms; null when nobody wrote down when the group came into this state. */
-  stateSinceMs: number | null
+  stateSinceMs: number | null = null
   /** The last one that members were told of; 0 before the first. */
   generation = 0
   /** Empty until the first member comes. */
@@ -79,28 +85,29 @@ export class GroupLifecycle {
   readonly #sessions: MemberSessions
   /** The last number taken for a generation, told or not. */
   #numberTaken = 0
+  /** The next generation is being written, or is about to be again. */
   #isBeginning = false
-  /** Whether this is the first round after Empty, which ends by its delay alone. */
-  #isFirstRound = false
-  /** In the first round: what is left of the rebalance time-out for further delays, and whether anybody came in this one. */
-  #delayLeftMs = 0
-  #hasNewcomer = false
+  /** Generations of this round that were out of date when they were written. */
+  #missCount = 0
   #joinDeadlineMs = 0
-  #cancelJoin: Cancel | null = null
+  readonly #joinTimer: RoundTimer
+  /** Of the first round after Empty. */
+  readonly #initialDelay: InitialDelay
   /** Who was told the generation and has not asked for its assignment. */
   readonly #owingSync = new Set<string>()
-  #cancelSync: Cancel | null = null
+  readonly #syncTimer: RoundTimer
   #isAssigning = false
   #assignedBytes = 0
-  /** Static members whose take-over must be written before they are answered, with the answer. */
-  readonly #takenOver = new Map<ClassicMember, JoinGroupResponse>()
-  #isWritingTakeOvers = false
+  readonly #takeOvers: TakeOvers
 
   constructor(context: ShardContext, groupId: string) {
     this.#context = context
     this.groupId = groupId
     this.#sessions = new MemberSessions(context.clock, this.members, (memberId) => this.#expire(memberId))
-    this.stateSinceMs = null
+    this.#joinTimer = new RoundTimer(context.clock)
+    this.#initialDelay = new InitialDelay(this.#joinTimer)
+    this.#syncTimer = new RoundTimer(context.clock)
+    this.#takeOvers = new TakeOvers(context, this, this.#sessions)
   }
 
   /** Builds the live state from the record that the log ended with. */
@@ -132,9 +139,9 @@ export class GroupLifecycle {
     if (this.state === 'Dead') return
     this.#enter('Dead')
     this.closedWith = error
-    this.#stopJoinTimer()
+    this.#joinTimer.stop()
     this.#stopSyncRound()
-    this.#takenOver.clear()
+    this.#takeOvers.clear()
     this.pendingIds.clear()
     for (const member of [...this.members]) {
       this.#sessions.failJoin(member, error)
@@ -167,7 +174,7 @@ export class GroupLifecycle {
     if (this.members.size === 0) this.protocolType = protocolType
     this.pendingIds.delete(member.id)
     this.members.add(member)
-    if (this.#isFirstRound) this.#hasNewcomer = true
+    this.#initialDelay.noteNewcomer()
     this.awaitNext(member, waiter, reason)
   }
 
@@ -192,7 +199,7 @@ export class GroupLifecycle {
     const oldId = member.id
     this.#sessions.failJoin(member, 'FENCED_INSTANCE_ID')
     this.#sessions.failSync(member, 'FENCED_INSTANCE_ID')
-    this.#takenOver.delete(member)
+    this.#takeOvers.forget(member)
     this.changeCount++
     this.members.rename(member, newId)
     this.#sessions.drop(oldId)
@@ -200,14 +207,10 @@ export class GroupLifecycle {
     if (this.#owingSync.delete(oldId)) this.#owingSync.add(newId)
   }
 
-  /**
-   * Writes that a stable group has a member under another id, then answers with `answer`. Take-overs that come while one is
-   * written share the next record: a thousand that restart at once would else write each other a thousand times.
-   */
+  /** Answers with `answer` when it is written that a stable group has the member under another id. */
   answerTakeOver(member: ClassicMember, waiter: Waiter<JoinGroupResponse>, answer: JoinGroupResponse): void {
     this.replaceJoin(member, waiter)
-    this.#takenOver.set(member, answer)
-    this.#writeTakeOvers()
+    this.#takeOvers.add(member, answer)
   }
 
   /** Removes a member, and begins or completes a round for the others. */
@@ -260,45 +263,9 @@ export class GroupLifecycle {
     if (member.id === this.members.leaderId && !this.#isAssigning) this.#assign(said)
   }
 
-  /** Answers of the present generation; the leader's names all members, so that it can assign. */
-  currentGeneration(member: ClassicMember): JoinGroupResponse {
-    const isLeader = member.id === this.members.leaderId
-    return {
-      throttleTimeMs: 0,
-      errorCode: 0,
-      generationId: this.generation,
-      protocolType: this.protocolType,
-      protocolName: this.protocolName,
-      leader: this.members.leaderId ?? '',
-      skipAssignment: false,
-      memberId: member.id,
-      members: isLeader ? this.everyMember() : [],
-    }
-  }
-
   /** About what the group takes, in bytes, without the overhead of objects. */
   get memoryBytes(): number {
     return this.members.claimBytes + this.#assignedBytes
-  }
-
-  /** What the member was assigned in the present generation. */
-  currentAssignment(member: ClassicMember): SyncGroupResponse {
-    return {
-      throttleTimeMs: 0,
-      errorCode: 0,
-      protocolType: this.protocolType,
-      protocolName: this.protocolName,
-      assignment: member.assignment,
-    }
-  }
-
-  /** Every member with its metadata, as the leader needs it. */
-  everyMember(): JoinGroupResponse['members'] {
-    return Array.from(this.members, (member) => ({
-      memberId: member.id,
-      groupInstanceId: member.instanceId,
-      metadata: member.metadata(this.protocolName),
-    }))
   }
 
   // Joining
@@ -317,36 +284,22 @@ export class GroupLifecycle {
     }
     this.#stopSyncRound()
     // Their joins wait; from here on they are members that have joined the round.
-    this.#takenOver.clear()
+    this.#takeOvers.clear()
+    this.#missCount = 0
     this.#enter('PreparingRebalance')
     if (!wasEmpty) {
       this.#awaitJoins()
       return
     }
-    const delayMs = this.#context.config.initialRebalanceDelayMs
-    this.#isFirstRound = true
-    this.#hasNewcomer = false
-    this.#delayLeftMs = Math.max(0, members.rebalanceTimeoutMs() - delayMs)
     this.#setJoinDeadline()
-    this.#startJoinTimer(delayMs, () => this.#endDelay())
-  }
-
-  /** More members came in this delay: wait for as many again, within the rebalance time-out (KIP-134). */
-  #endDelay(): void {
-    if (!this.#hasNewcomer || this.#delayLeftMs === 0) {
-      this.#complete()
-      return
-    }
-    const delayMs = Math.min(this.#context.config.initialRebalanceDelayMs, this.#delayLeftMs)
-    this.#hasNewcomer = false
-    this.#delayLeftMs -= delayMs
-    this.#startJoinTimer(delayMs, () => this.#endDelay())
+    const delayMs = this.#context.config.initialRebalanceDelayMs
+    this.#initialDelay.start(delayMs, members.rebalanceTimeoutMs(), () => this.#complete())
   }
 
   /** Gives the members the rebalance time-out from now on. */
   #awaitJoins(): void {
     this.#setJoinDeadline()
-    this.#startJoinTimer(this.#roundMs(), () => this.#complete())
+    this.#joinTimer.start(this.#roundMs(), () => this.#complete())
     this.#completeIfAllJoined()
   }
 
@@ -364,14 +317,13 @@ export class GroupLifecycle {
   }
 
   #completeIfAllJoined(): void {
-    if (this.state !== 'PreparingRebalance' || this.#isFirstRound || this.#isBeginning) return
+    if (this.state !== 'PreparingRebalance' || this.#initialDelay.isRunning || this.#isBeginning) return
     if (this.#haveAllJoined) this.#complete()
   }
 
   /** Ends the joining: who has not joined goes, but for static members, which have their session's time to come back. */
   #complete(): void {
-    this.#stopJoinTimer()
-    this.#isFirstRound = false
+    this.#joinTimer.stop()
     for (const member of [...this.members]) {
       if (member.join !== null || member.instanceId !== null) continue
       this.#context.logger.info('A member did not rejoin in time', {
@@ -411,15 +363,24 @@ export class GroupLifecycle {
         for (const member of this.members) this.#sessions.failJoin(member, error)
         this.#awaitJoins()
       } else if (changeCount === this.changeCount) this.#announce(generation, protocolName)
-      else this.#resume()
+      else this.#beginLater()
     })
   }
 
-  /** Somebody came, changed or went while the generation was written: it is of the past before it was told. */
-  #resume(): void {
-    const leftMs = this.#joinDeadlineMs - this.#context.clock.monotonicMs()
-    if (this.#haveAllJoined || leftMs <= 0) this.#complete()
-    else this.#startJoinTimer(leftMs, () => this.#complete())
+  /**
+   * Somebody came, changed or went while the generation was written, so it was of the past before it was told. Each miss of a
+   * round waits twice as long for more of them before it writes again: a storm of joins costs as many records as its
+   * length has binary digits, not one for each join (CG-10), and takes at most twice its time.
+   */
+  #beginLater(): void {
+    this.#isBeginning = true
+    const delayMs = Math.min(2 ** this.#missCount++, BEGIN_DELAY_MS_MAX)
+    this.#joinTimer.start(delayMs, () => {
+      this.#isBeginning = false
+      const leftMs = this.#joinDeadlineMs - this.#context.clock.monotonicMs()
+      if (this.#haveAllJoined || leftMs <= 0) this.#complete()
+      else this.#joinTimer.start(leftMs, () => this.#complete())
+    })
   }
 
   #announce(generation: number, protocolName: string): void {
@@ -438,9 +399,9 @@ export class GroupLifecycle {
       member.assignment = NOTHING_ASSIGNED
       if (member.join === null) continue // Static and away: it keeps its session's time, and owes nothing.
       this.#owingSync.add(member.id)
-      this.#sessions.answerJoin(member, this.currentGeneration(member))
+      this.#sessions.answerJoin(member, generationAnswer(this, member))
     }
-    this.#cancelSync = this.#context.clock.after(this.#roundMs(), () => this.#expireSyncs())
+    this.#syncTimer.start(this.#roundMs(), () => this.#expireSyncs())
   }
 
   // Assigning
@@ -468,14 +429,13 @@ export class GroupLifecycle {
       for (const member of members) {
         member.assignment = assigned(member)
         this.#assignedBytes += member.assignment.length
-        this.#sessions.answerSync(member, this.currentAssignment(member))
+        this.#sessions.answerSync(member, assignmentAnswer(this, member))
       }
     })
   }
 
   /** Those who were told the generation and never asked what they have are taken for dead. */
   #expireSyncs(): void {
-    this.#cancelSync = null
     const late = Array.from(this.#owingSync, (id) => this.members.find(id)).filter(
       (member) => member !== undefined,
     )
@@ -483,30 +443,8 @@ export class GroupLifecycle {
   }
 
   #stopSyncRound(): void {
-    this.#cancelSync?.()
-    this.#cancelSync = null
+    this.#syncTimer.stop()
     this.#owingSync.clear()
-  }
-
-  // Take-overs of static members
-
-  #writeTakeOvers(): void {
-    if (this.#isWritingTakeOvers || this.#takenOver.size === 0) return
-    this.#isWritingTakeOvers = true
-    const batch = Array.from(this.#takenOver, ([member, answer]) => ({ member, answer, waiter: member.join }))
-    this.#takenOver.clear()
-    const { generation, protocolName, members } = this
-    const assigned = (member: ClassicMember) => member.assignment
-    this.#write({ generation, protocolName, leaderId: members.leaderId, assigned }, (error) => {
-      this.#isWritingTakeOvers = false
-      if (this.state !== 'Stable' || this.generation !== generation) return
-      for (const { member, answer, waiter } of batch) {
-        if (member.join !== waiter) continue // It asked again, or is somebody else by now: a later record is its own.
-        if (error !== null) this.#sessions.failJoin(member, error)
-        else this.#sessions.answerJoin(member, answer)
-      }
-      this.#writeTakeOvers()
-    })
   }
 
   // Members and their answers
@@ -532,7 +470,7 @@ export class GroupLifecycle {
     this.changeCount++
     this.#sessions.failJoin(member, 'UNKNOWN_MEMBER_ID')
     this.#sessions.failSync(member, 'UNKNOWN_MEMBER_ID')
-    this.#takenOver.delete(member)
+    this.#takeOvers.forget(member)
     this.#owingSync.delete(member.id)
     this.#sessions.drop(member.id)
     this.members.remove(member)
@@ -545,43 +483,16 @@ export class GroupLifecycle {
     this.stateSinceMs = this.#context.clock.wallTimeMs()
   }
 
-  #startJoinTimer(delayMs: number, task: () => void): void {
-    this.#stopJoinTimer()
-    this.#cancelJoin = this.#context.clock.after(delayMs, () => {
-      this.#cancelJoin = null
-      task()
-    })
-  }
-
-  #stopJoinTimer(): void {
-    this.#cancelJoin?.()
-    this.#cancelJoin = null
-  }
-
   #takeNumber(): number {
     this.#numberTaken = this.#numberTaken === GENERATION_MAX ? 1 : this.#numberTaken + 1
     return this.#numberTaken
   }
 
-  /**
-   * Writes the group as it is, but for what `change` says.
-   *
-   * @param done - Called once it is committed, with null, or will not be known to be, with the error for those who wait. Not
-   *   within this call. The group may be closed before, even within this call: `write` finds out who leads.
-   */
+  /** Writes the group as it is, but for what `change` says; `done` is as in group-writer.ts. */
   #write(change: RecordChange, done: (error: ErrorName | null) => void): void {
-    const { groupId, protocolType, members } = this
+    const { protocolType, members } = this
     const stateSinceMs = this.#context.clock.wallTimeMs()
-    const value = groupRecordValue({ protocolType, members, stateSinceMs, ...change })
-    void this.#context.write([groupRecord(groupId, value)]).then(
-      () => done(null),
-      (failure: unknown) => {
-        const error = failure instanceof CoordinatorFailure ? failure.error : 'UNKNOWN_SERVER_ERROR'
-        const cause = failure instanceof Error ? failure.message : String(failure)
-        this.#context.logger.warn('A group could not be written', { groupId, error, cause })
-        done(error)
-      },
-    )
+    writeGroup(this.#context, this.groupId, { protocolType, members, stateSinceMs, ...change }, done)
   }
 }
 

@@ -8,6 +8,8 @@
  */
 import { ByteReader } from '../../../bytes/byte-reader.ts'
 import { DecodeError } from '../../../bytes/decode-error.ts'
+import { isSameBytes } from './classic-member.ts'
+import type { MemberClaim } from './classic-member.ts'
 
 /** Bytes the shortest topic takes: its length. */
 const TOPIC_BYTES_MIN = 2
@@ -36,5 +38,42 @@ export function isSameSubscription(protocolType: string, a: Uint8Array, b: Uint8
   if (topicsA !== null && topicsB !== null) {
     return topicsA.size === topicsB.size && [...topicsA].every((topic) => topicsB.has(topic))
   }
-  return a.length === b.length && a.every((byte, index) => byte === b[index])
+  return isSameBytes(a, b)
+}
+
+interface Subscribers {
+  readonly protocolType: string
+  readonly members: Iterable<{ readonly claim: MemberClaim }> & { readonly size: number }
+  /** Changes with the members and their claims. */
+  readonly changeCount: number
+}
+
+/** Looks topics up in the subscriptions of all members, which are read again when one of them has changed. */
+export class TopicsOfMembers {
+  #changeCount = -1
+  /** Null if some member does not say. */
+  #topics: ReadonlySet<string> | null = null
+
+  /** Whether a member reads the topic, whichever protocol wins, or may, since that is not known. */
+  has(group: Subscribers, topic: string): boolean {
+    if (group.members.size === 0) return false
+    if (group.protocolType !== 'consumer') return true
+    if (this.#changeCount !== group.changeCount) {
+      this.#topics = unite(group.members)
+      this.#changeCount = group.changeCount
+    }
+    return this.#topics?.has(topic) ?? true
+  }
+}
+
+function unite(members: Subscribers['members']): ReadonlySet<string> | null {
+  const topics = new Set<string>()
+  for (const { claim } of members) {
+    for (const metadata of claim.protocols.values()) {
+      const wanted = readSubscribedTopics(metadata)
+      if (wanted === null) return null
+      for (const topic of wanted) topics.add(topic)
+    }
+  }
+  return topics
 }
