@@ -68,6 +68,13 @@ export class OffsetStore {
     return this.#groups.has(groupId)
   }
 
+  /** Partitions that a group has offsets of. */
+  count(groupId: string): number {
+    let count = 0
+    for (const partitions of this.#groups.get(groupId)?.values() ?? []) count += partitions.size
+    return count
+  }
+
   /** Groups that have offsets. */
   groupIds(): IterableIterator<string> {
     return this.#groups.keys()
@@ -139,7 +146,10 @@ export class OffsetStore {
 
   /** The records that remove all that a group committed. */
   removeAll(groupId: string): OffsetRecord[] {
-    return this.#removeWhere(groupId, () => true)
+    const records: OffsetRecord[] = []
+    for (const [topic, partitions] of this.#groups.get(groupId) ?? [])
+      for (const index of partitions.keys()) records.push(tombstone(groupId, topic, index))
+    return records
   }
 
   /**
@@ -154,12 +164,23 @@ export class OffsetStore {
     { image, nowMs, retentionMs }: { image: ClusterImage; nowMs: number; retentionMs: number },
   ): OffsetRecord[] {
     const emptySinceMs = group?.emptySinceMs ?? 0
-    return this.#removeWhere(groupId, (topic, offset) => {
-      if (!isOf(image.topicsByName.get(topic), offset)) return true
-      if (group !== null && !group.isEmpty && group.isSubscribedTo(topic)) return false
-      if (offset.expireTimestamp >= 0) return nowMs >= Math.max(offset.expireTimestamp, emptySinceMs)
-      return nowMs >= Math.max(offset.commitTimestamp, emptySinceMs) + retentionMs
-    })
+    const hasMembers = group !== null && !group.isEmpty
+    const records: OffsetRecord[] = []
+    for (const [topic, partitions] of this.#groups.get(groupId) ?? []) {
+      const current = image.topicsByName.get(topic)
+      // Asked once for a topic: it may have to look at every member.
+      const isRead = hasMembers && group.isSubscribedTo(topic)
+      for (const [index, offset] of partitions) {
+        if (!isOf(current, offset) || (!isRead && isOld(offset)))
+          records.push(tombstone(groupId, topic, index))
+      }
+    }
+    return records
+
+    function isOld({ expireTimestamp, commitTimestamp }: CommittedOffset): boolean {
+      if (expireTimestamp >= 0) return nowMs >= Math.max(expireTimestamp, emptySinceMs)
+      return nowMs >= Math.max(commitTimestamp, emptySinceMs) + retentionMs
+    }
   }
 
   #findCommitFault(
@@ -193,17 +214,6 @@ export class OffsetStore {
       if (partitions.length > 0) answers.push({ name, topicId: topic!.id, partitions })
     }
     return answers
-  }
-
-  #removeWhere(
-    groupId: string,
-    isWanted: (topic: string, offset: CommittedOffset) => boolean,
-  ): OffsetRecord[] {
-    const records: OffsetRecord[] = []
-    for (const [topic, partitions] of this.#groups.get(groupId) ?? [])
-      for (const [index, offset] of partitions)
-        if (isWanted(topic, offset)) records.push(tombstone(groupId, topic, index))
-    return records
   }
 }
 
