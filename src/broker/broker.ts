@@ -130,6 +130,9 @@ export class Broker {
         tailCacheBytes: config.tailCacheBytes,
         retentionCheckMs: config.retentionCheckMs,
         checkpointMs: config.checkpointMs,
+        cleanerIntervalMs: config.cleanerIntervalMs,
+        cleanerMapBytes: config.cleanerMapBytes,
+        cleanerBytesPerSecond: config.cleanerBytesPerSecond,
         highWatermarkOf: (log) => broker?.highWatermarkOf(log) ?? null,
       },
     )

@@ -20,8 +20,13 @@ export function toLogConfig(topic: TopicConfig, broker: BrokerConfig): LogConfig
     deleteRetentionMs: topic.deleteRetentionMs,
     minCleanableDirtyRatio: topic.minCleanableDirtyRatio,
     minCompactionLagMs: topic.minCompactionLagMs,
-    maxCompactionLagMs: topic.maxCompactionLagMs,
+    maxCompactionLagMs: boundOf(topic.maxCompactionLagMs),
     fileDeleteDelayMs: topic.fileDeleteDelayMs,
     producerIdExpirationMs: broker.producerIdExpirationMs,
   }
+}
+
+/** The largest values are Kafka's way to say "no bound". */
+function boundOf(ms: number): number {
+  return ms >= Number.MAX_SAFE_INTEGER ? Infinity : ms
 }

@@ -5,7 +5,7 @@
  *
  * Names are Kafka's where Kafka has one.
  */
-import { intConfig, longConfig } from '../metadata/config-table.ts'
+import { doubleConfig, intConfig, longConfig } from '../metadata/config-table.ts'
 import type { ConfigDefinition } from '../metadata/config-table.ts'
 import { REGISTRATION_TEXT_LENGTH_MAX } from '../metadata/limits.ts'
 import { VOTERS_MAX } from '../raft/voter-set.ts'
@@ -250,6 +250,30 @@ export const staticConfigShape = {
     fallback: String(5 * MINUTE_MS),
     update: 'read-only',
     documentation: 'How often segments are checked against retention, in ms.',
+  }),
+  cleanerIntervalMs: longConfig({
+    name: 'log.cleaner.backoff.ms',
+    min: 100,
+    fallback: '15000',
+    update: 'read-only',
+    documentation: 'How often this broker looks for a partition to compact, in ms.',
+  }),
+  cleanerMapBytes: longConfig({
+    name: 'log.cleaner.dedupe.buffer.size',
+    min: 4096,
+    max: 2 ** 31,
+    fallback: String(32 * MIB),
+    update: 'read-only',
+    documentation:
+      'Memory for the keys of one pass of compaction, in bytes: 32 for each key. A pass takes no more than its keys need; a partition with more keys takes several passes.',
+  }),
+  cleanerBytesPerSecond: doubleConfig({
+    name: 'log.cleaner.io.max.bytes.per.second',
+    min: 1024,
+    max: Number.MAX_VALUE,
+    fallback: '1.7976931348623157E308',
+    update: 'read-only',
+    documentation: 'What compaction may read on this broker, in bytes a second; it writes no more than that.',
   }),
   checkpointMs: longConfig({
     name: 'log.flush.offset.checkpoint.interval.ms',

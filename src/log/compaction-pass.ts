@@ -56,7 +56,7 @@ export interface CompactionTools {
   readonly mapBytesMax: number
   /** Random, and of this pass alone. */
   readonly hashKey: SipKey
-  /** Lets others go on, and keeps to the allowed bytes a second. @param bytes - Read or written since the last time. */
+  /** Lets others go on, and keeps to the allowed bytes a second. @param bytes - Read since the last time. */
   readonly pause: (bytes: number) => Promise<void>
 }
 

@@ -16,7 +16,7 @@ import type { PartitionLog } from './partition-log.ts'
 export interface LogCleanerOptions {
   /** `log.cleaner.dedupe.buffer.size`: bytes that the keys of one pass may take. */
   readonly mapBytesMax: number
-  /** `log.cleaner.io.max.bytes.per.second`: read and written together; Infinity: no bound. */
+  /** `log.cleaner.io.max.bytes.per.second`: read; Infinity: no bound. */
   readonly bytesPerSecond: number
   /** Wall clock ms, as trusted for retention. */
   readonly nowMs: () => number

@@ -35,7 +35,7 @@ export interface LogManagerOptions {
   readonly cleanerIntervalMs?: number
   /** Bytes that the keys of one pass of compaction may take; a log with more keys takes several passes. */
   readonly cleanerMapBytes?: number
-  /** Bytes a second that compaction may read and write; Infinity: no bound. */
+  /** Bytes a second that compaction may read; Infinity: no bound. */
   readonly cleanerBytesPerSecond?: number
 }
 

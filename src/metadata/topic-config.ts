@@ -36,7 +36,7 @@ export const topicConfigs = new ConfigTable('topic', {
     fallback: 'delete',
     synonyms: ['log.cleanup.policy'],
     documentation:
-      'How old records go: delete drops segments by retention.ms and retention.bytes. With compact alone nothing is dropped: this version keeps every record of a compacted topic, which compaction allows, so its disk use only grows.',
+      'How old records go: delete drops segments by retention.ms and retention.bytes; compact keeps of each key its newest record, and wants every record to have a key. Both may be given.',
   }),
   retentionMs: longConfig({
     name: 'retention.ms',
@@ -148,7 +148,7 @@ export const topicConfigs = new ConfigTable('topic', {
     fallback: '86400000',
     synonyms: ['log.cleaner.delete.retention.ms'],
     documentation:
-      'How long compaction keeps a deletion mark, in ms. Kept for compaction, which this version does not run.',
+      'How long compaction keeps a record without value after it has removed what came before it under its key, in ms: a reader that takes longer from the beginning to the end may miss that the key was deleted.',
   }),
   minCleanableDirtyRatio: doubleConfig({
     name: 'min.cleanable.dirty.ratio',
@@ -157,15 +157,14 @@ export const topicConfigs = new ConfigTable('topic', {
     fallback: '0.5',
     synonyms: ['log.cleaner.min.cleanable.ratio'],
     documentation:
-      'Share of a log that must be new before it is compacted. Kept for compaction, which this version does not run.',
+      'Share of a partition, of what compaction may look at, that must be new before it is compacted.',
   }),
   minCompactionLagMs: longConfig({
     name: 'min.compaction.lag.ms',
     min: 0,
     fallback: '0',
     synonyms: ['log.cleaner.min.compaction.lag.ms'],
-    documentation:
-      'How long a record stays out of compaction, in ms. Kept for compaction, which this version does not run.',
+    documentation: 'How long a record stays out of compaction, in ms.',
   }),
   maxCompactionLagMs: longConfig({
     name: 'max.compaction.lag.ms',
@@ -173,7 +172,7 @@ export const topicConfigs = new ConfigTable('topic', {
     fallback: INT64_MAX_TEXT,
     synonyms: ['log.cleaner.max.compaction.lag.ms'],
     documentation:
-      'How long a record may wait for compaction, in ms. Kept for compaction, which this version does not run.',
+      'How long a record may wait for compaction, in ms, whatever the share of new ones; a segment is closed after this time.',
   }),
   compressionType: fixedConfig({
     name: 'compression.type',

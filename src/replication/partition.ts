@@ -26,6 +26,7 @@ import { assert } from '../base/assert.ts'
 import type { Clock, Logger } from '../env/index.ts'
 import { LogError } from '../log/log-error.ts'
 import type { AppendResult, LogSlice, PartitionLog } from '../log/partition-log.ts'
+import { readPastEmpty } from '../log/read-past-empty.ts'
 import type { BatchHeader } from '../records/batch-header.ts'
 import { FollowerState, isCutByLogStart, lastRecordEpoch } from './follower-state.ts'
 import type { EpochEnd } from './follower-state.ts'
@@ -381,7 +382,7 @@ export class Partition {
    * @throws {LogError} `LOG_OFFSET_OUT_OF_RANGE`.
    */
   readCommitted(offset: number, bytesMax: number, atLeastOneBatch: boolean): LogSlice | Promise<LogSlice> {
-    return this.log.read(offset, this.#highWatermark, bytesMax, atLeastOneBatch)
+    return readPastEmpty(this.log, offset, this.#highWatermark, bytesMax, atLeastOneBatch)
   }
 
   watch(watcher: () => void): void {
