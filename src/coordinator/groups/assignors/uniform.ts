@@ -84,9 +84,11 @@ class Plan {
         extraCount--
       }
     }
-    for (const owners of this.#owners) {
-      for (let partition = 0; partition < owners.length; partition++) {
-        const owner = owners[partition]!
+    // The highest partitions of all topics go first: what is left of each topic stays spread over the members.
+    const lengthMax = this.#owners.reduce((max, { length }) => Math.max(max, length), 0)
+    for (let partition = lengthMax - 1; partition >= 0; partition--) {
+      for (const owners of this.#owners) {
+        const owner = owners[partition] ?? NOBODY
         if (owner === NOBODY || this.#loads[owner]! <= shares[owner]!) continue
         owners[partition] = NOBODY
         this.#loads[owner]!--
@@ -133,7 +135,7 @@ class Plan {
   #level(topic: number): boolean {
     const owners = this.#owners[topic]!
     const owned = new Map<number, number[]>()
-    for (let partition = owners.length - 1; partition >= 0; partition--) {
+    for (let partition = 0; partition < owners.length; partition++) {
       const partitions = owned.get(owners[partition]!)
       if (partitions === undefined) owned.set(owners[partition]!, [partition])
       else partitions.push(partition)
