@@ -53,7 +53,7 @@ async function readCommitted(cluster: ReplicaCluster, id: number): Promise<Buffe
 describe('Replicas whose logs part', () => {
   it('R9 R8: what a consumer was given at an offset it is given for ever, by any replica, over fail-overs', async () => {
     const cluster = await start('repeatable', { settings: { segmentBytes: 700, tailCacheBytes: 0 } })
-    let seen = Buffer.alloc(0)
+    let seen: Buffer = Buffer.alloc(0)
     for (const next of [2, 3, 1, 2]) {
       for (let count = 0; count < 5; count++) await cluster.produceOnce(0)
       // A tail that nobody else has, and that the next leader overwrites.
