@@ -31,6 +31,11 @@ export const PARENT_VARIABLE = 'MILLRACE_PARENT'
 
 /** What a broker of this machine is told when the whole cluster stops. */
 export const STOP_ALL = 'stop all'
+/** What a broker says to the process that started it when somebody else listens on its port. */
+export const PORT_TAKEN = 'port taken'
+
+/** So often free ports are looked for: that one is lost on the way takes a busy machine, and that many a broken one. */
+const PORT_TRIES_MAX = 5
 
 /** A broker that died is started again after this long, in ms, and after twice as long each time until it lives long. */
 const RESTART_MIN_MS = 1000
@@ -66,8 +71,28 @@ export async function runCluster(
   options: ClusterOptions,
   onReady: (place: ClusterPlace) => Promise<void>,
 ): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const ports = await portsFor(options)
+    try {
+      await runOn(ports, context, options, onReady)
+      return
+    } catch (error) {
+      // Between the choice of a free port and its use anybody may take it. A port that was asked for is not ours to change.
+      const isChosenHere = error instanceof PortTakenError && options.port === 0
+      if (!isChosenHere || tries === PORT_TRIES_MAX) throw error
+      await context.err.line('Another process took a port that was free; the brokers begin again on others')
+    }
+  }
+}
+
+/** Runs the cluster on these ports. */
+async function runOn(
+  ports: readonly number[],
+  context: Context,
+  options: ClusterOptions,
+  onReady: (place: ClusterPlace) => Promise<void>,
+): Promise<void> {
   const clusterId = await clusterIdOf(options)
-  const ports = await portsFor(options)
   const voters = ports.map((port, index) => `${index + 1}@${options.host}:${port}`).join(',')
   const replicas = Math.min(REPLICAS, options.brokers)
   const children = ports.map((port, index) => {
@@ -104,6 +129,9 @@ export async function runCluster(
   }
 }
 
+/** A broker could not start since somebody else listens on its port. */
+class PortTakenError extends CommandError {}
+
 class BrokerChild {
   readonly #context: Context
   readonly #nodeId: number
@@ -111,6 +139,7 @@ class BrokerChild {
   #process: ChildProcess | null = null
   #isStopping = false
   #isReady = false
+  #lacksPort = false
   #restartMs = RESTART_MIN_MS
   #restart: NodeJS.Timeout | null = null
   #resolveStopped: () => void = () => undefined
@@ -154,6 +183,9 @@ class BrokerChild {
       this.#isReady = true
       resolve(JSON.parse(line) as Place)
     })
+    child.on('message', (message) => {
+      if (message === PORT_TAKEN) this.#lacksPort = true
+    })
     createInterface({ input: child.stderr! }).on('line', (line) => void this.#say(line))
     child.once('close', (code, signal) => {
       this.#process = null
@@ -161,8 +193,9 @@ class BrokerChild {
       if (this.#isStopping || !this.#isReady) {
         this.#isStopping = true
         this.#resolveStopped()
+        const Failure = this.#lacksPort ? PortTakenError : CommandError
         reject(
-          new CommandError(
+          new Failure(
             EXIT.failed,
             `Cannot start the cluster: broker ${this.#nodeId} ended ${how}, see above`,
           ),

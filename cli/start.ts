@@ -8,12 +8,12 @@ import { parseWhole } from './arguments.ts'
 import { addBrokerOptions, brokerSources } from './broker-settings.ts'
 import type { BrokerOptions } from './broker-settings.ts'
 import type { Context } from './context.ts'
-import { CommandError, describeError, printError } from './errors.ts'
+import { codeOf, CommandError, describeError, printError } from './errors.ts'
 import { EXIT } from './exit-codes.ts'
 import { relaxHeapGrowth } from './heap-growth.ts'
 import { onInterrupt } from './interrupts.ts'
 import { describePlace, printClusterPlace, printPlace } from './place.ts'
-import { BROKERS_MAX, PARENT_VARIABLE, runCluster, STOP_ALL } from './start-cluster.ts'
+import { BROKERS_MAX, PARENT_VARIABLE, PORT_TAKEN, runCluster, STOP_ALL } from './start-cluster.ts'
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -119,6 +119,7 @@ async function start(context: Context, options: StartOptions): Promise<void> {
     await err.line('The broker stopped by itself; the next start checks its logs')
     context.exitCode = EXIT.failed
   } catch (error) {
+    if (codeOf(error) === 'NETWORK_ADDRESS_IN_USE') process.send?.(PORT_TAKEN)
     if (broker !== null || !asked.toStop) throw error
     await err.line('Stopped before it served')
     context.exitCode = EXIT.interrupted

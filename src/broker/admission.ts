@@ -63,6 +63,9 @@ const TOLD_AGAIN_MS = 10_000
 /** How often it is looked, in ms. */
 const LOOK_MS = 500
 
+/** Errors of the network begin with what was attempted, which in the middle of a sentence sounds as if it had been done. */
+const ATTEMPTED = /^Connected to /
+
 interface Attempt {
   /** Null: it came about. */
   readonly error: PeerError | null
@@ -139,7 +142,7 @@ export class Admission {
       if (id === nodeId || id === leaderId) continue
       const theirs = strangers.get(id)
       const error = this.#attempts.get(id)?.error ?? null
-      if (error !== null) found.push(`node ${id}: ${error.reason}`)
+      if (error !== null) found.push(`node ${id}: ${error.reason.replace(ATTEMPTED, 'no connection to ')}`)
       else if (theirs !== undefined)
         found.push(
           `node ${id} goes by the voters ${list(theirs)} and this node by ${own}: give both the same controller.quorum.voters`,

@@ -79,6 +79,34 @@ async function values(client: Client, topic: string): Promise<string[]> {
   return found
 }
 
+/** Loaded into the process that starts the brokers: takes the first port that it has found free, before a broker does. */
+const SQUATTER = `
+import { Server, createServer } from 'node:net'
+const close = Server.prototype.close
+let isFirst = process.env.MILLRACE_PARENT === undefined
+Server.prototype.close = function (done) {
+  if (!isFirst) return close.call(this, done)
+  isFirst = false
+  const { port, address } = this.address()
+  return close.call(this, () => createServer().listen(port, address, () => done()).unref())
+}
+`
+
+it('begins again on other ports when somebody takes one that was free', async () => {
+  const started = new LineProcess(
+    process.execPath,
+    [MAIN, 'start', '--brokers', '3', '--port', '0', '--data-dir', temporaryDirectory('start-brokers')],
+    { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(SQUATTER)}` } },
+  )
+  onTestFinished(() => started.kill('SIGKILL').then(() => undefined))
+  await started.line((line) => line.includes('Ctrl-C'))
+
+  const said = started.errLines.join('\n')
+  expect(said).toMatch(/broker 1 \| error: .*: the address is in use\n/)
+  expect(said).toContain('Another process took a port that was free; the brokers begin again on others')
+  expect((await started.kill('SIGINT')).code).toBe(0)
+})
+
 it('tells where the brokers are and what to try, and Ctrl-C stops them all cleanly', async () => {
   const directory = temporaryDirectory('start-brokers')
   const started = new LineProcess(process.execPath, [
