@@ -14,11 +14,17 @@ const PLACES = [{ topic: TOPIC, partition: 0 }]
 /** Between two tries of a broker to have what it could not have, in ms; and some for the work. */
 const UPKEEP_MS = 7000
 
-async function underLoad(replicas: readonly number[]): Promise<{ cluster: SimCluster; load: ClusterLoad }> {
+/** @param given - The replicas; default all brokers, led by one that is not the controller. */
+async function underLoad(
+  given: readonly number[] | null = null,
+): Promise<{ cluster: SimCluster; load: ClusterLoad }> {
   const cluster = await SimCluster.start({
     seed: 'failed logs',
     settings: { 'leader.imbalance.check.interval.seconds': '300', 'log.segment.bytes': '4096' },
   })
+  const isController = (id: number): boolean => cluster.controller?.id === id
+  const ids = cluster.hosts.map(({ id }) => id)
+  const replicas = given ?? [...ids.filter((id) => !isController(id)), ...ids.filter(isController)]
   // Two must be in sync for a commit: so both have everything, whoever was the last to stop.
   await cluster.createTopic(TOPIC, { assignments: [replicas] })
   const load = new ClusterLoad(cluster, { places: PLACES, producers: [{}], consumers: [100_000] })
@@ -95,7 +101,7 @@ describe('A log that fails while its broker lives', () => {
 
 describe('A disk that fails', () => {
   it('ST-7 D4: what the broker led is led by others before its session could have ended', async () => {
-    const { cluster, load } = await underLoad([1, 2, 3])
+    const { cluster, load } = await underLoad()
     const host = cluster.leader(TOPIC)!
     const atMs = cluster.simulation.nowMs
     const heal = host.node.disk.fail({ kind: 'sync', isSticky: true })
