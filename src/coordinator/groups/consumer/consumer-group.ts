@@ -239,6 +239,7 @@ export class ConsumerGroup implements Group {
       if (decision.raisesEpoch) {
         this.#restlessEndMs = nowMs + this.#context.config.consumerHeartbeatIntervalMs
       }
+      if (decision.replacedId !== null) this.#deadlines.remove(decision.replacedId)
       this.#watch(before, after)
     }
     const answer = {
@@ -345,7 +346,6 @@ export class ConsumerGroup implements Group {
 
   /** Sets the deadlines of a member that has just been heard. */
   #watch(before: ConsumerMember, after: ConsumerMember): void {
-    if (before.memberId !== after.memberId) this.#deadlines.remove(before.memberId)
     this.#deadlines.set(after.memberId, 'session', this.#sessionMs(after))
     if (after.state !== 'unrevoked') {
       this.#deadlines.set(after.memberId, 'revocation', Infinity)

@@ -63,6 +63,8 @@ export interface HeartbeatDecision {
   /** As it was; a new member, or one in the place of another, had nothing. */
   readonly before: ConsumerMember
   readonly after: ConsumerMember
+  /** The static member whose place it took, or null. */
+  readonly replacedId: string | null
   /** Whether all that `isRefreshDue` stands for has been looked at. */
   readonly isRefreshed: boolean
   readonly raisesEpoch: boolean
@@ -170,7 +172,15 @@ export function decideHeartbeat(input: DecisionInput): HeartbeatDecision | Refus
         },
       })
   if (replaced !== null || after !== updated) records.push(currentRecord(groupId, after))
-  return { records, before: base, after, isRefreshed, raisesEpoch: epoch > state.epoch, targetMs }
+  return {
+    records,
+    before: base,
+    after,
+    replacedId: replaced?.memberId ?? null,
+    isRefreshed,
+    raisesEpoch: epoch > state.epoch,
+    targetMs,
+  }
 }
 
 /** What raises the group's epoch; on the way it removes what Kafka 4.0 left behind. */
