@@ -23,13 +23,13 @@ import type { PartitionLog } from '../log/partition-log.ts'
 import { errorByCode, errorCode } from '../protocol/errors.ts'
 import { EMPTY_IMAGE, liveBrokers } from '../metadata/cluster-image.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
-import { FEATURES } from '../metadata/features.ts'
 import { RaftQuorum } from '../raft/raft-quorum.ts'
 import { Peers } from '../rpc/peers.ts'
 import { Admission } from './admission.ts'
 import { BrokerError } from './broker-error.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { ControllerGateway } from './controller-gateway.ts'
+import { GroupCoordination } from './coordinator/group-coordination.ts'
 import { checkClusterConfig, isUnusedDirectory, peerAddress, votersProblem } from './cluster-config.ts'
 import { Faults } from './faults.ts'
 import { answerHttp } from './http-endpoint.ts'
@@ -43,6 +43,7 @@ import { BrokerCounters, renderMetrics } from './metrics.ts'
 import { PartitionRegistry } from './partition-registry.ts'
 import { PartitionUpkeep } from './partition-upkeep.ts'
 import { ProducerIdSource } from './producer-id-source.ts'
+import { registrationOf } from './registration.ts'
 import { ReplicationLinks } from './replication-links.ts'
 import { isProduce, RequestDispatcher } from './request-dispatcher.ts'
 import { forwardingBetween } from './request-forwarding.ts'
@@ -71,9 +72,6 @@ const DRAIN_MS = 5000
 /** How long the controller may take over what this broker asks of it for itself, in ms. */
 const CONTROLLER_MS = 5000
 
-/** Kafka's number for a listener without TLS and authentication. */
-const PLAINTEXT = 0
-
 interface Parts {
   readonly logs: LogManager
   readonly listeners: Listeners
@@ -92,6 +90,7 @@ export class Broker {
   readonly #membership: Membership
   readonly #replication: ReplicationLinks
   readonly #partitions: PartitionRegistry
+  readonly #groups: GroupCoordination
   readonly #follower: MetadataFollower
   readonly #upkeep: PartitionUpkeep
   /** Why it stops by itself. */
@@ -235,16 +234,7 @@ export class Broker {
       admin: (nodeId) => peers!.admin(nodeId),
     })
     this.#membership = new Membership(env, this.#gateway, {
-      registration: {
-        ...{ brokerId: config.nodeId, clusterId: logs.clusterId, incarnationId: env.random.uuid() },
-        listeners: parts.listeners.bound.map(({ name, advertisedHost, advertisedPort }) => ({
-          ...{ name, host: advertisedHost, port: advertisedPort, securityProtocol: PLAINTEXT },
-        })),
-        features: Array.from(FEATURES, ([name, { min, max }]) => ({
-          ...{ name, minSupportedVersion: min, maxSupportedVersion: max },
-        })),
-        ...{ rack: config.rack, isMigratingZkBroker: false, logDirs: [logs.directoryId] },
-      },
+      registration: registrationOf(config, logs, parts.listeners.bound, env.random),
       previousBrokerEpoch: logs.cleanBrokerEpoch,
       isAlone: peers === null,
       heartbeatMs: config.brokerHeartbeatIntervalMs,
@@ -270,7 +260,14 @@ export class Broker {
       onReplicaFailed: () => this.#upkeep.replicaFailed(),
       ...(peers === null ? {} : { cluster: this.#replication }),
     })
-    this.#follower = new MetadataFollower((delta) => this.#partitions.apply(delta))
+    this.#groups = new GroupCoordination(env, {
+      ...{ config, partitions: this.#partitions, controller: this.#gateway },
+      image: () => this.#follower.image,
+    })
+    this.#follower = new MetadataFollower(
+      (delta) => this.#partitions.apply(delta),
+      (delta) => this.#groups.apply(delta),
+    )
     this.#upkeep = new PartitionUpkeep({
       clock: env.clock,
       logger: env.logger,
@@ -330,6 +327,7 @@ export class Broker {
       responseBytes: this.#parts.listeners.responseBudget.usedBytes,
       offlineCount: [...this.#partitions.offline()].length,
       hasDirectoryFailed: this.#parts.logs.failure !== null,
+      groups: this.#groups.census(),
       findPartition: (topic, index) => {
         const found = this.#partitions.lookup(topic, index)
         return typeof found === 'string' ? null : found
@@ -377,6 +375,7 @@ export class Broker {
       partitions: this.#partitions,
       controller: this.#gateway,
       producerIds: new ProducerIdSource(() => this.#reserveProducerIds()),
+      groups: this.#groups,
       logs,
       responseBudget: listeners.responseBudget,
       counters,
@@ -475,6 +474,7 @@ export class Broker {
     this.#upkeep.stop()
     this.#replication.close()
     this.#controller.stop()
+    this.#groups.close()
     await faults.during(() => this.#follower.idle())
     this.#partitions.stop()
   }

@@ -28,6 +28,11 @@ export function findClientAddress(
   return shared ?? { host: listener.host, port: listener.port }
 }
 
+/** How the protocol shows others where a client is: as Java prints an address. @param remote - `host:port`, or a name. */
+export function clientHostOf(remote: string): string {
+  return `/${remote.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')}`
+}
+
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^[\]:/=\s,]{1,253}):(\d{1,5})$/
 const PORT_MAX = 65_535
 

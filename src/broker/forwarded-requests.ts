@@ -14,7 +14,7 @@ type Answer = ResponseInputOf<'Forward'>
 
 export function answerForwarded(
   services: BrokerServices,
-  { listenerName, answerBytesMax, request: frame }: RequestOf<'Forward'>,
+  { listenerName, answerBytesMax, request: frame, clientHost }: RequestOf<'Forward'>,
   from: PeerContext,
 ): Answer | Promise<Answer> {
   const request = decode(frame)
@@ -29,7 +29,7 @@ export function answerForwarded(
   const context: RequestContext = {
     apiVersion: header.apiVersion,
     clientId: header.clientId,
-    ...{ listenerName, answerBytesMax, isForwarded: true },
+    ...{ listenerName, answerBytesMax, clientHost, isForwarded: true },
     transport: 'websocket',
     connection: client,
   }

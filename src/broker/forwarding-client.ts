@@ -32,6 +32,9 @@ import { answerUnanswered } from './unanswered.ts'
  */
 const ANSWER_MS = 30_000
 
+/** How long a SyncGroup may wait for the leader of its group, in ms: what clients give each other to rejoin, by default. */
+const SYNC_MS = 300_000
+
 /** An answer that another broker gave, as it came. */
 export class PassedAnswer {
   /** Null: the client gets none. */
@@ -167,16 +170,21 @@ export class ForwardingClient {
     const { clock, services, answerRoom } = this.#ports
     const waitMs = waitOf(request)
     const isFetch = request.name === 'Fetch'
+    const kind =
+      isFetch || request.name === 'JoinGroup' || request.name === 'SyncGroup' ? 'standing' : 'brief'
     if (isFetch && services.responseBudget.isExhausted)
       await responseBudgetAvailable(services, clock.monotonicMs() + waitMs)
     const answerBytesMax = isFetch ? answerRoom.take(request.body.maxBytes) : 0
-    const way = this.#wayTo(answerer, isFetch ? 'standing' : 'brief')
+    const way = this.#wayTo(answerer, kind)
     way.inFlight++
     try {
       const { channel } = await way.lease
       const answer = await channel.call(
         'Forward',
-        { listenerName: context.listenerName, answerBytesMax, request: frame },
+        {
+          ...{ listenerName: context.listenerName, answerBytesMax, request: frame },
+          clientHost: context.clientHost,
+        },
         { timeoutMs: waitMs + ANSWER_MS },
       )
       services.counters.forwardedCount++
@@ -255,9 +263,22 @@ function waitOf({ name, body }: RoutedRequest): number {
       return Math.max(0, body.timeoutMs)
     case 'Fetch':
       return Math.max(0, body.maxWaitMs)
+    case 'JoinGroup':
+      return Math.max(0, body.sessionTimeoutMs, body.rebalanceTimeoutMs)
+    case 'SyncGroup':
+      return SYNC_MS
     case 'DescribeConfigs':
     case 'DescribeLogDirs':
     case 'OffsetForLeaderEpoch':
+    case 'ConsumerGroupDescribe':
+    case 'ConsumerGroupHeartbeat':
+    case 'DeleteGroups':
+    case 'DescribeGroups':
+    case 'Heartbeat':
+    case 'LeaveGroup':
+    case 'OffsetCommit':
+    case 'OffsetDelete':
+    case 'OffsetFetch':
       return 0
   }
 }

@@ -17,12 +17,20 @@ const DELTAS_WAITING_MAX = 100_000
 export class MetadataFollower {
   #image: ClusterImage = EMPTY_IMAGE
   readonly #apply: (delta: ImageDelta) => Promise<void>
+  readonly #applied: (delta: ImageDelta) => void
   readonly #queue = new SerialQueue(DELTAS_WAITING_MAX)
   #waiting: { readonly endOffset: number; readonly resolve: () => void }[] = []
 
-  /** @param apply - Puts one delta into effect; must not throw. */
-  constructor(apply: (delta: ImageDelta) => Promise<void>) {
+  /**
+   * @param apply - Puts one delta into effect; must not throw.
+   * @param applied - Is told of it in the turn in which it is in effect; must not throw.
+   */
+  constructor(
+    apply: (delta: ImageDelta) => Promise<void>,
+    applied: (delta: ImageDelta) => void = () => undefined,
+  ) {
     this.#apply = apply
+    this.#applied = applied
   }
 
   get image(): ClusterImage {
@@ -34,6 +42,7 @@ export class MetadataFollower {
     return this.#queue.run(async () => {
       await this.#apply(delta)
       this.#image = delta.after
+      this.#applied(delta)
       const reached = this.#waiting.filter(({ endOffset }) => endOffset <= delta.after.endOffset)
       this.#waiting = this.#waiting.filter(({ endOffset }) => endOffset > delta.after.endOffset)
       for (const { resolve } of reached) resolve()

@@ -21,6 +21,13 @@ export class BrokerCounters {
   fetchedBytes = 0
 }
 
+/** The groups that this broker coordinates. */
+export interface GroupCensus {
+  readonly groups: readonly { readonly kind: string; readonly state: string; readonly count: number }[]
+  /** Partitions of groups that are led here and not read yet. */
+  readonly loadingCount: number
+}
+
 export interface MetricsSources {
   readonly image: ClusterImage
   readonly counters: BrokerCounters
@@ -30,6 +37,7 @@ export interface MetricsSources {
   /** Partitions that this broker leads and cannot serve. */
   readonly offlineCount: number
   readonly hasDirectoryFailed: boolean
+  readonly groups: GroupCensus
   readonly findPartition: (topic: string, index: number) => Partition | null
 }
 
@@ -45,7 +53,9 @@ interface Family {
 
 /** All metrics in Prometheus' text format 0.0.4. */
 export function renderMetrics(sources: MetricsSources): string {
-  return [...brokerFamilies(sources), ...topicFamilies(sources)].map(renderFamily).join('')
+  return [...brokerFamilies(sources), ...groupFamilies(sources.groups), ...topicFamilies(sources)]
+    .map(renderFamily)
+    .join('')
 }
 
 function brokerFamilies({ image, counters, ...now }: MetricsSources): Family[] {
@@ -93,6 +103,23 @@ function brokerFamilies({ image, counters, ...now }: MetricsSources): Family[] {
     ),
     single('millrace_produced_bytes_total', 'counter', 'Bytes of batches appended.', counters.producedBytes),
     single('millrace_fetched_bytes_total', 'counter', 'Bytes of batches answered.', counters.fetchedBytes),
+  ]
+}
+
+function groupFamilies({ groups, loadingCount }: GroupCensus): Family[] {
+  return [
+    {
+      name: 'millrace_groups',
+      type: 'gauge',
+      help: 'Groups that this broker coordinates, by protocol and state.',
+      samples: groups.map(({ kind, state, count }) => ({ labels: { protocol: kind, state }, value: count })),
+    },
+    {
+      name: 'millrace_group_partitions_loading',
+      type: 'gauge',
+      help: 'Partitions of groups that are led here and cannot answer yet.',
+      samples: [{ labels: {}, value: loadingCount }],
+    },
   ]
 }
 

@@ -23,6 +23,7 @@ import type { Answer } from './forwarding-client.ts'
 import { handlers } from './handlers/index.ts'
 import type { BrokerCounters } from './metrics.ts'
 import { answerPeer } from './peer-requests.ts'
+import { clientHostOf } from './client-addresses.ts'
 import type { RequestForwarding } from './request-forwarding.ts'
 import type { BrokerServices, Handler, RequestContext } from './services.ts'
 
@@ -67,6 +68,7 @@ export class RequestDispatcher {
     const context: RequestContext = {
       apiVersion: header.apiVersion,
       clientId: header.clientId,
+      clientHost: clientHostOf(connection.remote),
       listenerName,
       transport: connection.transport,
       isForwarded: false,

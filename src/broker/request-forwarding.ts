@@ -24,7 +24,8 @@ import type { BrokerServices, RequestContext } from './services.ts'
 /** What a broker of a cluster forwards with, both ways. */
 export function forwardingBetween(services: BrokerServices, peers: Peers) {
   const { clock, config, image, partitions } = services
-  const route = { nodeId: config.nodeId, image, partitions }
+  const findCoordinator = (groupId: string): number | null => services.groups.findCoordinator(groupId)
+  const route = { nodeId: config.nodeId, image, partitions, findCoordinator }
   return {
     forwarded: { ...services, responseBudget: peers.forwardResponseBudget },
     forwarding: new RequestForwarding({

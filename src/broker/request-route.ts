@@ -1,9 +1,9 @@
 /**
  * Which broker must answer a request of a client that may have come to any: the leader of its partitions, as far as this
- * broker knows, or the broker that it names.
+ * broker knows, the coordinator of its groups, or the broker that it names.
  *
  * A request goes to one broker as a whole. One whose partitions are led by several goes to the one that leads most of them,
- * which answers NOT_LEADER_OR_FOLLOWER for the others, with the right leader. It is not split: clients send to each leader what
+ * which answers NOT_LEADER_OR_FOLLOWER for the others, with the right leader; so it is with groups and NOT_COORDINATOR. It is not split: clients send to each leader what
  * it leads, so such a request shows that its client has not heard of a move yet, which that answer tells it; and of a
  * split request each part would wait for the slowest broker, while a lost part left the fate of the whole unclear.
  *
@@ -13,12 +13,16 @@ import { BROKER_RESOURCE } from '../metadata/cluster-image.ts'
 import type { ClusterImage, TopicImage } from '../metadata/cluster-image.ts'
 import type { ApiName } from '../protocol/apis.ts'
 import type { RequestFrame } from '../protocol/frame.ts'
+import { GROUP_APIS } from './handlers/group-refusals.ts'
+import type { GroupApi } from './handlers/group-refusals.ts'
 import type { PartitionRegistry } from './partition-registry.ts'
 
 export interface RoutePorts {
   readonly nodeId: number
   readonly image: () => ClusterImage
   readonly partitions: Pick<PartitionRegistry, 'lookupReplica'>
+  /** The broker that coordinates a group, if that is known. */
+  readonly findCoordinator: (groupId: string) => number | null
 }
 
 /** A request of a client, decoded. */
@@ -33,6 +37,7 @@ const ROUTED = [
   'ListOffsets',
   'OffsetForLeaderEpoch',
   'Produce',
+  ...GROUP_APIS,
 ] as const satisfies readonly ApiName[]
 export type RoutedName = (typeof ROUTED)[number]
 export type RoutedRequest = Extract<ClientRequest, { name: RoutedName }>
@@ -74,6 +79,8 @@ export function findAnswerer(ports: RoutePorts, request: RoutedRequest): number 
       const [id] = ids
       return ids.size !== 1 || id === String(nodeId) ? null : findBroker(ports.image(), id!)
     }
+    default:
+      return answererOf(ports, coordinatorsOf(ports, request))
   }
 }
 
@@ -89,10 +96,35 @@ function answererOf({ nodeId }: RoutePorts, leaders: readonly number[]): number 
   return answerer === nodeId ? null : answerer
 }
 
+/** One for each group of the request that has a coordinator. */
+function coordinatorsOf(
+  { findCoordinator }: RoutePorts,
+  request: Extract<RoutedRequest, { name: GroupApi }>,
+): number[] {
+  return groupsOf(request).flatMap((groupId) => findCoordinator(groupId) ?? [])
+}
+
+function groupsOf(request: Extract<RoutedRequest, { name: GroupApi }>): readonly string[] {
+  switch (request.name) {
+    case 'DescribeGroups':
+      return request.body.groups
+    case 'DeleteGroups':
+      return request.body.groupsNames
+    case 'ConsumerGroupDescribe':
+      return request.body.groupIds
+    case 'OffsetFetch': {
+      const { groupId, groups } = request.body
+      return groups.length > 0 ? groups.map((each) => each.groupId) : [groupId]
+    }
+    default:
+      return [request.body.groupId]
+  }
+}
+
 /** One for each partition of the request that has a leader. */
 function leadersOf(
   image: ClusterImage,
-  request: Exclude<RoutedRequest, { name: 'DescribeConfigs' | 'DescribeLogDirs' }>,
+  request: Exclude<RoutedRequest, { name: GroupApi | 'DescribeConfigs' | 'DescribeLogDirs' }>,
 ): number[] {
   const leaders: number[] = []
   const { header } = request

@@ -11,6 +11,7 @@ import type { ByteBudget } from '../rpc/byte-budget.ts'
 import type { ServerChannel } from '../rpc/server-channel.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import type { ControllerGateway } from './controller-gateway.ts'
+import type { GroupCoordination } from './coordinator/group-coordination.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { PartitionRegistry } from './partition-registry.ts'
 import type { ProducerIdSource } from './producer-id-source.ts'
@@ -26,6 +27,7 @@ export interface BrokerServices {
   /** The active controller, wherever it is. */
   readonly controller: ControllerGateway
   readonly producerIds: ProducerIdSource
+  readonly groups: GroupCoordination
   readonly logs: LogManager
   readonly counters: BrokerCounters
   /** Of consumers and of followers. */
@@ -39,6 +41,8 @@ export interface BrokerServices {
 export interface RequestContext {
   readonly apiVersion: number
   readonly clientId: string | null
+  /** Where the client is, as the protocol shows it to others: a slash and its address. Never to be trusted. */
+  readonly clientHost: string
   /** The listener the request came in by; metadata answers name its addresses. */
   readonly listenerName: string
   readonly transport: Transport

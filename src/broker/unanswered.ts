@@ -3,10 +3,11 @@
  *
  * What did not get there is answered here: if this broker leads by now, well, and if not it says NOT_LEADER_OR_FOLLOWER and
  * who leads as far as it knows. So is what got there and changes nothing. What may have changed something is answered
- * REQUEST_TIMED_OUT, which says no more than that.
+ * REQUEST_TIMED_OUT, which says no more than that; of requests about groups clients know that by COORDINATOR_NOT_AVAILABLE.
  */
 import type { ResponseInputOf } from '../protocol/apis.ts'
 import { errorCode } from '../protocol/errors.ts'
+import { refuseGroupRequest } from './handlers/group-refusals.ts'
 import { refuseProduce } from './handlers/produce.ts'
 import type { RoutedName, RoutedRequest } from './request-route.ts'
 import type { BrokerServices, RequestContext } from './services.ts'
@@ -52,5 +53,13 @@ export function answerUnanswered(
     case 'ListOffsets':
     case 'OffsetForLeaderEpoch':
       return here()
+    default:
+      if (!wasSent) return here()
+      return refuseGroupRequest(
+        request.name,
+        request.body as never,
+        'COORDINATOR_NOT_AVAILABLE',
+        context.apiVersion,
+      )
   }
 }

@@ -97,7 +97,7 @@ class Stage {
     const request = decodeRequest(frame) as RoutedRequest
     const context = {
       ...{ apiVersion: request.header.apiVersion, listenerName: 'any', transport: 'websocket' },
-      ...{ isForwarded: false, connection: this.channel },
+      ...{ isForwarded: false, connection: this.channel, clientHost: '/client' },
     } as unknown as RequestContext
     const here = (): never => {
       this.answeredHere.push(request.name)

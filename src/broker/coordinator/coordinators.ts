@@ -48,7 +48,7 @@ export class Coordinators<S extends Shard> {
     return this.#runtime.loadingCount
   }
 
-  /** Follows a change of metadata, in order, once the partitions served here have taken it. */
+  /** Follows a change of metadata, in order, once the partitions served here have taken it and it is in effect. */
   apply({ after, createdTopics, changedTopics, deletedTopics }: ImageDelta): void {
     const touched = [...createdTopics, ...deletedTopics, ...changedTopics.map((changed) => changed.after)]
     const { topic } = this.#options

@@ -12,18 +12,32 @@ import { handleDescribeLogDirs } from './describe-log-dirs.ts'
 import { handleDescribeQuorum } from './describe-quorum.ts'
 import { handleDescribeTopicPartitions } from './describe-topic-partitions.ts'
 import { handleFetch } from './fetch.ts'
+import { handleFindCoordinator } from './find-coordinator.ts'
+import { oneGroupHandlers } from './group-requests.ts'
 import { handleInitProducerId } from './init-producer-id.ts'
 import { handleListConfigResources } from './list-config-resources.ts'
 import { handleListOffsets } from './list-offsets.ts'
 import { handleMetadata } from './metadata.ts'
 import { handleOffsetForLeaderEpoch } from './offset-for-leader-epoch.ts'
 import { handleProduce } from './produce.ts'
+import {
+  handleConsumerGroupDescribe,
+  handleDeleteGroups,
+  handleDescribeGroups,
+  handleListGroups,
+  handleOffsetFetch,
+} from './several-groups.ts'
 
 export const handlers: { readonly [K in ClientApiName]: Handler<K> } = {
   Produce: handleProduce,
   Fetch: handleFetch,
   ListOffsets: handleListOffsets,
   Metadata: handleMetadata,
+  ...oneGroupHandlers,
+  OffsetFetch: handleOffsetFetch,
+  FindCoordinator: handleFindCoordinator,
+  DescribeGroups: handleDescribeGroups,
+  ListGroups: handleListGroups,
   ApiVersions: handleApiVersions,
   CreateTopics: askController('CreateTopics'),
   DeleteTopics: askController('DeleteTopics'),
@@ -33,9 +47,11 @@ export const handlers: { readonly [K in ClientApiName]: Handler<K> } = {
   DescribeConfigs: handleDescribeConfigs,
   AlterConfigs: askController('AlterConfigs'),
   DescribeLogDirs: handleDescribeLogDirs,
+  DeleteGroups: handleDeleteGroups,
   CreatePartitions: askController('CreatePartitions'),
   IncrementalAlterConfigs: askController('IncrementalAlterConfigs'),
   DescribeCluster: handleDescribeCluster,
+  ConsumerGroupDescribe: handleConsumerGroupDescribe,
   ListConfigResources: handleListConfigResources,
   DescribeTopicPartitions: handleDescribeTopicPartitions,
   ElectLeaders: askController('ElectLeaders'),

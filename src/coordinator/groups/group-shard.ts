@@ -22,7 +22,7 @@ import type { CoordinatorRecord } from '../records/coordinator-record.ts'
 import type { ShardContext } from '../shard-context.ts'
 import { heartbeatAnswer, joinFault, leaveAnswer, syncFault } from './classic/answers.ts'
 import { findTopicChanges } from './consumer/target-assignment.ts'
-import type { CommittingMember } from './group.ts'
+import type { CommittingMember, Group } from './group.ts'
 import { GroupRegistry } from './group-registry.ts'
 import { Housekeeping, writeInPieces } from './housekeeping.ts'
 import { OffsetStore } from './offset-store.ts'
@@ -101,6 +101,11 @@ export class GroupShard {
   topicsChanged(delta: ImageDelta): void {
     const names = findTopicChanges(delta)
     if (names.size > 0) this.#groups.topicsChanged(names)
+  }
+
+  /** All groups as they stand, for metrics: changes that are not committed yet are among it. */
+  *groups(): IterableIterator<Group> {
+    for (const groupId of this.#groups.groupIds()) yield this.#groups.find(groupId)!
   }
 
   // Members of the classic protocol

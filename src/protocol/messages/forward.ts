@@ -15,6 +15,7 @@ export const ForwardRequest = message(
     listenerName: string(), // by which the client came: answers name addresses of it
     answerBytesMax: int32(), // of records in the answer; one batch always fits
     request: records(), // header and body
+    clientHost: string({ versions: '0+', tag: 0, fallback: '' }), // where the client is, as others are shown it
   },
 )
 export type ForwardRequest = Infer<typeof ForwardRequest>
