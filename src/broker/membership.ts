@@ -48,6 +48,18 @@ const LEAVE_WITHOUT_CONTROLLER_MS = 1000
 /** The same when there is nobody to hand over to: who comes next need not wait for the end of the session, that is all. */
 const LEAVE_WITHOUT_HEIRS_MS = 200
 
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  [
+    'DUPLICATE_BROKER_REGISTRATION',
+    'another process runs under this node.id. Stop it, or give this one another',
+  ],
+  [
+    'UNSUPPORTED_VERSION',
+    'the cluster uses what this version does not know. Run the version of millrace that its other brokers run',
+  ],
+  ['INCONSISTENT_CLUSTER_ID', 'the controller is of another cluster. Set cluster.id to that of the cluster'],
+])
+
 export class Membership {
   readonly #clock: Clock
   readonly #logger: Logger
@@ -280,9 +292,6 @@ export class Membership {
 }
 
 function refused(brokerId: number, name: string): BrokerError {
-  const advice =
-    name === 'DUPLICATE_BROKER_REGISTRATION'
-      ? 'another process runs under this node.id; stop it, or give this one another'
-      : `the controller answered ${name}, its log says why`
+  const advice = ADVICE.get(name) ?? `the controller answered ${name}`
   return new BrokerError('BROKER_NOT_REGISTERED', `Registering broker ${brokerId} failed: ${advice}`)
 }

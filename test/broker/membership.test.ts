@@ -110,3 +110,34 @@ describe('Membership.join()', () => {
     expect(clock.timerCount).toBe(0)
   })
 })
+
+describe('Membership.join()', () => {
+  const joined = async (error: 'UNSUPPORTED_VERSION' | 'DUPLICATE_BROKER_REGISTRATION') => {
+    const clock = new ManualClock()
+    const refusal = { throttleTimeMs: 0, errorCode: errorCode(error), brokerEpoch: -1 }
+    const gateway = { call: () => Promise.resolve(refusal) } as unknown as MembershipGateway
+    const membership = new Membership({ clock, logger: silentLogger }, gateway, optionsOf({ hasHeirs: true }))
+    let outcome: string | null = null
+    membership.join().catch((failure: unknown) => (outcome = (failure as Error).message))
+    await settle()
+    return { clock, membership, outcomeOf: () => outcome }
+  }
+
+  it('fails at once when the cluster uses what this version does not know, and says which to run', async () => {
+    const { outcomeOf } = await joined('UNSUPPORTED_VERSION')
+    expect(outcomeOf()).toBe(
+      'Registering broker 1 failed: the cluster uses what this version does not know. Run the version of millrace that its other brokers run',
+    )
+  })
+
+  it('waits for the session of an earlier life to end, says so, and fails when it is no earlier life', async () => {
+    const { clock, membership, outcomeOf } = await joined('DUPLICATE_BROKER_REGISTRATION')
+    await clock.pass(1900, 10)
+    expect(outcomeOf()).toBeNull()
+    expect(membership.obstacle).toContain('another process of this node.id')
+    await clock.pass(2000, 10)
+    expect(outcomeOf()).toContain(
+      'another process runs under this node.id. Stop it, or give this one another',
+    )
+  })
+})
