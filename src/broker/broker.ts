@@ -30,7 +30,7 @@ import { BrokerError } from './broker-error.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { ControllerGateway } from './controller-gateway.ts'
 import { GroupCoordination } from './coordinator/group-coordination.ts'
-import { checkClusterConfig, isUnusedDirectory, peerAddress, votersProblem } from './cluster-config.ts'
+import { checkClusterConfig, isUnusedDirectory, notVotingProblem, peerAddress, votersProblem } from './cluster-config.ts'
 import { Faults } from './faults.ts'
 import { answerHttp } from './http-endpoint.ts'
 import { Listeners } from './listeners.ts'
@@ -395,7 +395,8 @@ export class Broker {
     await this.#controller.start()
     await this.#membership.join()
     await this.#controller.reached(this.#membership.brokerEpoch + 1)
-    this.#tellIfNoVoter()
+    const missing = notVotingProblem(this.#config, quorum.describe().voters)
+    if (missing !== null) this.#env.logger.warn(missing.message, missing.fields)
     // The first delta holds everything, the registration included: partitions open in no epoch of an earlier incarnation.
     this.#controller.follow((delta) => {
       this.#follower.follow(delta).then(
@@ -418,22 +419,6 @@ export class Broker {
       dispatcher.dispatch(exchange, listenerName, connection),
     )
     this.#isServing = true
-  }
-
-  /** The settings say that it votes, and the cluster knows better: harmless, and hardly what was meant. */
-  #tellIfNoVoter(): void {
-    const { nodeId, quorumVoters } = this.#config
-    const { voters } = this.#parts.quorum.describe()
-    const isMeantToVote = quorumVoters.some((voter) => voter.nodeId === nodeId)
-    if (!isMeantToVote || voters.some(({ id }) => id === nodeId)) return
-    this.#env.logger.warn(
-      'controller.quorum.voters names this node, and the cluster does not let it vote: give it the list of the others',
-      {
-        nodeId,
-        given: quorumVoters.map((voter) => voter.nodeId).join(),
-        voters: voters.map(({ id }) => id).join(),
-      },
-    )
   }
 
   /** @returns The name of the controller's error. */

@@ -2,7 +2,7 @@
  * What the settings say of the cluster that a node belongs to: whether it is enough to start with, and where the other
  * nodes are.
  */
-import type { FileSystem } from '../env/index.ts'
+import type { FileSystem, LogFields } from '../env/index.ts'
 import { META_PROPERTIES } from '../log/file-names.ts'
 import type { ClusterImage } from '../metadata/cluster-image.ts'
 import { hasNoPart, METADATA_DIRECTORY } from '../raft/metadata-log.ts'
@@ -69,6 +69,24 @@ export function votersProblem({ quorumVoters }: BrokerConfig, voterIds: readonly
   const actual = [...voterIds].sort((a, b) => a - b)
   if (own.length === 0 || own.join() === actual.join()) return null
   return `controller.quorum.voters names the nodes ${own.join(', ')}, and the voters of the cluster are ${actual.join(', ')}: correct the setting, or the cluster if that is what is wrong`
+}
+
+/** That the settings say that this node votes, and the cluster knows better: harmless, and hardly what was meant. */
+export function notVotingProblem(
+  { nodeId, quorumVoters }: Pick<BrokerConfig, 'nodeId' | 'quorumVoters'>,
+  voters: readonly { readonly id: number }[],
+): { readonly message: string; readonly fields: LogFields } | null {
+  const isMeantToVote = quorumVoters.some((voter) => voter.nodeId === nodeId)
+  if (!isMeantToVote || voters.some(({ id }) => id === nodeId)) return null
+  return {
+    message:
+      'controller.quorum.voters names this node, and the cluster does not let it vote: give it the list of the others',
+    fields: {
+      nodeId,
+      given: quorumVoters.map((voter) => voter.nodeId).join(),
+      voters: voters.map(({ id }) => id).join(),
+    },
+  }
 }
 
 /** The URL of another node: as `controller.quorum.voters` has it, else as the node has registered; null if it has not. */
