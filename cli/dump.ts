@@ -33,6 +33,8 @@ interface BatchRow {
   readonly sizeBytes: number
   readonly codec: string
   readonly kind: string
+  /** From when on compaction forgets the batch's tombstones; -1: it has kept none. */
+  readonly deleteHorizonMs: number
   readonly maxTimestampMs: number
   readonly producerId: number
   readonly producerEpoch: number
@@ -55,6 +57,13 @@ const COLUMNS: readonly Column<BatchRow>[] = [
   { name: 'producerId', title: 'PRODUCER', value: ({ producerId }) => producerId, isDetail: true },
   { name: 'producerEpoch', title: 'P.EPOCH', value: ({ producerEpoch }) => producerEpoch, isDetail: true },
   { name: 'baseSequence', title: 'SEQUENCE', value: ({ baseSequence }) => baseSequence, isDetail: true },
+  {
+    name: 'deleteHorizonMs',
+    title: 'FORGETS DELETIONS',
+    value: ({ deleteHorizonMs }) => deleteHorizonMs,
+    unit: 'time',
+    isDetail: true,
+  },
   {
     name: 'maxTimestampMs',
     title: 'NEWEST RECORD',
@@ -114,7 +123,7 @@ class Dump {
     { position, header, bytes }: Extract<DumpedBatch, { kind: 'batch' }>,
   ): Promise<void> {
     const { describeAttributes, readBatchRecords } = await import('../src/index.ts')
-    const { codec, isControl, isTransactional } = describeAttributes(header.attributes)
+    const { codec, isControl, isTransactional, hasDeleteHorizon } = describeAttributes(header.attributes)
     const row: BatchRow = {
       file,
       position,
@@ -124,7 +133,14 @@ class Dump {
       recordCount: header.recordCount,
       sizeBytes: header.batchSize,
       codec,
-      kind: isControl ? 'control' : isTransactional ? 'transactional' : 'data',
+      kind: isControl
+        ? 'control'
+        : header.recordCount === 0
+          ? 'empty'
+          : isTransactional
+            ? 'transactional'
+            : 'data',
+      deleteHorizonMs: hasDeleteHorizon ? header.baseTimestamp : -1,
       maxTimestampMs: header.maxTimestamp,
       producerId: header.producerId,
       producerEpoch: header.producerEpoch,

@@ -4,9 +4,11 @@
  *
  * A fault is `damage` when something is wrong that was known to be safe or that a start would not put right by itself, and
  * `unfinished` when an unclean stop explains it: bytes at the very end of a log, above its recovery point. The next start
- * cuts those, and nothing that was acknowledged by `disk` durability is among them (docs/faults.md D1 to D3).
+ * cuts those, and nothing that was acknowledged by `disk` durability is among them (docs/faults.md D1 to D3). So is an index
+ * that does not fit its log after such a stop.
  *
- * Offsets of a log are gapless: Millrace never compacts. Control plane; bounded by one batch and a few buffers.
+ * Offsets of a log join up: compaction leaves fillers where records went. A replacement of segments that a stop has cut short
+ * is looked at as the next start will finish it. Control plane; bounded by one batch and a few buffers.
  */
 import type { FileSystem } from '../env/index.ts'
 import type { BatchHeader } from '../records/batch-header.ts'
@@ -29,11 +31,13 @@ import {
   TIME_INDEX_SUFFIX,
 } from './file-names.ts'
 import { LeaderEpochCache, NO_EPOCH } from './leader-epoch-cache.ts'
+import { LogError } from './log-error.ts'
 import { listLogFiles } from './log-files.ts'
 import { parseMetaProperties } from './meta-properties.ts'
 import { readTopicId } from './partition-metadata.ts'
 import { decodeProducerSnapshot } from './producer-snapshot.ts'
 import type { SnapshotIdentity } from './producer-snapshot.ts'
+import { findUnfinishedSwaps } from './segment-swap.ts'
 import { IndexChecker } from './verify-indexes.ts'
 
 export interface VerifyFault {
@@ -132,6 +136,8 @@ class LogVerifier {
   readonly #directory: string
   readonly #expected: Expectations
   readonly #faults: VerifyFault[] = []
+  /** Names of the swap files, by base offset. */
+  readonly #swaps = new Map<number, string>()
   #epochs: LeaderEpochCache | null = null
   #nextOffset = 0
   #epoch = -1
@@ -146,7 +152,8 @@ class LogVerifier {
   }
 
   async verify(topic: string, partition: number): Promise<VerifiedLog> {
-    const { baseOffsets, snapshots } = await listLogFiles(this.#files, this.#directory)
+    const { baseOffsets: found, snapshots } = await listLogFiles(this.#files, this.#directory)
+    const baseOffsets = await this.#finishSwaps(found)
     const firstOffset = baseOffsets[0] ?? 0
     this.#nextOffset = firstOffset
     await this.#readEpochs()
@@ -178,7 +185,8 @@ class LogVerifier {
 
   /** @returns Whether the log may be followed into the next segment. */
   async #verifySegment(baseOffset: number, isLast: boolean): Promise<boolean> {
-    const path = this.#path(baseOffset, LOG_SUFFIX)
+    const swap = this.#swaps.get(baseOffset)
+    const path = swap === undefined ? this.#path(baseOffset, LOG_SUFFIX) : `${this.#directory}/${swap}`
     this.#sizeBytes += (await this.#files.stat(path))?.size ?? 0
     if (baseOffset !== this.#nextOffset) {
       const fault = `The segment begins at offset ${baseOffset}: the one before ends at ${this.#nextOffset}`
@@ -206,13 +214,32 @@ class LogVerifier {
           return false
         }
         this.#take(item.header)
-        await indexes.follow(item.position, item.header)
+        // The indexes beside a swap are those of the segment that it replaces.
+        if (swap === undefined) await indexes.follow(item.position, item.header)
       }
-      const severity = this.#severity(isLast)
+      if (swap !== undefined) return true
+      // After an unclean stop compaction may have been writing it; it is built anew when it is needed.
+      const severity = this.#expected.wasClosedCleanly ? 'damage' : 'unfinished'
       this.#faults.push(...(await indexes.end()).map((fault) => ({ severity, ...fault })))
       return true
     } finally {
       await indexes.close()
+    }
+  }
+
+  /** The base offsets that the next start will find, and `#swaps`. */
+  async #finishSwaps(found: readonly number[]): Promise<number[]> {
+    try {
+      const swaps = await findUnfinishedSwaps(this.#files, this.#directory)
+      for (const { baseOffset, name } of swaps) this.#swaps.set(baseOffset, name)
+      const left = found.filter((offset) =>
+        swaps.every(({ baseOffset, endOffset }) => offset < baseOffset || offset >= endOffset),
+      )
+      return [...left, ...this.#swaps.keys()].sort((a, b) => a - b)
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error
+      this.#faults.push(damage(this.#directory, null, error.message))
+      return [...found]
     }
   }
 

@@ -9,7 +9,13 @@ import { dumpSegment } from '../log/dump.ts'
 import type { DumpedBatch } from '../log/dump.ts'
 import { verifyDirectory } from '../log/verify.ts'
 import type { VerifiedDirectory, VerifiedLog } from '../log/verify.ts'
-import { attributesAt, codecId, isControl, isTransactional } from '../records/batch-header.ts'
+import {
+  attributesAt,
+  codecId,
+  hasDeleteHorizon,
+  isControl,
+  isTransactional,
+} from '../records/batch-header.ts'
 import { CODEC_NAMES } from '../records/compression/codec.ts'
 import { CodecSet } from '../records/compression/codec-set.ts'
 import { decodeRecords } from '../records/record-reader.ts'
@@ -39,6 +45,8 @@ export interface BatchAttributes {
   readonly codec: string
   readonly isControl: boolean
   readonly isTransactional: boolean
+  /** Compaction has kept tombstones of it: `baseTimestamp` says until when (KIP-534). */
+  readonly hasDeleteHorizon: boolean
 }
 
 export function describeAttributes(attributes: number): BatchAttributes {
@@ -46,6 +54,7 @@ export function describeAttributes(attributes: number): BatchAttributes {
     codec: CODEC_NAMES[codecId(attributes)] ?? 'unknown',
     isControl: isControl(attributes),
     isTransactional: isTransactional(attributes),
+    hasDeleteHorizon: hasDeleteHorizon(attributes),
   }
 }
 
