@@ -134,11 +134,11 @@ export const groupSettingsShape = {
   }),
   consumerMigrationPolicy: wordConfig({
     name: 'group.consumer.migration.policy',
-    words: ['disabled', 'upgrade', 'downgrade', 'bidirectional'],
+    words: ['disabled'],
     fallback: DEFAULTS.consumerMigrationPolicy,
     update: 'read-only',
     documentation:
-      'Which way a group may go between the classic and the consumer protocol while members are online.',
+      'Which way a group may go between the classic and the consumer protocol while members are online: it has to be empty.',
   }),
   consumerRegexRefreshMs: intConfig({
     name: 'group.consumer.regex.refresh.interval.ms',

@@ -1,6 +1,6 @@
 /**
- * What operators may set about groups. Each field names Kafka's setting and has its default, but for the sizes of groups:
- * Kafka leaves those unbounded, and every bound of ours is a number.
+ * What operators may set about groups. Each field names Kafka's setting and has its default, but for the sizes of groups,
+ * which Kafka leaves unbounded, and for the migration policy.
  */
 
 export interface GroupConfig {
@@ -20,7 +20,7 @@ export interface GroupConfig {
   readonly consumerGroupSizeMax: number
   /** `group.consumer.assignors`: names of the assignors on offer; the first is the default. Never empty. */
   readonly consumerAssignors: readonly string[]
-  /** `group.consumer.migration.policy`: which way groups may go between the protocols while members are online. */
+  /** `group.consumer.migration.policy`: which way groups may go between the protocols while members are online: none. */
   readonly consumerMigrationPolicy: ConsumerMigrationPolicy
   /** `group.consumer.regex.refresh.interval.ms`: how old the topics matched by a regular expression may get. */
   readonly consumerRegexRefreshMs: number
@@ -32,7 +32,8 @@ export interface GroupConfig {
   readonly offsetsRetentionCheckMs: number
 }
 
-export type ConsumerMigrationPolicy = 'disabled' | 'upgrade' | 'downgrade' | 'bidirectional'
+/** Of Kafka's policies the one that we have: a group has to be empty once to change its protocol. */
+export type ConsumerMigrationPolicy = 'disabled'
 
 /** Enough for any group we know of; ten thousand members with 10 KB each to tell take 100 MB of an answer to their leader. */
 const GROUP_SIZE_MAX = 10_000
@@ -46,7 +47,7 @@ export const DEFAULT_GROUP_CONFIG: GroupConfig = {
   consumerHeartbeatIntervalMs: 5_000,
   consumerGroupSizeMax: GROUP_SIZE_MAX,
   consumerAssignors: ['uniform', 'range'],
-  consumerMigrationPolicy: 'bidirectional',
+  consumerMigrationPolicy: 'disabled',
   consumerRegexRefreshMs: 600_000,
   offsetMetadataBytesMax: 4_096,
   offsetsRetentionMs: 10_080 * 60_000,

@@ -35,6 +35,8 @@ export class TestShard {
   commitsAtOnce = true
   readonly #batches: { key: Uint8Array; value: Uint8Array | null }[][] = []
   #committedCount = 0
+  /** Counts leader epochs. */
+  #life = 0
   #waiting: {
     readonly endBatch: number
     readonly resolve: () => void
@@ -146,14 +148,14 @@ export class TestShard {
         client(apiVersion),
       ),
     )
-    return errorByCode(answer.topics[0]!.partitions[0]!.errorCode)!.name
+    return errorByCode(answer.topics[0]!.partitions[0]!.errorCode).name
   }
 
   /** All committed offsets of a group, by `topic-partition`, or the error. */
   async offsets(groupId: string): Promise<Record<string, number> | ErrorName> {
     const query = { groupId, memberId: null, memberEpoch: -1, topics: null }
     const { topics, errorCode } = await this.settle(this.shard.offsetFetch(query, 9))
-    if (errorCode !== 0) return errorByCode(errorCode)!.name
+    if (errorCode !== 0) return errorByCode(errorCode).name
     return Object.fromEntries(
       topics.flatMap(({ name, partitions }) =>
         partitions.map(({ partitionIndex, committedOffset }) => [
@@ -173,6 +175,7 @@ export class TestShard {
   }
 
   #open(): GroupShard {
+    const life = ++this.#life
     const env = this.sim.env('coordinator')
     const clock: Clock = {
       wallTimeMs: () => env.clock.wallTimeMs() + this.wallOffMs,
@@ -183,15 +186,15 @@ export class TestShard {
     const shard: GroupShard = new GroupShard({
       ...{ clock, random: env.random, logger: silentLogger, config: this.config },
       image: () => this.image,
-      write: (records) => this.#write(shard, records),
+      write: (records) => this.#write(shard, life, records),
     })
     for (const record of this.records) shard.replay(record)
     shard.loaded()
     return shard
   }
 
-  #write(shard: GroupShard, records: readonly CoordinatorRecord[]): Promise<void> {
-    if (shard !== this.shard && this.shard !== undefined) {
+  #write(shard: GroupShard, life: number, records: readonly CoordinatorRecord[]): Promise<void> {
+    if (life !== this.#life) {
       return Promise.reject(new CoordinatorFailure('NOT_COORDINATOR', 'Gone'))
     }
     if (records.length > RECORDS_PER_WRITE_MAX) {
@@ -212,7 +215,7 @@ export class TestShard {
 export const client = (apiVersion: number) => ({ apiVersion, clientId: 'client', clientHost: '/127.0.0.1' })
 
 export const nameOf = ({ errorCode }: { readonly errorCode: number }): ErrorName =>
-  errorByCode(errorCode)!.name
+  errorByCode(errorCode).name
 
 /** A consumer's metadata for the classic protocol, in version 0. */
 export function subscription(topics: readonly string[]): Uint8Array {
