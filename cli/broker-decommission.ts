@@ -2,7 +2,9 @@
  * `millrace broker decommission ID`: takes a broker out of the cluster, in steps that can be interrupted anywhere and gone on
  * with by the same command, since all that is done is kept by the cluster itself.
  *
- *   replicas move away, some at a time ──> "stop it now" ──> it is stopped ──> unregistered
+ *   replicas move away, some at a time ──> its vote is taken ──> "stop it now" ──> it is stopped ──> unregistered
+ *
+ * The vote goes while the broker still runs: of two voters one could not be stopped before.
  *
  * What comes to the broker while this waits (a topic that was just created) moves away, too.
  */
@@ -16,6 +18,7 @@ import type { Context } from './context.ts'
 import { CommandError, codeOf } from './errors.ts'
 import { EXIT } from './exit-codes.ts'
 import { counted } from './human.ts'
+import { votersLeft } from './quorum-voters.ts'
 import { waitFor } from './progress.ts'
 import type { Progress } from './progress.ts'
 
@@ -27,8 +30,8 @@ export function decommissionCommand(context: Context): Command {
   const command = new Command('decommission')
     .summary('take a broker out of the cluster')
     .description(
-      'Take a broker out of the cluster: its replicas move to others, then it is to be stopped, then the cluster ' +
-        'forgets it. Ctrl-C leaves everything as it is, and the same command goes on from there.',
+      'Take a broker out of the cluster: its replicas move to others, it loses its vote on the metadata, then ' +
+        'it is to be stopped, then the cluster forgets it. Ctrl-C leaves everything as it is, and the same command goes on from there.',
     )
     .addArgument(new Argument('<id>', 'the broker').argParser(parseBrokerId))
     .option('--drain-only', 'end when the broker holds nothing any more')
@@ -52,6 +55,7 @@ async function decommission(
   }
   await out.line(drain.told)
   if (options.drainOnly === true) return
+  await takeVote(context, client, id)
   let isTold = false
   const isDone = await waitFor(context, async (progress) => {
     if (!(await drain.step(progress))) return false
@@ -69,7 +73,6 @@ async function decommission(
     return
   }
   await out.line(`Broker ${id} is no part of the cluster any more`)
-  await adviseOnVote(context, client, id)
 }
 
 /** @returns False if it came back, or got replicas, since somebody looked: to be tried again. */
@@ -83,13 +86,18 @@ async function unregister(client: Client, id: number): Promise<boolean> {
   }
 }
 
-/** A broker that is gone and still a voter counts against the majority. */
-async function adviseOnVote({ err }: Context, client: Client, id: number): Promise<void> {
-  const { voters } = await client.admin().describeQuorum()
+/** A broker that is gone and still a voter would count against the majority for ever. */
+async function takeVote({ out }: Context, client: Client, id: number): Promise<void> {
+  const admin = client.admin()
+  const { voters } = await admin.describeQuorum()
   if (!voters.some(({ nodeId }) => nodeId === id)) return
-  const rest = voters.length - 1
-  const needed = Math.floor(voters.length / 2) + 1
-  await err.line(`It still has a vote in the metadata quorum: of the other ${rest} voters ${needed} must run`)
+  try {
+    await admin.removeVoter(id)
+  } catch (error) {
+    // Asked twice, since the first answer was lost.
+    if (codeOf(error) !== 'VOTER_NOT_FOUND') throw error
+  }
+  await out.line(`Broker ${id} has no vote on the metadata any more: ${votersLeft(voters.length - 1)}`)
 }
 
 class Drain {

@@ -1,4 +1,4 @@
-/** `millrace cluster …`: the command tree of the family; describe and quorum. */
+/** `millrace cluster …`: the command tree of the family; describe and quorum. Voters are changed in quorum-voters.ts. */
 import { Command } from 'commander'
 import type { Client, QuorumDescription, QuorumReplica } from '../src/index.ts'
 import type { OutputOptions } from './broker.ts'
@@ -9,6 +9,7 @@ import { addConnectOptions, withClient } from './connect.ts'
 import type { Context } from './context.ts'
 import { silentVoterIds } from './health.ts'
 import { counted } from './human.ts'
+import { addVoterCommand, removeVoterCommand } from './quorum-voters.ts'
 import { addOutputOption, formatJson, jsonLine, outputFormat, printRows, toObject } from './output.ts'
 import type { Column } from './output.ts'
 
@@ -107,15 +108,16 @@ const QUORUM_COLUMNS: readonly Column<QuorumRow>[] = [
 
 function quorumCommand(context: Context): Command {
   const command = new Command('quorum')
-    .summary('show who agrees on the metadata, and how far each is')
+    .summary('show who agrees on the metadata, and change who does')
     .description(
       'Show the nodes that agree on the metadata of the cluster: who leads, how far behind its log each is (LAG, in ' +
         'records), how long ago the leader heard of it, and was told that it had everything.',
     )
   addOutputOption(command)
-  return addConnectOptions(command).action((options: OutputOptions) =>
+  addConnectOptions(command).action((options: OutputOptions) =>
     withClient(context, options, (client) => showQuorum(context, client, options)),
   )
+  return command.addCommand(addVoterCommand(context)).addCommand(removeVoterCommand(context))
 }
 
 async function showQuorum(context: Context, client: Client, options: OutputOptions): Promise<void> {

@@ -145,6 +145,15 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     { exitCode: EXIT.failed, advice: 'Raise max.message.bytes of the topic with `millrace topic alter`' },
   ],
 
+  ['VOTER_NOT_FOUND', { exitCode: EXIT.notFound, advice: 'See who votes with `millrace cluster quorum`' }],
+  [
+    'DUPLICATE_VOTER',
+    {
+      exitCode: EXIT.failed,
+      advice: 'If its data directory is lost: `millrace cluster quorum remove ID`, then `add ID`',
+    },
+  ],
+
   ['NETWORK_ADDRESS_IN_USE', { exitCode: EXIT.failed, advice: 'Choose another port with --port' }],
   [
     'NETWORK_NO_ACCESS',

@@ -9,6 +9,8 @@
  * nothing was done and a later try may succeed (NOT_CONTROLLER, a broker that cannot be reached).
  */
 import * as nodes from './admin-cluster.ts'
+import * as quorum from './admin-quorum.ts'
+import type { VoterOptions } from './admin-quorum.ts'
 import type {
   ClusterDescription,
   DrainProgress,
@@ -205,5 +207,26 @@ export class Admin {
    */
   unregisterBroker(brokerId: number, options: AdminOptions = {}): Promise<void> {
     return nodes.unregisterBroker(this.#requests, brokerId, options)
+  }
+
+  /**
+   * Gives a node a vote in the metadata quorum; resolves when that is committed. It must follow the metadata log already, as
+   * every node of the cluster does, and have caught up: that is waited for, as long as `timeoutMs` allows.
+   *
+   * @throws {ClientError} `DUPLICATE_VOTER` if it votes already, perhaps with a directory that is lost; `REQUEST_TIMED_OUT`
+   *   if it has not caught up, or another change is under way; `CLIENT_BAD_ARGUMENT` and others.
+   */
+  addVoter(nodeId: number, options: VoterOptions = {}): Promise<void> {
+    return quorum.addVoter(this.#requests, nodeId, options)
+  }
+
+  /**
+   * Takes the vote of a node, alive or dead; resolves when that is committed. It goes on as a broker.
+   *
+   * @throws {ClientError} `INVALID_REQUEST` if the voters left could not agree on anything, since too few of them run;
+   *   `VOTER_NOT_FOUND`, `REQUEST_TIMED_OUT` and others.
+   */
+  removeVoter(nodeId: number, options: VoterOptions = {}): Promise<void> {
+    return quorum.removeVoter(this.#requests, nodeId, options)
   }
 }

@@ -1,0 +1,55 @@
+/** Administration of who votes in the metadata quorum (KIP-853). Control plane. */
+import { ZERO_UUID } from '../bytes/uuid.ts'
+import { describeQuorum } from './admin-cluster.ts'
+import type { AdminRequests } from './admin-requests.ts'
+import type { AdminOptions } from './admin-types.ts'
+import { brokerError, ClientError } from './client-error.ts'
+
+/** The disk that a vote belongs to. */
+export interface VoterOptions extends AdminOptions {
+  /** Id of its data directory, 22 characters. Default: the one that the node has now. */
+  readonly directoryId?: string
+}
+
+/** @throws {ClientError} `CLIENT_BAD_ARGUMENT` if no directory is named and the node does not follow the metadata log. */
+export async function addVoter(
+  requests: AdminRequests,
+  nodeId: number,
+  options: VoterOptions,
+): Promise<void> {
+  const attempted = `Cannot give node ${nodeId} a vote`
+  const voterDirectoryId = options.directoryId ?? (await directoryOf(requests, nodeId, attempted, options))
+  const answer = await requests.change('AddRaftVoter', attempted, options, (timeoutMs) => ({
+    ...{ clusterId: null, timeoutMs, voterId: nodeId, voterDirectoryId, listeners: [] },
+  }))
+  if (answer.errorCode !== 0) throw brokerError(attempted, answer.errorCode, answer.errorMessage)
+}
+
+export async function removeVoter(
+  requests: AdminRequests,
+  nodeId: number,
+  options: VoterOptions,
+): Promise<void> {
+  const attempted = `Cannot take the vote of node ${nodeId}`
+  const voterDirectoryId = options.directoryId ?? ZERO_UUID
+  const answer = await requests.change('RemoveRaftVoter', attempted, options, () => ({
+    ...{ clusterId: null, voterId: nodeId, voterDirectoryId },
+  }))
+  if (answer.errorCode !== 0) throw brokerError(attempted, answer.errorCode, answer.errorMessage)
+}
+
+async function directoryOf(
+  requests: AdminRequests,
+  nodeId: number,
+  attempted: string,
+  options: AdminOptions,
+): Promise<string> {
+  const { voters, observers } = await describeQuorum(requests, options)
+  // A node whose disk was replaced is there twice; the one that asked last is the one that lives.
+  const [found] = [...observers, ...voters]
+    .filter((replica) => replica.nodeId === nodeId)
+    .sort((a, b) => (b.lastFetchTimestamp ?? -1) - (a.lastFetchTimestamp ?? -1))
+  if (found?.directoryId != null) return found.directoryId
+  const problem = 'it does not follow the metadata log of this cluster; start it first'
+  throw new ClientError('CLIENT_BAD_ARGUMENT', `${attempted}: ${problem}`)
+}
