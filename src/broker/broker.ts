@@ -30,7 +30,13 @@ import { BrokerError } from './broker-error.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { ControllerGateway } from './controller-gateway.ts'
 import { GroupCoordination } from './coordinator/group-coordination.ts'
-import { checkClusterConfig, isUnusedDirectory, notVotingProblem, peerAddress, votersProblem } from './cluster-config.ts'
+import {
+  checkClusterConfig,
+  isUnusedDirectory,
+  notVotingProblem,
+  peerAddress,
+  votersProblem,
+} from './cluster-config.ts'
 import { Faults } from './faults.ts'
 import { answerHttp } from './http-endpoint.ts'
 import { Listeners } from './listeners.ts'
