@@ -1,7 +1,8 @@
 /**
  * What may happen to a broker of a cluster while producers write and consumers follow, short of its death: it stands still
  * for longer than its session and goes on as if nothing had been (F-PAUSE), it is restarted in its turn like all others,
- * or the network takes it from the other brokers, from clients, or from all (F-PART). Sends never fail; in the end
+ * or the network takes it from the other brokers, from clients, or from all (F-PART). Our clients write and read, and in the
+ * rolling restart kafkajs and, where it is installed, librdkafka write as well. Sends never fail; in the end
  * everything acknowledged is there once, in order, where it was acknowledged, and the replicas are byte for byte the same.
  */
 import { afterAll, expect, it } from 'vitest'
@@ -10,6 +11,8 @@ import { ClientLogs, within } from '../support/client-logs.ts'
 import { ClusterLoad } from '../support/cluster-load.ts'
 import { ClusterProcesses, inSync, SESSION_MS, until } from '../support/cluster-processes.ts'
 import type { ClusterProcessesOptions } from '../support/cluster-processes.ts'
+import { Namespaces } from '../support/namespaces.ts'
+import { confluentKafka } from '../support/programs.ts'
 import { compareReplicas } from '../support/replica-files.ts'
 import { seedFromEnv } from '../support/seed.ts'
 import { temporaryDirectory } from '../support/temp-directory.ts'
@@ -169,9 +172,14 @@ it('F-PAUSE: a leader that stands still past its session, and then goes on, ackn
   await scene.end()
 }, 90_000)
 
-it('a rolling restart fails no send, and leaderships are handed over before a broker goes', async () => {
+it('a rolling restart fails no send of any client, and leaderships are handed over before a broker goes', async () => {
   const scene = await Scene.open({ directory: temporaryDirectory('cluster-rolling') })
   const { cluster, load } = scene
+  const librdkafka = confluentKafka()
+  load.writeWithKafkajs('kafkajs', cluster.bootstrap)
+  if (librdkafka.missing === null)
+    load.writeWithLibrdkafka('librdkafka', librdkafka.command, cluster.bootstrap)
+  else told.push(`rolling restart: without librdkafka: ${librdkafka.missing}`)
   const gaps: number[] = []
 
   for (const nodeId of cluster.nodeIds) {
@@ -191,26 +199,47 @@ it('a rolling restart fails no send, and leaderships are handed over before a br
   expect(cluster.complaints).toEqual([])
 }, 90_000)
 
-it('F-PART: a leader cut off from the other brokers, from clients, or from both loses nothing', async () => {
-  const scene = await Scene.open({ directory: temporaryDirectory('cluster-cut'), links: true })
-  const { cluster, load } = scene
+interface Cut {
+  readonly peers: boolean
+  readonly clients: boolean
+}
+const FROM_BROKERS: Cut = { peers: true, clients: false }
+const FROM_ALL: Cut = { peers: true, clients: true }
+const FROM_CLIENTS: Cut = { peers: false, clients: true }
 
-  for (const { peers, clients } of [
-    { peers: true, clients: false },
-    { peers: true, clients: true },
-    { peers: false, clients: true },
-  ]) {
+async function cutOff(scene: Scene, how: string, cuts: readonly Cut[]): Promise<void> {
+  const { cluster, load } = scene
+  for (const cut of cuts) {
     await scene.isWhole()
     load.takeLongestGapMs()
-    const nodeId = peers && clients ? await scene.controllerId() : (await scene.leaderOf(0))!
-    cluster.isolate(nodeId, { peers, clients })
-    if (peers) await scene.isReplaced(nodeId)
+    const nodeId = cut === FROM_ALL ? await scene.controllerId() : (await scene.leaderOf(0))!
+    cluster.isolate(nodeId, cut)
+    if (cut.peers) await scene.isReplaced(nodeId)
     await scene.more()
     cluster.heal()
     await scene.isWhole()
-    const from = [...(peers ? ['brokers'] : []), ...(clients ? ['clients'] : [])].join(' and ')
-    told.push(`broker ${nodeId} cut off from ${from}: longest gap ${Math.round(load.takeLongestGapMs())} ms`)
+    const from = [...(cut.peers ? ['brokers'] : []), ...(cut.clients ? ['clients'] : [])].join(' and ')
+    const gapMs = Math.round(load.takeLongestGapMs())
+    told.push(`broker ${nodeId} cut off from ${from} by ${how}: longest gap ${gapMs} ms`)
   }
-
   await scene.end()
+}
+
+it('F-PART: a leader cut off from the other brokers, from clients, or from both loses nothing', async () => {
+  const scene = await Scene.open({ directory: temporaryDirectory('cluster-cut'), links: true })
+  await cutOff(scene, 'proxies', [FROM_BROKERS, FROM_ALL, FROM_CLIENTS])
 }, 60_000)
+
+/** LINK_CUTS=3 asks for all of them, as `.ci/run` does: each takes some five seconds. */
+const LINK_CUTS = Number(process.env['LINK_CUTS'] ?? '1')
+const noNamespaces = Namespaces.missing
+
+it.skipIf(noNamespaces !== null)(
+  `F-PART: a broker whose network is gone, link and all, loses nothing${noNamespaces === null ? '' : ` [${noNamespaces}]`}`,
+  async () => {
+    const namespaces = Namespaces.forTest(ASSIGNMENTS.length)
+    const scene = await Scene.open({ directory: temporaryDirectory('cluster-links'), namespaces })
+    await cutOff(scene, 'links', [FROM_ALL, FROM_BROKERS, FROM_CLIENTS].slice(0, LINK_CUTS))
+  },
+  60_000,
+)

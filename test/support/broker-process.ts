@@ -17,7 +17,13 @@ export interface BrokerProcessOptions {
   readonly logLevel?: 'info' | 'warn'
   /** Default 0: a free one. Brokers that must know each other's ports have them reserved (free-ports.ts). */
   readonly port?: number
+  /** Default: loopback. */
+  readonly host?: string
+  /** Put before the command: what runs it somewhere else (namespaces.ts). */
+  readonly prefix?: readonly string[]
 }
+
+const LOOPBACK = '127.0.0.1'
 
 interface Place {
   readonly clusterId: string
@@ -65,7 +71,7 @@ export class BrokerProcess {
 
   /** `host:port`. */
   get bootstrap(): string {
-    return `127.0.0.1:${this.port}`
+    return `${this.#options.host ?? LOOPBACK}:${this.port}`
   }
 
   get webSocketUrl(): string {
@@ -132,11 +138,13 @@ export class BrokerProcess {
   }
 
   #spawn(port: number): LineProcess {
-    const { directory, settings = {}, logLevel = 'warn' } = this.#options
+    const { directory, settings = {}, logLevel = 'warn', host, prefix = [] } = this.#options
     const set = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
-    const where = ['--port', String(port), '--data-dir', directory]
-    const spawned = new LineProcess(process.execPath, [
-      MAIN,
+    const at = host === undefined ? [] : ['--host', host]
+    const where = [...at, '--port', String(port), '--data-dir', directory]
+    const [command, ...args] = [...prefix, process.execPath, MAIN]
+    const spawned = new LineProcess(command!, [
+      ...args,
       ...['start', '--output', 'json', '--log-level', logLevel, ...where, ...set],
     ])
     this.#isRunning = true

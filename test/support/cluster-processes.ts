@@ -1,7 +1,7 @@
 /**
  * A cluster as its users run it: brokers of the built command, a process each, on ports and in directories of their own.
  * Each can be killed, stopped, paused and started again; with `links`, each can be cut off from the others and from
- * clients, in that every connection leads over a proxy of ours:
+ * clients, in that every connection leads over a proxy of ours; in `namespaces` the links are real ones:
  *
  *   node a ──> proxy a>b ──> node b                clients ──> proxy >b ──> node b
  */
@@ -13,6 +13,7 @@ import { onTestFinished } from 'vitest'
 import type { Client } from '../../src/index.ts'
 import { BrokerProcess } from './broker-process.ts'
 import { reservePorts } from './free-ports.ts'
+import type { Namespaces } from './namespaces.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
 export interface ClusterProcessesOptions {
@@ -25,6 +26,8 @@ export interface ClusterProcessesOptions {
   readonly logLevel?: 'info' | 'warn'
   /** Whether connections lead over proxies that can be cut. Default false. */
   readonly links?: boolean
+  /** Where the brokers run, each at a node of its own. Default: all on loopback. */
+  readonly namespaces?: Namespaces
 }
 
 /** Short enough for tests that wait for them over and over, and long enough for a machine that is busy with the tests. */
@@ -41,6 +44,10 @@ const QUICK_SETTINGS = {
 /** Between two looks at what the cluster says of itself, in ms. */
 const LOOK_MS = 20
 
+const LOOPBACK = '127.0.0.1'
+/** What brokers beyond loopback prove to each other. */
+const SECRET = 'what the brokers of a test know'
+
 /** The links of one node: those that others and clients open to it, and those that it opens. */
 interface NodeLinks {
   readonly clients: TcpProxy
@@ -52,45 +59,54 @@ export class ClusterProcesses {
   readonly #brokers: readonly BrokerProcess[]
   readonly #ports: readonly number[]
   readonly #links: readonly NodeLinks[]
+  readonly #namespaces: Namespaces | null
 
   private constructor(
     clusterId: string,
     brokers: readonly BrokerProcess[],
     ports: readonly number[],
     links: readonly NodeLinks[],
+    namespaces: Namespaces | null,
   ) {
     this.clusterId = clusterId
     this.#brokers = brokers
     this.#ports = ports
     this.#links = links
+    this.#namespaces = namespaces
   }
 
   /** Starts a cluster; resolves when all brokers serve. */
   static async start(options: ClusterProcessesOptions): Promise<ClusterProcesses> {
     const { directory, brokers: count = 3, settings = {}, logLevel = 'warn', links = false } = options
+    const { namespaces = null } = options
+    const hostOf = (nodeId: number): string => namespaces?.addressOf(nodeId) ?? LOOPBACK
     const clusterId = newClusterId()
     const ports = await reservePorts(count)
     const proxies = links ? await openLinks(ports) : null
     const started = await Promise.allSettled(
       ports.map((port, index) => {
         const nodeId = index + 1
-        const voters = ports.map((at, to) => `${to + 1}@127.0.0.1:${proxies?.portOf(nodeId, to + 1) ?? at}`)
+        const voters = ports.map(
+          (at, to) => `${to + 1}@${hostOf(to + 1)}:${proxies?.portOf(nodeId, to + 1) ?? at}`,
+        )
         const advertised = proxies?.nodes[index]!.clients.port
         return BrokerProcess.start({
-          ...{ port, logLevel, directory: brokerDirectory(directory, nodeId) },
+          ...{ port, logLevel, directory: brokerDirectory(directory, nodeId), host: hostOf(nodeId) },
+          prefix: namespaces?.prefixOf(nodeId) ?? [],
           settings: {
             ...QUICK_SETTINGS,
             'node.id': String(nodeId),
             'cluster.id': clusterId,
             'controller.quorum.voters': voters.join(','),
             ...(advertised === undefined ? {} : { 'advertised.listeners': `any://127.0.0.1:${advertised}` }),
+            ...(namespaces === null ? {} : { 'cluster.secret': SECRET }),
             ...settings,
           },
         })
       }),
     )
     const brokers = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-    const cluster = new ClusterProcesses(clusterId, brokers, ports, proxies?.nodes ?? [])
+    const cluster = new ClusterProcesses(clusterId, brokers, ports, proxies?.nodes ?? [], namespaces)
     const failed = started.find((each) => each.status === 'rejected')
     if (failed === undefined) return cluster
     await cluster.kill()
@@ -115,7 +131,10 @@ export class ClusterProcesses {
 
   /** `host:port` of every broker. */
   get bootstrap(): readonly string[] {
-    return this.#ports.map((port, index) => `127.0.0.1:${this.#links[index]?.clients.port ?? port}`)
+    return this.#ports.map((port, index) => {
+      const host = this.#namespaces?.addressOf(index + 1) ?? LOOPBACK
+      return `${host}:${this.#links[index]?.clients.port ?? port}`
+    })
   }
 
   get webSocketUrls(): readonly string[] {
@@ -144,12 +163,17 @@ export class ClusterProcesses {
 
   /** Cuts the links between a node and the other nodes, and between it and clients. */
   isolate(nodeId: number, from: { readonly peers: boolean; readonly clients: boolean }): void {
+    if (this.#namespaces !== null) {
+      this.#namespaces.isolate(nodeId, from)
+      return
+    }
     const { peers, clients } = this.#links[nodeId - 1]!
     if (from.peers) for (const proxy of peers) proxy.cut()
     if (from.clients) clients.cut()
   }
 
   heal(): void {
+    this.#namespaces?.heal()
     for (const { peers, clients } of this.#links) for (const proxy of [...peers, clients]) proxy.heal()
   }
 
