@@ -39,6 +39,7 @@ export class ModelClient {
   #isRevoking = false
   #saysAll = true
   #ownedSaid: string | null = null
+  #subscriptionSaid: string | null = null
   #turn = 0
 
   constructor(
@@ -67,7 +68,6 @@ export class ModelClient {
   subscribe(topics: readonly string[], pattern: string | null): void {
     this.topics = topics
     this.pattern = pattern
-    this.#saysAll = true
     this.#beatAfter(SOON_MS)
   }
 
@@ -105,7 +105,8 @@ export class ModelClient {
   #beat(): void {
     if (this.isDead || this.#isPaused || this.#isWaiting) return
     this.#isWaiting = true
-    const all = this.#saysAll || this.epoch === 0
+    const subscription = JSON.stringify([this.topics, this.pattern])
+    const all = this.#saysAll || this.epoch === 0 || subscription !== this.#subscriptionSaid
     const owned = [...this.owned].sort().join()
     const request: Heartbeat = {
       memberId: this.memberId,
@@ -117,6 +118,7 @@ export class ModelClient {
       topicPartitions: all || owned !== this.#ownedSaid ? listOf(this.owned) : null,
     }
     this.#ownedSaid = owned
+    this.#subscriptionSaid = subscription
     let isOver = false
     const end = (then: () => void): void => {
       if (isOver || this.isDead) return

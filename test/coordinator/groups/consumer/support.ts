@@ -93,7 +93,7 @@ export class TestShard {
       { ...plain, ...heartbeat },
       { apiVersion, clientId: 'client', clientHost: '/127.0.0.1' },
     )
-    return { ...answer, error: errorByCode(answer.errorCode)!.name }
+    return { ...answer, error: errorByCode(answer.errorCode).name }
   }
 
   /** Joins with a subscription to `topics`, and returns the answer. */
