@@ -95,9 +95,10 @@ export class CleanedSegmentWriter {
     return this.segment
   }
 
-  async discard(files: FileSystem): Promise<void> {
+  /** Lets go of the file, and removes it unless the directory has failed: then nothing is written there (D4). */
+  async discard(files: FileSystem, hasFailed = false): Promise<void> {
     await this.#file.close()
-    await files.remove(this.path)
+    if (!hasFailed) await files.remove(this.path)
   }
 
   #closeGap(): void {

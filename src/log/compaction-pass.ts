@@ -227,7 +227,7 @@ export class CompactionPass {
       return cleaned.sizeBytes
     } catch (error) {
       // Best effort: whatever is left under that name the next pass or the next start removes.
-      await writer.discard(files).catch(() => undefined)
+      await writer.discard(files, this.#core.state.kind === 'failed').catch(() => undefined)
       throw error
     }
   }

@@ -45,7 +45,7 @@ export class LogCompaction {
    */
   async plan(nowMs: number, highWatermark: number): Promise<CompactionPlan | null> {
     const { config, segments, ports } = this.#core
-    if (!config.isCompacted || this.#running !== null || !this.#isOpen()) return null
+    if (!config.isCompacted || this.#isAborted || this.#running !== null || !this.#isOpen()) return null
     const active = segments.at(-1)!
     const isWaiting = active.sizeBytes > 0 && config.maxCompactionLagMs < Infinity
     if (isWaiting && ports.clock.monotonicMs() - active.openedMs > segmentMsMax(config)) {

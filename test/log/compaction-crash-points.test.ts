@@ -78,7 +78,7 @@ async function grown(seed: string): Promise<Life> {
   await life.run(async () => {
     await life.open()
     for (let round = 0; round < 2; round++) {
-      for (let count = 0; count < 14; count++) life.append(draw, 8)
+      for (let count = 0; count < 12; count++) life.append(draw, 8)
       life.log.startEpoch(life.log.latestEpoch + 1, life.log.logEndOffset)
       await life.settle()
       life.highWatermark = life.log.logEndOffset
@@ -86,6 +86,8 @@ async function grown(seed: string): Promise<Life> {
       await life.sleep(600)
     }
     await life.manager.checkpoint()
+    // So that a pass makes one segment of several, and there are old ones to remove.
+    life.log.updateConfig({ ...life.config, segmentBytes: 2_500 })
   })
   return life
 }
