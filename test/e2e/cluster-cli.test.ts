@@ -235,12 +235,29 @@ describe('with four brokers', () => {
     await stage.cluster.broker(4).stop()
     expect((await second.exited).code).toBe(0)
     expect(second.outLines).toContain('Broker 4 is no part of the cluster any more')
+    // The first run took its vote, before it said to stop the broker.
+    expect(first.outLines).toContain('Broker 4 has no vote on the metadata any more: of 3 voters 2 must run')
+    const quorum = await stage.json<{ nodes: { nodeId: number; role: string }[] }>(0, 'cluster', 'quorum')
+    const voting = quorum.nodes.filter(({ role }) => role !== 'observer')
+    expect(voting.map(({ nodeId }) => nodeId)).toEqual([1, 2, 3])
     const rows = await stage.json<{ id: number }[]>(0, 'broker', 'list')
     expect(rows.map(({ id }) => id)).toEqual([1, 2, 3])
     await using consumer = stage.client.consumer({ topics: [topic], from: 'beginning', untilEnd: true })
     const offsets = new Set<string>()
     for await (const { partition, offset } of consumer) offsets.add(`${partition}@${offset}`)
     expect(offsets.size).toBe(300)
+  })
+
+  it('MQ-7: cluster quorum remove takes a vote and add gives it back, and what cannot be is refused with a reason', async () => {
+    const removed = await stage.run('cluster', 'quorum', 'remove', '3')
+    expect(removed).toMatchObject({ code: 0, err: '' })
+    expect(removed.out).toContain('Node 3 has no vote on the metadata any more: of 2 voters 2 must run')
+    const again = await stage.run('cluster', 'quorum', 'remove', '3')
+    expect([again.code, again.err]).toEqual([5, expect.stringContaining('Node 3 has no vote')])
+    const added = await stage.run('cluster', 'quorum', 'add', '3')
+    expect([added.code, added.out]).toEqual([0, expect.stringContaining('of 3 voters 2 must run')])
+    const twice = await stage.run('cluster', 'quorum', 'add', '3')
+    expect([twice.code, twice.err]).toEqual([1, expect.stringContaining('Node 3 votes already')])
   })
 
   it('broker decommission says what is missing when there is no other broker for the replicas', async () => {
