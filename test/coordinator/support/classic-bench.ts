@@ -32,6 +32,7 @@ interface Write {
 /** A request under way: `answer` is undefined until it comes. */
 export interface Asked<Response> {
   answer: Response | undefined
+  readonly promise: Promise<Response>
 }
 
 export interface JoinOptions {
@@ -269,7 +270,7 @@ export class ClassicBench {
 }
 
 export function track<Response>(promise: Promise<Response>): Asked<Response> {
-  const asked: Asked<Response> = { answer: undefined }
+  const asked: Asked<Response> = { answer: undefined, promise }
   void promise.then((answer) => {
     asked.answer = answer
   })
