@@ -121,12 +121,12 @@ describe('a new quorum', () => {
     for (const id of wiped) world.node(id).wipe()
     world.take('*', '*')
 
-    live(world, [keeper!])
+    live(world, [keeper])
     expect(leadersOf(world).filter((id) => id !== keeper)).toEqual([])
     world.take('*', '*')
     live(world)
 
-    expect(world.node(keeper!).log.toString()).toContain('acked')
+    expect(world.node(keeper).log.toString()).toContain('acked')
     expect(wiped.filter((id) => world.node(id).core.leader !== null)).toEqual([])
   })
 

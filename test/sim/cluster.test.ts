@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { errorByCode } from '../../src/protocol/errors.ts'
 import { makeBatch, produceRequest } from '../broker/support/batches.ts'
 import { ClusterLoad } from './support/cluster-load.ts'
-import { formatSaid, SESSION_MS, SimCluster, startBroker } from './support/sim-cluster.ts'
+import { formatSaid, SESSION_MS, SimCluster } from './support/sim-cluster.ts'
 import type { Host, SimClusterOptions } from './support/sim-cluster.ts'
 
 const TOPIC = 'orders'
