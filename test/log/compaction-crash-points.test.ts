@@ -33,7 +33,7 @@ describe('A log whose compaction is cut short', () => {
           await life.open()
         })
       }
-      expect(operation).toBeGreaterThan(60)
+      expect(operation).toBeGreaterThan(40)
     })
   }
 
