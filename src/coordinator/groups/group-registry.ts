@@ -123,7 +123,7 @@ export class GroupRegistry {
     const consumer = this.#consumer.get(groupId)
     if (classic === undefined || consumer === undefined) return []
     if (this.find(groupId) === consumer) return consumer.isBlank ? [] : classic.tombstones()
-    return isBlank(classic) || classic.tombstones().length === 0 ? [] : consumer.tombstones()
+    return classic.tombstones().length === 0 ? [] : consumer.tombstones()
   }
 
   loaded(): void {

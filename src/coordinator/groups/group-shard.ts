@@ -239,7 +239,7 @@ export class GroupShard {
     const fault = this.#groups.find(groupId)?.findFetchFault({ memberId, memberEpoch }) ?? null
     if (fault !== null) return { groupId, topics: [], errorCode: errorCode(fault) }
     const byId = apiVersion >= FETCH_BY_ID_VERSION
-    const fetched = this.#offsets.fetch(groupId, topics, this.#context.image(), byId)
+    const fetched = this.#offsets.query(groupId, topics, this.#context.image(), byId)
     await this.#context.write([])
     return { groupId, topics: fetched, errorCode: errorCode('NONE') }
   }

@@ -79,7 +79,7 @@ export class Housekeeping {
       return
     }
     const { logger } = this.#context
-    logger.info('Removing what a group does not need any more', { groupId, records: records.length })
+    logger.debug('Removing what a group does not need any more', { groupId, records: records.length })
     writeInPieces(this.#context, records).catch((error: unknown) => {
       const cause = error instanceof Error ? error : new Error(String(error))
       // The next round tries again, here or wherever the shard is by then.

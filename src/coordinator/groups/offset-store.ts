@@ -118,7 +118,7 @@ export class OffsetStore {
   }
 
   /** What was committed for the topics, or for all (null). */
-  fetch(
+  query(
     groupId: string,
     topics: readonly FetchTopic[] | null,
     image: ClusterImage,

@@ -1,5 +1,7 @@
 /** A whole shard: groups of both protocols, offsets and their end, over a log (docs/faults.md G3 to G7, CG-1, CG-5, CG-9). */
 import { describe, expect, test } from 'vitest'
+import { Prng } from '../../../src/env/sim/prng.ts'
+import { seedFromEnv } from '../../support/seed.ts'
 import { errorCode } from '../../../src/protocol/errors.ts'
 import { GROUPS_MAX } from '../../../src/coordinator/groups/group-registry.ts'
 import { idOf, imageWith } from '../support/topics-image.ts'
@@ -463,6 +465,54 @@ describe('housekeeping', () => {
 })
 
 describe('replay()', () => {
+  test('of the log, whole or compacted, comes to the same groups and offsets: random lives of three groups', async () => {
+    const seed = seedFromEnv('group-shard')
+    for (let round = 0; round < 8; round++) {
+      const draws = new Prng(seed + round, 'lives')
+      const world = new TestShard({ orders: 3, visits: 1 })
+      const members: { groupId: string; memberId: string; generation: number; isClassic: boolean }[] = []
+      for (let step = 0; step < 40; step++) {
+        const groupId = `g${draws.below(3)}`
+        const member = members[draws.below(Math.max(1, members.length))]
+        const action = draws.below(8)
+        if (action === 0) {
+          const { error, memberId, generationId } = await world.joinClassic(groupId)
+          if (error === 'NONE') members.push({ groupId, memberId, generation: generationId, isClassic: true })
+        } else if (action === 1) {
+          const { errorCode: code, memberEpoch } = await world.consumerHeartbeat(groupId, `m${step}`)
+          if (code === 0)
+            members.push({ groupId, memberId: `m${step}`, generation: memberEpoch, isClassic: false })
+        } else if (action === 2 && member !== undefined) {
+          if (member.isClassic) await world.leaveClassic(member.groupId, member.memberId)
+          else await world.consumerHeartbeat(member.groupId, member.memberId, { memberEpoch: -1 })
+        } else if (action === 3) {
+          await world.settle(world.shard.deleteGroup(groupId))
+        } else if (action === 4) {
+          await world.runFor(draws.below(20_000))
+        } else if (action === 5) {
+          world.failOver()
+        } else {
+          await world.commitOffset(groupId, step, { partition: draws.below(3), ...member })
+        }
+      }
+      // All sessions end, so that what is left does not depend on who heard what when.
+      await world.runFor(120_000)
+      const before = await stateOf(world)
+      world.failOver()
+      expect(await stateOf(world), `after a fail-over, seed ${seed + round}`).toEqual(before)
+      world.compact()
+      world.failOver()
+      expect(await stateOf(world), `compacted, seed ${seed + round}`).toEqual(before)
+      world.shard.close('NOT_COORDINATOR')
+    }
+  })
+
+  async function stateOf(world: TestShard) {
+    const offsets = []
+    for (const groupId of ['g0', 'g1', 'g2']) offsets.push(await world.offsets(groupId))
+    return { offsets, listed: await world.listed() }
+  }
+
   test('takes tombstones of what is not there, and makes nothing of them', async () => {
     const world = new TestShard()
     await world.consumerHeartbeat('g', 'm')

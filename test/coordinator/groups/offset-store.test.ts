@@ -49,7 +49,7 @@ function commit(
 }
 
 function offsets(store: OffsetStore, groupId: string, image = IMAGE): Record<string, number> {
-  const all = store.fetch(groupId, null, image, false)
+  const all = store.query(groupId, null, image, false)
   return Object.fromEntries(
     all.flatMap(({ name, partitions }) =>
       partitions.map((partition) => [`${name}-${partition.partitionIndex}`, partition.committedOffset]),
@@ -59,7 +59,7 @@ function offsets(store: OffsetStore, groupId: string, image = IMAGE): Record<str
 
 const codes = (...names: ErrorName[]): number[] => names.map((name) => errorCode(name))
 
-describe('OffsetStore.commit() and fetch()', () => {
+describe('OffsetStore.commit() and query()', () => {
   test('G4: tell the last offset committed for a partition, also when it is lower than the one before', () => {
     const store = new OffsetStore()
     commit(store, 'g', [topicOf('orders', partitionOf(0, 10), partitionOf(1, 20))])
@@ -83,7 +83,7 @@ describe('OffsetStore.commit() and fetch()', () => {
     const store = new OffsetStore()
     const committed = partitionOf(2, 5, { committedLeaderEpoch: 3, committedMetadata: 'by worker 1' })
     commit(store, 'g', [topicOf('orders', committed)])
-    expect(store.fetch('g', [byName('orders', 2)], IMAGE, false)[0]!.partitions).toEqual([
+    expect(store.query('g', [byName('orders', 2)], IMAGE, false)[0]!.partitions).toEqual([
       {
         ...{ partitionIndex: 2, committedOffset: 5, committedLeaderEpoch: 3 },
         ...{ metadata: 'by worker 1', errorCode: 0 },
@@ -95,13 +95,13 @@ describe('OffsetStore.commit() and fetch()', () => {
     const store = new OffsetStore()
     commit(store, 'g', [topicOf('orders', partitionOf(0, 10))])
     const none = { committedOffset: -1, committedLeaderEpoch: -1, metadata: '', errorCode: 0 }
-    const [orders, missing] = store.fetch('g', [byName('orders', 1, 99), byName('missing', 0)], IMAGE, false)
+    const [orders, missing] = store.query('g', [byName('orders', 1, 99), byName('missing', 0)], IMAGE, false)
     expect(orders!.partitions).toEqual([
       { partitionIndex: 1, ...none },
       { partitionIndex: 99, ...none },
     ])
     expect(missing!.partitions).toEqual([{ partitionIndex: 0, ...none }])
-    expect(store.fetch('nobody', [byName('orders', 0)], IMAGE, false)[0]!.partitions[0]).toEqual({
+    expect(store.query('nobody', [byName('orders', 0)], IMAGE, false)[0]!.partitions[0]).toEqual({
       ...{ partitionIndex: 0, ...none },
     })
   })
@@ -152,7 +152,7 @@ describe('OffsetStore.commit() and fetch()', () => {
       codes('NONE', 'UNKNOWN_TOPIC_ID'),
     )
     expect(offsets(store, 'g')).toEqual({ 'orders-0': 4 })
-    const fetched = store.fetch(
+    const fetched = store.query(
       'g',
       [
         { name: '', topicId: idOf('orders'), partitionIndexes: [0] },
@@ -188,11 +188,11 @@ describe('CG-9: a topic that was deleted and created anew', () => {
     const store = new OffsetStore()
     commit(store, 'g', [topicOf('orders', partitionOf(0, 10), partitionOf(1, 11))])
     expect(offsets(store, 'g', recreated)).toEqual({})
-    expect(store.fetch('g', [byName('orders', 0)], recreated, false)[0]!.partitions[0]!.committedOffset).toBe(
+    expect(store.query('g', [byName('orders', 0)], recreated, false)[0]!.partitions[0]!.committedOffset).toBe(
       -1,
     )
     const topicId = idOf('orders-2')
-    const fetched = store.fetch('g', [{ name: '', topicId, partitionIndexes: [0] }], recreated, true)
+    const fetched = store.query('g', [{ name: '', topicId, partitionIndexes: [0] }], recreated, true)
     expect(fetched[0]!.partitions[0]!.committedOffset).toBe(-1)
   })
 

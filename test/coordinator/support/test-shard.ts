@@ -67,6 +67,13 @@ export class TestShard {
     return [...last.values()].filter(({ value }) => value !== null)
   }
 
+  /** Makes the log what it is when all but the last record of each key, and all tombstones, are gone. */
+  compact(): void {
+    const left = this.compacted.map((record) => encodeCoordinatorRecord(record))
+    this.#batches.splice(0, Infinity, left)
+    this.commit()
+  }
+
   commit(): void {
     this.#committedCount = this.#batches.length
     for (const { resolve } of this.#waiting.splice(0)) resolve()
