@@ -93,7 +93,7 @@ export class ConsumerGroup implements Group {
 
   /** Whether the log says nothing of it: a group that was asked for, and that nobody has joined. */
   get isBlank(): boolean {
-    return this.isEmpty && this.state.epoch === 0 && this.state.assignmentEpoch === 0
+    return this.state.isBlank
   }
 
   get emptySinceMs(): number | null {

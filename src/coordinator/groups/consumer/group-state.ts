@@ -70,6 +70,12 @@ export class GroupState {
     return this.#hasPartitionMetadata
   }
 
+  /** Whether no record of the group is left. */
+  get isBlank(): boolean {
+    const isUnsaid = this.#epoch === 0 && this.#assignmentEpoch === 0 && !this.#hasPartitionMetadata
+    return isUnsaid && this.#members.size + this.#targets.size + this.#patterns.size === 0
+  }
+
   get members(): ReadonlyMap<string, ConsumerMember> {
     return this.#members
   }
