@@ -19,6 +19,11 @@ export type {
   StartPosition,
   TopicPartition,
 } from './client/consumer-options.ts'
+export { GroupConsumer } from './client/group/group-consumer.ts'
+export type { PartitionLag, RunOptions } from './client/group/group-consumer.ts'
+export type { GroupConsumerOptions, GroupListener, Subscription } from './client/group/group-options.ts'
+export type { CommittedOffset, OffsetOptions, OffsetToCommit } from './client/group/offsets.ts'
+export type { RecordHandler } from './client/group/workers.ts'
 export { keyPartitioner, murmur2 } from './client/partitioner.ts'
 export type { Partitioner } from './client/partitioner.ts'
 export { Producer } from './client/producer.ts'

@@ -31,6 +31,8 @@ export type ClientErrorCode =
   | 'CLIENT_CORRUPT_BATCH'
   /** A serializer or deserializer threw; its error is the `cause`. */
   | 'CLIENT_BAD_FORMAT'
+  /** The group has given the consumer up (it was too slow, or not heard of), so it cannot commit what it read. */
+  | 'CLIENT_NOT_A_MEMBER'
   /** What a broker sent breaks the protocol. */
   | 'CLIENT_PROTOCOL_VIOLATED'
 

@@ -12,6 +12,8 @@ import { clientConfig } from './client-options.ts'
 import { Cluster } from './cluster.ts'
 import { Consumer } from './consumer.ts'
 import type { ConsumerOptions } from './consumer-options.ts'
+import { GroupConsumer } from './group/group-consumer.ts'
+import type { GroupConsumerOptions } from './group/group-options.ts'
 import { Producer } from './producer.ts'
 import type { ProducerOptions } from './producer-options.ts'
 import type { Payload } from './serde.ts'
@@ -45,11 +47,23 @@ export class Client {
     return producer
   }
 
-  /** @throws {ClientError} `CLIENT_BAD_ARGUMENT`. */
+  /**
+   * With `group`, a member of that group; without, a consumer that reads what it is told to.
+   *
+   * @throws {ClientError} `CLIENT_BAD_ARGUMENT`.
+   */
   consumer<K = Uint8Array | null, V = Uint8Array | null>(
-    options: ConsumerOptions<K, V> = {},
-  ): Consumer<K, V> {
-    const consumer = new Consumer(this.#cluster, options, (closed) => this.#open.delete(closed))
+    options: GroupConsumerOptions<K, V>,
+  ): GroupConsumer<K, V>
+  consumer<K = Uint8Array | null, V = Uint8Array | null>(options?: ConsumerOptions<K, V>): Consumer<K, V>
+  consumer<K, V>(
+    options: ConsumerOptions<K, V> | GroupConsumerOptions<K, V> = {},
+  ): Consumer<K, V> | GroupConsumer<K, V> {
+    const onClosed = (closed: { close(): Promise<void> }): unknown => this.#open.delete(closed)
+    const consumer =
+      'group' in options
+        ? new GroupConsumer<K, V>(this.#cluster, options, onClosed)
+        : new Consumer<K, V>(this.#cluster, options, onClosed)
     this.#open.add(consumer)
     return consumer
   }

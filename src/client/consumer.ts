@@ -24,6 +24,8 @@ import type {
 } from './consumer-options.ts'
 import { checkStart, consumerConfig } from './consumer-options.ts'
 import { Fetcher } from './fetcher.ts'
+import { batchLoop, recordLoop } from './consumer-loops.ts'
+import type { Current, LoopSource } from './consumer-loops.ts'
 import type { OffsetQuery } from './offset-lookup.ts'
 import { LATEST, lookUpOffsets } from './offset-lookup.ts'
 import type { LookUp } from './start-lookup.ts'
@@ -32,15 +34,6 @@ import { lookUpStarts } from './start-lookup.ts'
 export interface ReadOptions {
   /** Ends the loop with `CLIENT_ABORTED`. */
   readonly signal?: AbortSignal | undefined
-}
-
-/** Records that were decoded and not yet all handed out. */
-interface Current<K, V> {
-  readonly partition: AssignedPartition
-  readonly generation: number
-  readonly batch: ConsumerBatch<K, V>
-  /** The next of `batch.records`. */
-  index: number
 }
 
 /**
@@ -77,6 +70,13 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
   #hasFoundTopics = false
   /** Bytes of the chunks that the loop has finished in this turn. */
   #turnBytes = 0
+  readonly #source: LoopSource<K, V> = {
+    claim: () => this.#claim(),
+    release: () => (this.#isIterating = false),
+    next: (signal) => this.#next(signal),
+    isServable: (current) => this.#isServable(current),
+    keep: (current) => this.#keep(current),
+  }
 
   /** @param onClosed - Tells the owner, once. */
   constructor(
@@ -114,13 +114,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
 
   /** Replaces the assignment. Partitions that were assigned before start over as well. */
   assign(assignments: readonly Assignment[]): void {
-    this.#checkOpen()
-    if (this.#topics.length > 0) {
-      throw new ClientError(
-        'CLIENT_BAD_ARGUMENT',
-        'Cannot assign partitions: the consumer was made for whole topics',
-      )
-    }
+    this.#checkAssignable()
     for (const { from } of assignments) if (from !== undefined) checkStart(from)
     for (const partition of this.#partitions) partition.jump(UNKNOWN) // answers under way are not for the new ones
     this.#leftovers = []
@@ -129,6 +123,30 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
         new AssignedPartition(topic, partition, from ?? this.#config.from, this.#config.partitionBytesMax),
     )
     this.#startAnew()
+  }
+
+  /** Adds to what was assigned; the others keep their places. A partition that is assigned already starts over. */
+  assignMore(assignments: readonly Assignment[]): void {
+    this.#checkAssignable()
+    this.unassign(assignments)
+    for (const { from } of assignments) if (from !== undefined) checkStart(from)
+    for (const { topic, partition, from } of assignments) {
+      const start = from ?? this.#config.from
+      this.#partitions.push(new AssignedPartition(topic, partition, start, this.#config.partitionBytesMax))
+    }
+    this.#startAnew()
+  }
+
+  /** Takes partitions away; the others keep their places. A loop gets nothing more of them. */
+  unassign(partitions: readonly TopicPartition[]): void {
+    this.#checkOpen()
+    const isLeft = ({ topic, partition }: TopicPartition): boolean =>
+      !partitions.some((one) => one.topic === topic && one.partition === partition)
+    for (const one of this.#partitions) if (!isLeft(one)) one.jump(UNKNOWN) // what is under way or decoded is not wanted
+    this.#partitions = this.#partitions.filter(isLeft)
+    this.#dropStaleLeftovers()
+    this.#fetcher.assign(this.#partitions)
+    this.#wakeUp()
   }
 
   /**
@@ -179,90 +197,12 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
 
   /** Records one by one. Leaving the loop keeps the place; a later loop goes on there. */
   records(options: ReadOptions = {}): AsyncIterableIterator<ConsumerRecord<K, V>> {
-    const { signal } = options
-    let current: Current<K, V> | null = null
-    let isDone = false
-    this.#claim()
-    const leave = (): void => {
-      if (isDone) return
-      isDone = true
-      if (current !== null) this.#keep(current)
-      current = null
-      this.#release()
-    }
-    const take = (from: Current<K, V>): IteratorResult<ConsumerRecord<K, V>, undefined> => {
-      const { records, nextOffset } = from.batch
-      const record = records[from.index++]!
-      const isLast = from.index === records.length
-      from.partition.position = isLast ? nextOffset : record.offset + 1
-      if (isLast) current = null
-      return { done: false, value: record }
-    }
-    const fetchNext = async (): Promise<IteratorResult<ConsumerRecord<K, V>, undefined>> => {
-      try {
-        const found = await this.#next(signal)
-        if (found === null || isDone) {
-          leave()
-          return { done: true, value: undefined }
-        }
-        current = found
-        return take(found)
-      } catch (error) {
-        leave()
-        throw error
-      }
-    }
-    return {
-      next: () => {
-        if (isDone) return Promise.resolve({ done: true, value: undefined })
-        if (current !== null && (!this.#isServable(current) || this.isClosed || signal?.aborted === true)) {
-          this.#keep(current)
-          current = null
-        }
-        return current === null ? fetchNext() : Promise.resolve(take(current))
-      },
-      return: async () => {
-        leave()
-        return { done: true, value: undefined }
-      },
-      [Symbol.asyncIterator]() {
-        return this
-      },
-    }
+    return recordLoop(this.#source, options.signal)
   }
 
   /** Batches, each of one partition: the fast way. A batch counts as read when the loop gets it. */
   batches(options: ReadOptions = {}): AsyncIterableIterator<ConsumerBatch<K, V>> {
-    const { signal } = options
-    let isDone = false
-    this.#claim()
-    const leave = (): IteratorResult<ConsumerBatch<K, V>, undefined> => {
-      if (!isDone) this.#release()
-      isDone = true
-      return { done: true, value: undefined }
-    }
-    return {
-      next: async () => {
-        if (isDone) return { done: true, value: undefined }
-        try {
-          const found = await this.#next(signal)
-          if (found === null) return leave()
-          const { batch, index, partition } = found
-          partition.position = batch.nextOffset
-          return {
-            done: false,
-            value: index === 0 ? batch : { ...batch, records: batch.records.slice(index) },
-          }
-        } catch (error) {
-          leave()
-          throw error
-        }
-      },
-      return: async () => leave(),
-      [Symbol.asyncIterator]() {
-        return this
-      },
-    }
+    return batchLoop(this.#source, options.signal)
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<ConsumerRecord<K, V>> {
@@ -342,7 +282,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
   }
 
   #isServable({ partition, generation }: Current<K, V>): boolean {
-    return partition.generation === generation && !partition.isPaused
+    return partition.generation === generation && !partition.isPaused && !this.isClosed
   }
 
   #keep(current: Current<K, V>): void {
@@ -371,10 +311,6 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       )
     }
     this.#isIterating = true
-  }
-
-  #release(): void {
-    this.#isIterating = false
   }
 
   async #sleep(signal: AbortSignal | undefined): Promise<void> {
@@ -492,6 +428,13 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       'CLIENT_BAD_ARGUMENT',
       `Cannot use ${topic}-${partition}: it is not assigned to this consumer`,
     )
+  }
+
+  #checkAssignable(): void {
+    this.#checkOpen()
+    if (this.#topics.length === 0) return
+    const message = 'Cannot assign partitions: the consumer was made for whole topics'
+    throw new ClientError('CLIENT_BAD_ARGUMENT', message)
   }
 
   #checkOpen(): void {
