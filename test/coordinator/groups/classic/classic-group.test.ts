@@ -336,6 +336,38 @@ describe('SyncGroup', () => {
     expect(bench.commitFault(memberId, 1)).toBeNull()
   })
 
+  test('G1: of two assignments that a leader sends, the log has the one that was told', async () => {
+    const bench = new ClassicBench()
+    const join = bench.join()
+    await bench.run(5)
+    const { memberId } = join.answer!
+
+    bench.sync(memberId, 1, { [memberId]: 'p0' })
+    bench.sync(memberId, 1, { [memberId]: 'p9' })
+    await bench.run(5)
+    bench.failOver()
+    const again = bench.sync(memberId, 1)
+    await bench.run(1)
+
+    expect(textOf(again)).toBe('p0')
+  })
+
+  test('G1: an assignment that is committed after a new round has begun stabilises nothing', async () => {
+    const bench = new ClassicBench()
+    const join = bench.join()
+    await bench.run(5)
+    const { memberId } = join.answer!
+    bench.commitMs = 50
+
+    const sync = bench.sync(memberId, 1, { [memberId]: 'p0' })
+    bench.join()
+    await bench.run(200)
+
+    expect(errorOf(sync)).toBe('REBALANCE_IN_PROGRESS')
+    expect(bench.group.stateName).toBe('PreparingRebalance')
+    expect(await bench.heartbeat(memberId, 1)).toBe('REBALANCE_IN_PROGRESS')
+  })
+
   test('an assignment that cannot be written fails all who wait, and the group rebalances', async () => {
     const bench = new ClassicBench()
     const joins = [bench.join(), bench.join()]
