@@ -9,7 +9,7 @@
  *
  * Invariants:
  * - Reads see committed images only.
- * - What is known of brokers but not in the log (sessions, how long they are gone) begins anew whenever it becomes active.
+ * - What is known of brokers but not in the log (sessions) begins anew whenever it becomes active.
  * - The first records of a new cluster are those of its first active controller, before any other.
  */
 import type { ClusterImage } from '../metadata/cluster-image.ts'
@@ -56,7 +56,11 @@ export class Controller {
   readonly #decider: Decider
   readonly #chores: Chores
   #sessions: BrokerSessions
-  /** Since when each broker is fenced, as this controller saw it, in monotonic ms. */
+  /**
+   * Since when each broker is fenced, as this node saw it, in monotonic ms. Kept whether or not this controller is active, so
+   * that a change of controller begins no delay anew. Whatever else becomes of a fenced broker does: it was not gone then, or,
+   * after a snapshot, this node cannot know. So a count may be too short, and never too long.
+   */
   readonly #fencedSinceMs = new Map<number, number>()
   /** Called once when the quorum has failed: this node controls nothing any more and must stop. */
   onFailed: (error: QuorumError) => void = () => undefined
@@ -85,6 +89,7 @@ export class Controller {
       },
       failed: (error) => this.onFailed(error),
     })
+    this.#decider.loader.follow((delta) => this.#noteFenced(delta))
   }
 
   /**
@@ -269,7 +274,6 @@ export class Controller {
 
   #activate(epoch: number): void {
     this.#sessions = this.#newSessions()
-    this.#fencedSinceMs.clear()
     // In this turn, so before any other command; if there is no room for it now, the next round tries again.
     void this.#decider.run(formatCluster, null)
     this.#chores.start()
@@ -328,11 +332,18 @@ export class Controller {
     const { brokerReplacementDelayMs: delayMs } = this.#settings.cluster
     if (delayMs < 0) return
     const nowMs = this.#ports.clock.monotonicMs()
-    for (const { id, isFenced } of this.image.brokers.values()) {
-      if (!isFenced) this.#fencedSinceMs.delete(id)
-      else if (!this.#fencedSinceMs.has(id)) this.#fencedSinceMs.set(id, nowMs)
-      else if (nowMs - this.#fencedSinceMs.get(id)! >= delayMs)
-        await this.#decider.run(drainBroker, { brokerId: id })
+    for (const [id, sinceMs] of [...this.#fencedSinceMs]) {
+      // A new controller gives each a session's time to show up: its predecessor may have been the one that was cut off.
+      const isGone = nowMs - sinceMs >= delayMs && this.#sessions.isSilent(id)
+      if (isGone) await this.#decider.run(drainBroker, { brokerId: id })
+    }
+  }
+
+  #noteFenced({ after, changedBrokers }: ImageDelta): void {
+    const nowMs = this.#ports.clock.monotonicMs()
+    for (const id of changedBrokers) {
+      if (after.brokers.get(id)?.isFenced === true) this.#fencedSinceMs.set(id, nowMs)
+      else this.#fencedSinceMs.delete(id)
     }
   }
 }

@@ -183,6 +183,48 @@ describe('draining a broker', () => {
     await live(16_000)
     expect(shown(controller)).toBe('1,2,4,3 +4 -3')
   })
+
+  it('happens by itself after no longer a time when the controller changes, and not before a session has passed then', async () => {
+    const { controller, clock, quorum } = await startWith([1, 2, 3], {
+      'broker.replacement.delay.ms': '60000',
+    })
+    const live = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 1000) {
+        await clock.pass(1000)
+        if (!controller.isActive) continue
+        for (const id of [1, 2, 4, 5]) await heartbeat(controller, id, epochOf(controller, id))
+      }
+    }
+    await live(12_000)
+    expect(controller.image.brokers.get(3)!.isFenced).toBe(true)
+    await live(25_000)
+    quorum.loseLeadership()
+    await live(40_000)
+    await quorum.win()
+    await live(5000)
+    expect(shown(controller), 'it may be there, and nobody has asked it yet').toBe('1,2,3 + -')
+    await live(6000)
+    expect(shown(controller)).toBe('1,2,4,3 +4 -3')
+  })
+
+  it('does not happen to one that shows up when another controller asks', async () => {
+    const { controller, clock, quorum } = await startWith([1, 2, 3], {
+      'broker.replacement.delay.ms': '20000',
+    })
+    const live = async (ms: number, ids: readonly number[]) => {
+      for (let passed = 0; passed < ms; passed += 1000) {
+        await clock.pass(1000)
+        for (const id of ids) await heartbeat(controller, id, epochOf(controller, id))
+      }
+    }
+    await live(12_000, [1, 2, 4, 5])
+    quorum.loseLeadership()
+    await clock.pass(60_000, 1000)
+    await quorum.win()
+    await live(30_000, [1, 2, 3, 4, 5])
+    expect(controller.image.brokers.get(3)!.isFenced).toBe(false)
+    expect(shown(controller)).toBe('1,2,3 + -')
+  })
 })
 
 describe('ElectLeaders', () => {
