@@ -43,8 +43,8 @@ export async function handleFindCoordinator(
       : find(services, key, keyType, context),
   )
   if (isSeveral) return { throttleTimeMs: 0, coordinators: found }
-  const { key: _key, ...only } = found[0]!
-  return { throttleTimeMs: 0, ...only }
+  const { nodeId, host, port, errorCode: code, errorMessage } = found[0]!
+  return { throttleTimeMs: 0, errorCode: code, errorMessage, nodeId, host, port }
 }
 
 function find(services: BrokerServices, key: string, keyType: number, context: RequestContext): Found {
