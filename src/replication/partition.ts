@@ -375,11 +375,10 @@ export class Partition {
   // For consumers.
 
   /**
-   * Reads whole batches that consumers may see.
+   * Reads whole batches that consumers may see. @throws {LogError} `LOG_OFFSET_OUT_OF_RANGE`.
    *
    * @param offset - From `log.logStartOffset` to `log.logEndOffset`; the first batch may begin below it.
    * @param atLeastOneBatch - Return the first batch even if it is larger than `bytesMax`.
-   * @throws {LogError} `LOG_OFFSET_OUT_OF_RANGE`.
    */
   readCommitted(offset: number, bytesMax: number, atLeastOneBatch: boolean): LogSlice | Promise<LogSlice> {
     return readPastEmpty(this.log, offset, this.#highWatermark, bytesMax, atLeastOneBatch)
