@@ -90,11 +90,9 @@ describe('SubscriptionPattern.compile()', () => {
     const names = Array.from({ length: 10 }, () =>
       Array.from({ length: 249 }, () => 'ab'[prng.below(2)]).join(''),
     )
-    const startMs = performance.now()
-    const pattern = compile(text)
-    for (const name of names) pattern.matches(name)
 
-    // Backtracking takes longer than the universe has; this is some tens of ms, with room for a busy machine.
-    expect(performance.now() - startMs).toBeLessThan(3000)
+    // The test's time limit is the check: backtracking takes longer than the universe has, this some tens of ms.
+    const pattern = compile(text)
+    expect(names.filter((name) => pattern.matches(name)).length).toBeLessThanOrEqual(names.length)
   })
 })
