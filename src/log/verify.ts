@@ -219,7 +219,7 @@ class LogVerifier {
       }
       if (swap !== undefined) return true
       // After an unclean stop compaction may have been writing it; it is built anew when it is needed.
-      const severity = this.#expected.wasClosedCleanly ? 'damage' : 'unfinished'
+      const severity: VerifyFault['severity'] = this.#expected.wasClosedCleanly ? 'damage' : 'unfinished'
       this.#faults.push(...(await indexes.end()).map((fault) => ({ severity, ...fault })))
       return true
     } finally {
