@@ -49,7 +49,8 @@ async function directoryOf(
   const [found] = [...observers, ...voters]
     .filter((replica) => replica.nodeId === nodeId)
     .sort((a, b) => (b.lastFetchTimestamp ?? -1) - (a.lastFetchTimestamp ?? -1))
-  if (found?.directoryId != null) return found.directoryId
+  const directoryId = found?.directoryId ?? null
+  if (directoryId !== null) return directoryId
   const problem = 'it does not follow the metadata log of this cluster; start it first'
   throw new ClientError('CLIENT_BAD_ARGUMENT', `${attempted}: ${problem}`)
 }

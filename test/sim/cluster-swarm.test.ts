@@ -1,7 +1,7 @@
 /**
  * Random lives of a whole cluster: each seed draws how large it is, which faults there are and how often (docs/faults.md
- * F-KILL, F-PWR, F-PAUSE, F-PART, F-NET, F-FULL, F-SLOW, F-CLK), while idempotent producers write with acks=all and consumers
- * read. What must hold always is checked throughout; at the end the faults stop, the cluster must heal by itself (S3), and
+ * F-KILL, F-PWR, F-PAUSE, F-PART, F-NET, F-FULL, F-SLOW, F-CLK), while idempotent producers write with acks=all, consumers
+ * read, and topics are created and deleted. What must hold always is checked throughout; at the end the faults stop, the cluster must heal by itself (S3), and
  * every acknowledged record must be there, once and in order (R1, P1), on all replicas alike (R16).
  *
  * SEED=… runs that one first seed; SIM_SEEDS=… says how many, one after the other.
@@ -12,6 +12,7 @@ import { USUAL_LATENCY } from '../../src/env/sim/sim-disk.ts'
 import { seedFromEnv } from '../support/seed.ts'
 import type { Place } from './support/cluster-clients.ts'
 import { ClusterLoad } from './support/cluster-load.ts'
+import { SteadyOperator } from './support/cluster-operator.ts'
 import { SESSION_MS, SimCluster } from './support/sim-cluster.ts'
 import type { Host, Settings } from './support/sim-cluster.ts'
 
@@ -218,6 +219,9 @@ const MARKS = [
   'warn: Broker is silent: others lead in its place',
   'producer: acknowledged',
   'producer: CLIENT_DELIVERY_TIMED_OUT',
+  'operator: created',
+  'operator: deleted',
+  'operator: unknown',
 ]
 
 const RARE_MARKS = ['led by an eligible replica', 'led by the last leader again']
@@ -273,6 +277,7 @@ async function live(cluster: SimCluster, weather: Weather): Promise<void> {
     })),
     consumers: Array.from({ length: weather.consumers }, () => anyOf(random, [200, 100_000])),
   })
+  const operator = new SteadyOperator(cluster)
   const world: World = { cluster, random, weather, places }
   cluster.restartMs = 500
   const stormEndMs = cluster.simulation.nowMs + STORM_MS
@@ -281,12 +286,17 @@ async function live(cluster: SimCluster, weather: Weather): Promise<void> {
     load.check()
     FAULTS[anyOf(random, weather.faults)]!(world)
   }
+  operator.stop()
   await heal(world)
   await load.progress()
   await load.finish()
+  await cluster.run(() => !operator.isBusy)
+  operator.check()
+  await cluster.run(operator.close())
   await cluster.run(Promise.all(cluster.hosts.map(({ broker }) => broker!.close())))
   for (const [outcome, count] of load.outcomes) mark(`producer: ${outcome}`, count)
   for (const [name, count] of load.invariants.marks) mark(name, count)
+  for (const [name, count] of Object.entries(operator.counts)) mark(`operator: ${name}`, count)
   for (const { level, message } of cluster.said) mark(`${level}: ${message}`)
 }
 

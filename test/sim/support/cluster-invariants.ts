@@ -156,6 +156,12 @@ export class ClusterInvariants {
     if (after.isr.length < old.isr.length) this.mark('in-sync set shrank')
     if (after.isr.length > old.isr.length) this.mark('in-sync set grew')
     if (after.partitionEpoch === old.partitionEpoch) return
+    this.#clearSuspects(place, after)
+    // Who joins has everything at that moment, or it never had to: later it would have caught up, and nobody would know.
+    if (after.isr.some((id) => !old.isr.includes(id))) this.#checkCandidates(place, after)
+  }
+
+  #clearSuspects(place: Place, after: PartitionImage): void {
     // The very next change shows whether the leader knew of a removal that had not got round.
     this.#suspects = this.#suspects.filter((suspect) => {
       if (suspect.place !== place) return true
