@@ -59,7 +59,7 @@ const TCP_LISTENER = 'any'
 const IN_PROCESS_LISTENER = 'in-process'
 let startedCount = 0
 
-/** Starts a broker; resolves when it serves, some tens of milliseconds later. */
+/** Starts a broker; resolves when it serves, some tens of milliseconds later. Groups do not wait for further members. */
 export async function startBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
   startedCount++
   const name = `test-${startedCount}${IN_PROCESS_SUFFIX}`
@@ -69,6 +69,7 @@ export async function startBroker(options: TestBrokerOptions = {}): Promise<Test
   ]
   const settings = {
     listeners: listeners.join(','),
+    'group.initial.rebalance.delay.ms': '0',
     ...(options.directory === undefined ? {} : { 'log.dir': options.directory }),
     ...options.settings,
   }

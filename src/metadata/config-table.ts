@@ -120,13 +120,14 @@ export function intConfig(options: Options & { min: number; max?: number }): Con
 const INT64_MAX = 2n ** 63n - 1n
 
 /**
- * A whole number of 64 bits from `min` on. In memory a value past 2^53 - 1 becomes 2^53 - 1: as milliseconds that is
+ * A whole number of 64 bits from `min` to `max` (default: all). In memory a value past 2^53 - 1 becomes 2^53 - 1: as milliseconds that is
  * 285,000 years and as bytes 8 PiB, so nothing can tell them apart. Its text is kept and reported as it was given.
  */
-export function longConfig(options: Options & { min: number }): ConfigDefinition<number> {
-  return define(options, 'long', `a whole number from ${options.min} to ${INT64_MAX.toString()}`, (text) => {
+export function longConfig(options: Options & { min: number; max?: number }): ConfigDefinition<number> {
+  const max = options.max === undefined ? INT64_MAX : BigInt(options.max)
+  return define(options, 'long', `a whole number from ${options.min} to ${max.toString()}`, (text) => {
     const value = parseWhole(text)
-    if (value === undefined || value < options.min || value > INT64_MAX) return undefined
+    if (value === undefined || value < options.min || value > max) return undefined
     return Number(value > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : value)
   })
 }

@@ -168,6 +168,7 @@ export class Cluster {
       'controller.quorum.voters': this.#seats.map(({ nodeId, host }) => `${nodeId}@${host}:1`).join(','),
       'default.replication.factor': String(replicas),
       'min.insync.replicas': String(Math.max(1, replicas - 1)),
+      'group.initial.rebalance.delay.ms': '0',
       ...settings,
     }
     const broker = await startBroker({

@@ -224,7 +224,7 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
    */
   async committed(options: OffsetOptions = {}): Promise<CommittedOffset[]> {
     this.#checkOpen()
-    return this.#offsets.fetch(this.#progress.all(), options)
+    return this.#offsets.committed(this.#progress.all(), options)
   }
 
   /** How far this member is behind. @throws {ClientError} As the loop does. */

@@ -47,7 +47,11 @@ const LEAVING = -1
 /** A static member that comes back. */
 const LEAVING_FOR_A_WHILE = -2
 
-const FENCED: ReadonlySet<string> = new Set(['FENCED_MEMBER_EPOCH', 'UNKNOWN_MEMBER_ID'])
+const FENCED: ReadonlySet<string> = new Set([
+  'FENCED_MEMBER_EPOCH',
+  'UNKNOWN_MEMBER_ID',
+  'GROUP_ID_NOT_FOUND',
+])
 
 export class Membership {
   readonly #coordinator: GroupCoordinator
@@ -91,6 +95,14 @@ export class Membership {
   /** Changes when the group has given the member up: what it read before cannot be committed after. */
   get life(): number {
     return this.#life
+  }
+
+  /**
+   * Whether the last heartbeat was answered. One that was not may have told the coordinator, late, of partitions given back
+   * that this member has meant to take since: it takes nothing until the next answer.
+   */
+  get isCertain(): boolean {
+    return !this.#mustTellAll
   }
 
   /** Joins with the first subscription, changes it with a later one. */

@@ -41,6 +41,12 @@ export interface OffsetOptions {
 }
 
 const NO_OFFSET = -1
+const NOT_A_MEMBER: ReadonlySet<string> = new Set([
+  'UNKNOWN_MEMBER_ID',
+  'FENCED_INSTANCE_ID',
+  'ILLEGAL_GENERATION',
+  'GROUP_ID_NOT_FOUND',
+])
 /** Commits that may wait for others. */
 const COMMITS_WAITING_MAX = 1000
 
@@ -79,7 +85,7 @@ export class GroupOffsets {
    *
    * @throws {ClientError} As `commit`.
    */
-  async fetch(
+  async committed(
     partitions: readonly OwnedPartition[],
     options: OffsetOptions = {},
   ): Promise<CommittedOffset[]> {
@@ -164,7 +170,7 @@ export class GroupOffsets {
       await this.#membership.heardAgain()
       return false
     }
-    if (name === 'UNKNOWN_MEMBER_ID' || name === 'FENCED_INSTANCE_ID' || name === 'ILLEGAL_GENERATION') {
+    if (NOT_A_MEMBER.has(name)) {
       throw notAMember(attempted, brokerError(attempted, code))
     }
     if (isRetriable(code)) return false

@@ -7,6 +7,7 @@
  *
  * Invariants:
  * - The coordinator is told of a partition given back only when nothing of it is in hand (G1).
+ * - Nothing is taken while a heartbeat has gone unanswered since: what it told may have given it to others (`isCertain`).
  * - Listeners are called one at a time. What was lost meanwhile is not told of as given back.
  * - Each step looks, after every wait, whether the member is still the one it was (`Membership.life`).
  */
@@ -158,7 +159,7 @@ export class Rebalance {
   async #take(coming: readonly OwnedPartition[]): Promise<void> {
     const { engine, progress, config, membership, offsets, signal } = this.#ports
     const { life } = membership
-    const committed = await offsets.fetch(coming, { signal }).catch(async (error: unknown) => {
+    const committed = await offsets.committed(coming, { signal }).catch(async (error: unknown) => {
       // It is no member any more, or nobody answers: heartbeats will tell. What is wrong for good ends it.
       const isPassing =
         error instanceof ClientError && (error.retriable || error.code === 'CLIENT_NOT_A_MEMBER')
@@ -167,6 +168,10 @@ export class Rebalance {
       return null
     })
     if (committed === null || this.#isOver(life)) return
+    if (!membership.isCertain) {
+      await membership.heardAgain()
+      return
+    }
     const assignments = coming.map((one): Assignment => {
       const { topic, partition } = one
       const offset =
