@@ -143,7 +143,7 @@ export class BrokerProcess {
     const at = host === undefined ? [] : ['--host', host]
     const where = [...at, '--port', String(port), '--data-dir', directory]
     const [command, ...args] = [...prefix, process.execPath, MAIN]
-    const spawned = new LineProcess(command!, [
+    const spawned = new LineProcess(command, [
       ...args,
       ...['start', '--output', 'json', '--log-level', logLevel, ...where, ...set],
     ])

@@ -7,9 +7,14 @@
  * 198.18.0.0/15 is set aside for trials of networks (RFC 2544), so that no machine has it for anything else.
  */
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
 
+/** Of all networks of tests; then the process that made it, in base 36. */
+const PREFIX = 'mr'
 const CLIENTS_HOST = 254
+/** Nodes of one network at most. */
+const NODES_MAX = 9
 /** Networks that processes may have beside each other on one machine. */
 const NETWORKS = 256
 
@@ -20,10 +25,10 @@ export class Namespaces {
   /** What undoes the cuts, command by command. */
   #cuts: (readonly string[])[] = []
 
-  private constructor(count: number) {
+  private constructor(count: number, pid = process.pid) {
     this.#count = count
-    this.#id = `mr${process.pid.toString(36)}`
-    this.#network = `198.18.${process.pid % NETWORKS}`
+    this.#id = PREFIX + pid.toString(36)
+    this.#network = `198.18.${pid % NETWORKS}`
   }
 
   /** Why this machine allows no such networks; null when it does. */
@@ -41,6 +46,7 @@ export class Namespaces {
 
   /** One for one test, with nodes from 1 to `count`: removed when that has finished. */
   static forTest(count: number): Namespaces {
+    sweep()
     const namespaces = new Namespaces(count)
     onTestFinished(() => namespaces.#remove())
     namespaces.#build()
@@ -77,6 +83,11 @@ export class Namespaces {
     for (const command of this.#cuts.splice(0)) ip(command)
   }
 
+  /** Removes what a process has left. */
+  static removeAllOf(pid: number): void {
+    new Namespaces(NODES_MAX, pid).#remove()
+  }
+
   #build(): void {
     const bridge = this.#id
     ip(['link', 'add', bridge, 'type', 'bridge'])
@@ -108,6 +119,15 @@ export class Namespaces {
   /** Of its namespace, and of the end of its cable that is not in it. */
   #nameOf(nodeId: number): string {
     return `${this.#id}n${nodeId}`
+  }
+}
+
+/** A test that was killed has removed nothing, and its network may be ours. */
+function sweep(): void {
+  const { stdout } = spawnSync('ip', ['-br', 'link', 'show', 'type', 'bridge'], { encoding: 'utf8' })
+  for (const [, id] of stdout.matchAll(new RegExp(`^${PREFIX}([0-9a-z]+)\\s`, 'gm'))) {
+    const pid = Number.parseInt(id!, 36)
+    if (!existsSync(`/proc/${pid}`)) Namespaces.removeAllOf(pid)
   }
 }
 
