@@ -1,13 +1,13 @@
 /**
- * kafkajs 2: producer and admin, over TCP and, by a socket factory, over WebSocket. Its consumers need groups and are not
- * here. What it logs as warnings or errors is part of each check.
+ * kafkajs 2: producer and admin, over TCP and, by our socket factory, over WebSocket. Its consumers are in test/node and
+ * test/compat. What it logs as warnings or errors is part of each check.
  */
 import { CompressionTypes, ConfigResourceTypes, Kafka, logLevel, Partitioners } from 'kafkajs'
 import type { Admin, LogEntry, Producer, ProducerConfig } from 'kafkajs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { webSocketSocketFactory } from '../../src/kafkajs.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { readAll, readValues, textOf } from '../support/collect.ts'
-import { webSocketFactory } from '../support/kafkajs-websocket.ts'
 import { storedBatches, storedCodecs } from '../support/stored-batches.ts'
 import { temporaryDirectory } from '../support/temp-directory.ts'
 
@@ -31,7 +31,7 @@ describe.each(['TCP', 'WebSocket'] as const)('kafkajs over %s', (transport) => {
       brokers: [broker.bootstrap],
       logLevel: logLevel.WARN,
       logCreator: () => (entry) => complaints.push(entry),
-      ...(transport === 'WebSocket' ? { socketFactory: webSocketFactory } : {}),
+      ...(transport === 'WebSocket' ? { socketFactory: webSocketSocketFactory() } : {}),
     })
     admin = kafka.admin()
     await admin.connect()

@@ -5,8 +5,8 @@
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Client } from '../../src/index.ts'
+import { webSocketSocketFactory } from '../../src/kafkajs.ts'
 import { Cluster } from '../../src/testing.ts'
-import { webSocketFactoryTo } from '../support/kafkajs-websocket.ts'
 import { LoadBalancer } from '../support/load-balancer.ts'
 
 const TOPIC = 'events'
@@ -87,7 +87,7 @@ describe('A client that knows one WebSocket URL', () => {
     await start(false)
     const kafka = new Kafka({
       brokers: [balancer.address],
-      socketFactory: webSocketFactoryTo(`ws://${balancer.address}`),
+      socketFactory: webSocketSocketFactory({ url: `ws://${balancer.address}` }),
       logLevel: logLevel.NOTHING,
       retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 30 },
     })

@@ -26,7 +26,9 @@ const BELOW_BROKER = [
   ...['rpc', 'log', 'records', 'protocol', ...BASE],
 ] as const
 
-export const PUBLIC_SURFACES = ['index.ts', 'client.ts', 'browser.ts', 'testing.ts', 'protocol.ts'] as const
+export const PUBLIC_SURFACES = [
+  ...(['index.ts', 'client.ts', 'browser.ts', 'testing.ts', 'kafkajs.ts', 'protocol.ts'] as const),
+]
 
 export const LAYERS: readonly Layer[] = [
   {
