@@ -18,6 +18,7 @@ import { Histogram } from './histogram.ts'
 import { kafka } from './peers/kafka.ts'
 import { millrace } from './peers/millrace.ts'
 import { nats } from './peers/nats.ts'
+import { rabbitmq } from './peers/rabbitmq.ts'
 import { redis } from './peers/redis.ts'
 import {
   CHUNK_BYTES,
@@ -32,15 +33,12 @@ import { measureUsage, type Measured } from './usage.ts'
 import { NO_CONDITIONS, type Case, type Measurement, type Workload } from './workload.ts'
 
 /** Millrace first: the others are held against it. */
-export const SYSTEMS: readonly System[] = [millrace, kafka, nats, redis]
+export const SYSTEMS: readonly System[] = [millrace, kafka, rabbitmq, nats, redis]
 
 export interface Absence {
   readonly system: string
   readonly why: string
 }
-
-/** Known to be worth comparing with, and why it is not. */
-const UNDRIVEN: readonly Absence[] = [{ system: 'RabbitMQ Streams', why: 'there is no adapter for it' }]
 
 const RECORD_BYTES = [100, 1024] as const
 /** Megabytes of values per repetition; each is written three times. */
@@ -80,7 +78,6 @@ export function compareWorkload(
       const kinds = kindsOf(context.isToy)
       const works = new Map<string, string>()
       const cases: Case[] = []
-      if (wanted.length === 0) UNDRIVEN.forEach(onAbsent)
       for (const system of SYSTEMS) {
         if (wanted.length > 0 && !wanted.some((part) => system.name.toLowerCase().includes(part.toLowerCase()))) continue // prettier-ignore
         const obstacle = await system.findObstacle(peerContext)

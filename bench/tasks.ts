@@ -11,6 +11,7 @@ import { producerLoad } from './load/producer-load.ts'
 import { requestLoad } from './load/request-load.ts'
 import { kafkaLoad } from './peers/kafka-load.ts'
 import { natsLoad } from './peers/nats-load.ts'
+import { rabbitmqLoad } from './peers/rabbitmq-load.ts'
 import { redisLoad } from './peers/redis-load.ts'
 
 export const tasks = {
@@ -25,6 +26,7 @@ export const tasks = {
   'nats-load': natsLoad,
   'open-loop-load': openLoopLoad,
   'producer-load': producerLoad,
+  'rabbitmq-load': rabbitmqLoad,
   'redis-load': redisLoad,
   'request-load': requestLoad,
 } as const

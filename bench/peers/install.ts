@@ -12,7 +12,7 @@ export const KAFKA_JARS = 'kafka-jars'
 export const PYTHON_FOLDER = 'python'
 
 const KAFKA_VERSION = '3.9.1'
-const DEBIAN_PACKAGES = ['redis-server', 'nats-server'] as const
+const DEBIAN_PACKAGES = ['redis-server', 'nats-server', 'rabbitmq-server'] as const
 const INSTALL_MS_MAX = 600_000
 
 /** A project of Maven that needs Kafka's server and nothing else. */
