@@ -50,6 +50,8 @@ import type { TimestampedOffset } from './timestamp-lookup.ts'
 
 export type { AppendResult, LogError, LogSlice, PartitionLogOptions, RecoveryCut, TimestampedOffset }
 
+/** Bytes of written batches that a log keeps in memory while another broker leads. */
+const FOLLOWER_CACHE_BYTES_MAX = 2 ** 20
 /** Open handles and cached bytes of a log that shares with nobody. */
 const OWN_OPEN_FILES_MAX = 16
 const OWN_CACHE_BYTES_MAX = 2 ** 26
@@ -80,6 +82,7 @@ export class PartitionLog implements LogEvents {
   onFailed: (error: LogError) => void = () => undefined
 
   readonly #core: LogCore
+  #isFollowing = false
   readonly #surgery: LogSurgery
   readonly #reader: LogReader
   readonly #lookup: LogLookup
@@ -365,10 +368,26 @@ export class PartitionLog implements LogEvents {
     )
   }
 
+  /**
+   * Whether the batches are another broker's, who also serves them: then little of them is kept in memory, since few read here,
+   * and from a page cache that has them.
+   */
+  set isFollowing(isFollowing: boolean) {
+    this.#isFollowing = isFollowing
+    this.#shareCache()
+  }
+
+  #shareCache(): void {
+    const { tailCacheBytes } = this.#core.config
+    this.#core.cache.bytesMax = this.#isFollowing
+      ? Math.min(tailCacheBytes, FOLLOWER_CACHE_BYTES_MAX)
+      : tailCacheBytes
+  }
+
   /** Takes a new configuration; of `durability` only changes between `disk` and `os` have effect on an open log. */
   updateConfig(config: LogConfig): void {
     this.#core.config = config
-    this.#core.cache.bytesMax = config.tailCacheBytes
+    this.#shareCache()
     this.#core.producers.countMax = config.producerCountMax
     this.#core.writer.syncsWrites = config.durability === 'disk'
     if (config.durability !== 'disk') this.#core.raiseDurable(this.#core.writtenEndOffset)

@@ -72,6 +72,7 @@ export class FollowerState {
     this.#logger = ports.logger
     this.#log = log
     this.leaderEpoch = leaderEpoch
+    log.isFollowing = true
   }
 
   /**

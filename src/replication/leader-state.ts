@@ -102,6 +102,7 @@ export class LeaderState {
     this.#options = options
     this.#host = host
     this.leaderEpoch = state.leaderEpoch
+    log.isFollowing = false
     this.epochStartOffset = log.logEndOffset
     this.#isr = new IsrState(state.isr, state.partitionEpoch)
     this.#isRecovering = state.isRecovering
