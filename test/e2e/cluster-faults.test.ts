@@ -41,7 +41,7 @@ const COMPLAINTS_TOLD = 30
 const RESTART_GAP_MS_MAX = 2 * SESSION_MS
 
 /** A broker that stops in the middle of opening a connection for what clients want passed on: the other end hears no more. */
-const HAS_LEFT_EARLY = /Refused a node of the cluster .*code=PEER_LOST .*closed by the peer/
+const HAS_LEFT_EARLY = /Refused a node of the cluster .*code=PEER_LOST .*closed during the handshake/
 
 const seed = seedFromEnv('faults of a cluster')
 const told: string[] = []
