@@ -5,6 +5,7 @@
 export { Client } from './client/client.ts'
 export { Admin } from './client/admin.ts'
 export type * from './client/admin-cluster-types.ts'
+export type * from './client/admin-group-types.ts'
 export type * from './client/admin-types.ts'
 export { ClientError } from './client/client-error.ts'
 export type { ClientErrorCode, ItemFailure } from './client/client-error.ts'

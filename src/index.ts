@@ -68,4 +68,5 @@ export type {
   TopicPartition,
 } from './client.ts'
 export type * from './client/admin-cluster-types.ts'
+export type * from './client/admin-group-types.ts'
 export type * from './client/admin-types.ts'

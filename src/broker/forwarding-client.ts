@@ -276,6 +276,7 @@ function waitOf({ name, body }: RoutedRequest): number {
     case 'DescribeGroups':
     case 'Heartbeat':
     case 'LeaveGroup':
+    case 'ListGroups':
     case 'OffsetCommit':
     case 'OffsetDelete':
     case 'OffsetFetch':

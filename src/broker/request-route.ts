@@ -34,6 +34,7 @@ const ROUTED = [
   'DescribeConfigs',
   'DescribeLogDirs',
   'Fetch',
+  'ListGroups',
   'ListOffsets',
   'OffsetForLeaderEpoch',
   'Produce',
@@ -57,7 +58,6 @@ export function isRouted(request: ClientRequest): request is RoutedRequest {
 
 /** @returns The broker that must answer; null: this one, or none is known that could do better. */
 export function findAnswerer(ports: RoutePorts, request: RoutedRequest): number | null {
-  const { nodeId } = ports
   switch (request.name) {
     case 'Produce':
     case 'ListOffsets':
@@ -68,20 +68,27 @@ export function findAnswerer(ports: RoutePorts, request: RoutedRequest): number 
       return answererOf(ports, leadersForFetch(ports, request))
     case 'DescribeLogDirs': {
       const { brokerId, topics } = request.body
-      if (brokerId >= 0) return brokerId !== nodeId && ports.image().brokers.has(brokerId) ? brokerId : null
+      if (brokerId >= 0) return findOther(ports, brokerId)
       if (topics === null) return null
       return answererOf(ports, leadersWithoutReplica(ports, topics))
     }
+    case 'ListGroups':
+      return findOther(ports, request.body.brokerId)
     case 'DescribeConfigs': {
       const { resources } = request.body
       const named = resources.filter(({ resourceType }) => resourceType === BROKER_RESOURCE)
       const ids = new Set(named.map(({ resourceName }) => resourceName).filter((name) => name !== ''))
       const [id] = ids
-      return ids.size !== 1 || id === String(nodeId) ? null : findBroker(ports.image(), id!)
+      return ids.size !== 1 || id === String(ports.nodeId) ? null : findBroker(ports.image(), id!)
     }
     default:
       return answererOf(ports, coordinatorsOf(ports, request))
   }
+}
+
+/** The broker that was named, if it is another one. */
+function findOther({ nodeId, image }: RoutePorts, brokerId: number): number | null {
+  return brokerId !== nodeId && image().brokers.has(brokerId) ? brokerId : null
 }
 
 /** The broker that leads most of the partitions; in doubt this one, then the one that was named first. */
@@ -124,7 +131,7 @@ function groupsOf(request: Extract<RoutedRequest, { name: GroupApi }>): readonly
 /** One for each partition of the request that has a leader. */
 function leadersOf(
   image: ClusterImage,
-  request: Exclude<RoutedRequest, { name: GroupApi | 'DescribeConfigs' | 'DescribeLogDirs' }>,
+  request: Exclude<RoutedRequest, { name: GroupApi | 'DescribeConfigs' | 'DescribeLogDirs' | 'ListGroups' }>,
 ): number[] {
   const leaders: number[] = []
   const { header } = request

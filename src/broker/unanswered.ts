@@ -42,6 +42,8 @@ export function answerUnanswered(
       }
     case 'DescribeLogDirs':
       return { errorCode: timedOut, results: [] }
+    case 'ListGroups':
+      return { errorCode: errorCode('COORDINATOR_NOT_AVAILABLE'), groups: [] }
     case 'DescribeConfigs':
       return {
         results: request.body.resources.map(({ resourceType, resourceName }) => ({

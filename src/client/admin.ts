@@ -1,6 +1,7 @@
 /**
  * Administration: topics, configurations, records, replicas and the cluster itself. Control plane. Each job has a file of its
- * own (admin-topics.ts, admin-configs.ts, admin-records.ts, admin-replicas.ts, admin-cluster.ts); here is what it promises.
+ * own (admin-topics.ts, admin-configs.ts, admin-records.ts, admin-replicas.ts, admin-cluster.ts, admin-groups.ts …); here is what
+ * it promises.
  *
  * Methods that take several items do all of them, and throw one `ClientError` when some failed: its `failures` name them,
  * its `code` is that of the first. What has no name there was done.
@@ -9,6 +10,15 @@
  * nothing was done and a later try may succeed (NOT_CONTROLLER, a broker that cannot be reached).
  */
 import * as nodes from './admin-cluster.ts'
+import type {
+  GroupDescription,
+  GroupListing,
+  GroupOffsets,
+  ListGroupOffsetsOptions,
+  ListGroupsOptions,
+} from './admin-group-types.ts'
+import * as groupOffsets from './admin-group-offsets.ts'
+import * as groups from './admin-groups.ts'
 import * as quorum from './admin-quorum.ts'
 import type { VoterOptions } from './admin-quorum.ts'
 import type {
@@ -48,6 +58,7 @@ import type {
 } from './admin-types.ts'
 import type { Cluster } from './cluster.ts'
 import type { TopicPartition } from './consumer-options.ts'
+import type { OffsetToCommit } from './group/offsets.ts'
 
 export class Admin {
   readonly #requests: AdminRequests
@@ -161,6 +172,70 @@ export class Admin {
     options: AdminOptions = {},
   ): Promise<Reassignment[]> {
     return replicas.listPartitionReassignments(this.#requests, partitions, options)
+  }
+
+  /**
+   * The groups of the cluster, ordered by name, as their coordinators know them. All brokers are asked: a list that would lack
+   * those of one is a failure.
+   *
+   * @throws {ClientError} `failures` name brokers; `COORDINATOR_LOAD_IN_PROGRESS` and others if one cannot answer in time.
+   */
+  listGroups(options: ListGroupsOptions = {}): Promise<GroupListing[]> {
+    return groups.listGroups(this.#requests, options)
+  }
+
+  /**
+   * Groups with their members, in the order of the names, whichever protocol they speak.
+   *
+   * @throws {ClientError} `GROUP_ID_NOT_FOUND` and others.
+   */
+  describeGroups(groupIds: readonly string[], options: AdminOptions = {}): Promise<GroupDescription[]> {
+    return groups.describeGroups(this.#requests, groupIds, options)
+  }
+
+  /**
+   * Deletes groups, and all that they have committed.
+   *
+   * @throws {ClientError} `NON_EMPTY_GROUP` while a group has members, whom the message names; `GROUP_ID_NOT_FOUND` and others.
+   */
+  deleteGroups(groupIds: readonly string[], options: AdminOptions = {}): Promise<void> {
+    return groups.deleteGroups(this.#requests, groupIds, options)
+  }
+
+  /** What groups have committed, in the order of the groups, each by topic and partition. @throws {ClientError} */
+  listGroupOffsets(
+    groupIds: readonly string[],
+    options: ListGroupOffsetsOptions = {},
+  ): Promise<GroupOffsets[]> {
+    return groupOffsets.listGroupOffsets(this.#requests, groupIds, options)
+  }
+
+  /**
+   * Sets where a group without members goes on. Other partitions keep what was committed; a group that is not there comes to be.
+   * Very many offsets, some thousands, are committed in several steps.
+   *
+   * @throws {ClientError} `NON_EMPTY_GROUP` while the group has members, whom the message names; of single partitions
+   *   `UNKNOWN_TOPIC_OR_PARTITION`, `OFFSET_METADATA_TOO_LARGE`, `INVALID_REQUEST` for a negative offset, and others.
+   */
+  alterGroupOffsets(
+    groupId: string,
+    offsets: readonly OffsetToCommit[],
+    options: AdminOptions = {},
+  ): Promise<void> {
+    return groupOffsets.alterGroupOffsets(this.#requests, groupId, offsets, options)
+  }
+
+  /**
+   * Forgets what a group has committed in partitions of topics that none of its members reads.
+   *
+   * @throws {ClientError} `GROUP_SUBSCRIBED_TO_TOPIC`, `GROUP_ID_NOT_FOUND`, `UNKNOWN_TOPIC_OR_PARTITION` and others.
+   */
+  deleteGroupOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+    options: AdminOptions = {},
+  ): Promise<void> {
+    return groupOffsets.deleteGroupOffsets(this.#requests, groupId, partitions, options)
   }
 
   /** The cluster as one of its brokers knows it. */

@@ -56,6 +56,8 @@ const OWN_FIELDS: Readonly<Record<string, string>> = {
     'What a follower has made durable; between our brokers only',
   'DescribeLogDirsRequest.brokerId':
     'Whose directories, where all brokers have one address; Kafka answers for the broker that is asked',
+  'ListGroupsRequest.brokerId':
+    'Whose groups, where all brokers have one address; Kafka answers for the broker that is asked',
 }
 
 /** Fails unless the message is declared as Kafka defines the one of that name. */

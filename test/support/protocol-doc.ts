@@ -13,6 +13,7 @@ const DEVIATIONS = [
   'InitProducerId ends at version 5. Version 6 (KIP-939) is unstable in Kafka 4.3, which does not announce it either.',
   'AlterPartition, BrokerRegistration and BrokerHeartbeat are served in one version or two: only brokers of Millrace send them, and all of them speak the latest.',
   'Fetch version 18 has a tagged field of our own, `durableOffset` (tag 30), which only brokers send each other.',
+  'DescribeLogDirs and ListGroups requests may name the broker that is to answer in a tagged field of our own, `brokerId` (tag 30): where all brokers have one address, a WebSocket client has no other way to say so.',
   'A 64-bit integer beyond ±(2^53 - 1) is refused as malformed, but for the high watermark in Fetch version 18, whose 2^63 - 1 means that there is none.',
   'The count of an array is checked against the bytes that remain in the frame before anything is allocated for it.',
   'Text that is not UTF-8 is read with U+FFFD in place of what is wrong, as in Kafka; the rules for names then refuse it.',

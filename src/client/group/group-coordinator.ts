@@ -39,6 +39,11 @@ export class GroupCoordinator {
     return this.#cluster
   }
 
+  /** The broker that coordinates the group, by the last answer; null while it is not known. */
+  get nodeId(): number | null {
+    return this.#nodeId
+  }
+
   /**
    * Sends a request to the coordinator, which is looked for first if need be.
    *

@@ -294,7 +294,10 @@ export class GroupShard {
   }
 
   /** The groups in any of the states and of any of the types, upper and lower case alike; all if none is named. */
-  async listGroups({ statesFilter, typesFilter }: RequestOf<'ListGroups'>): Promise<ListedGroup[]> {
+  async listGroups({
+    statesFilter,
+    typesFilter,
+  }: Pick<RequestOf<'ListGroups'>, 'statesFilter' | 'typesFilter'>): Promise<ListedGroup[]> {
     const states = new Set(statesFilter.map((state) => state.toLowerCase()))
     const types = new Set(typesFilter.map((type) => type.toLowerCase()))
     const listed: ListedGroup[] = []

@@ -4,6 +4,7 @@
  * v1 throttle time (KIP-124) · v2 throttles after the answer (KIP-219) · v3 flexible (KIP-482) · v4 by state (KIP-518) ·
  * v5 by type (KIP-848)
  */
+import { OWN_TAG_FIRST } from '../schema/check.ts'
 import { array, int16, int32, message, string, struct } from '../schema/fields.ts'
 import type { Infer, InferInput } from '../schema/fields.ts'
 
@@ -13,6 +14,8 @@ export const ListGroupsRequest = message(
   {
     statesFilter: array(string(), { versions: '4+', fallback: [] }), // empty: all
     typesFilter: array(string(), { versions: '5+', fallback: [] }), // empty: all
+    // Ours: whose groups, where an address does not say it; -1: those of the broker that gets the request.
+    brokerId: int32({ versions: '3+', tag: OWN_TAG_FIRST, ignorable: true, fallback: -1 }),
   },
 )
 export type ListGroupsRequest = Infer<typeof ListGroupsRequest>
