@@ -8,6 +8,7 @@ import { Deque } from '../base/deque.ts'
 import type { ClientError } from './client-error.ts'
 import type { StartPosition } from './consumer-options.ts'
 import type { FetchedChunk } from './fetched-chunk.ts'
+import { ReadSource } from './read-source.ts'
 
 /** `position`, while it has to be looked up. */
 export const UNKNOWN = -1
@@ -25,6 +26,7 @@ export class AssignedPartition {
   fetchOffset = UNKNOWN
   /** Leader epoch of the last batch that was fetched, by which a truncated log shows; -1 for none. */
   lastFetchedEpoch = -1
+  readonly source = new ReadSource()
   generation = 0
   /** Generation for which a fetch is under way, or `NOT_ASKED`. */
   askedGeneration = NOT_ASKED

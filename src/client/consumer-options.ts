@@ -67,6 +67,12 @@ export interface ConsumerOptions<K = Uint8Array | null, V = Uint8Array | null> {
   readonly maxWaitMs?: number
   /** Bytes that a broker waits for, up to `maxWaitMs`. Default 1. */
   readonly minBytes?: number
+  /**
+   * Where this consumer is, as the brokers' `broker.rack` names it. It then reads from an in-sync replica in its rack, if there
+   * is one (KIP-392), and from the leader while there is none; what it gets is committed as ever, at most a round trip between
+   * brokers later. As a member of a group it also tells the group. Default: the leader, wherever it is.
+   */
+  readonly rack?: string
   /** Verify checksums of batches. Default true. */
   readonly checksCrc?: boolean
   readonly key?: { readonly deserialize: Deserializer<K> }
@@ -83,6 +89,7 @@ export interface ConsumerConfig<K, V> {
   readonly maxWaitMs: number
   readonly minBytes: number
   readonly checksCrc: boolean
+  readonly rack: string | null
   readonly deserializeKey: Deserializer<K>
   readonly deserializeValue: Deserializer<V>
 }
@@ -101,9 +108,17 @@ export function consumerConfig<K, V>(options: ConsumerOptions<K, V>): ConsumerCo
     maxWaitMs: wholeNumber('maxWaitMs', options.maxWaitMs ?? 500, 0),
     minBytes: wholeNumber('minBytes', options.minBytes ?? 1, 0),
     checksCrc: options.checksCrc ?? true,
+    rack: rackOf(options.rack),
     deserializeKey: options.key?.deserialize ?? (bytes.deserialize as Deserializer<K>),
     deserializeValue: options.value?.deserialize ?? (bytes.deserialize as Deserializer<V>),
   }
+}
+
+/** @throws {ClientError} `CLIENT_BAD_ARGUMENT`. */
+export function rackOf(rack: string | undefined): string | null {
+  if (rack === undefined) return null
+  if (typeof rack === 'string' && rack !== '') return rack
+  throw new ClientError('CLIENT_BAD_ARGUMENT', `Cannot use rack: ${JSON.stringify(rack)}, wanted a name`)
 }
 
 /** @throws {ClientError} `CLIENT_BAD_ARGUMENT`. */

@@ -3,11 +3,14 @@
  * and, while that one waits for records, a second one for partitions that came to need one. Answers come in the order of the
  * requests, so on one connection a seek would wait out a long poll.
  *
+ * A consumer that has named its rack reads from where the leader sends it (read-source.ts); one fetch names the rack for all of
+ * its partitions, or for none.
+ *
  * Invariants: what is buffered plus what was asked for stays within `prefetchBytesMax`, soft by a batch a partition; at most
  * one fetch that counts is under way for a partition; an answer from before a seek is dropped.
  */
 import type { Cancel } from '../env/index.ts'
-import type { RequestInputOf, ResponseOf } from '../protocol/apis.ts'
+import type { ResponseOf } from '../protocol/apis.ts'
 import { errorByCode } from '../protocol/errors.ts'
 import { findCutBatchSize } from '../records/fetched-batches.ts'
 import type { AssignedPartition } from './assigned-partition.ts'
@@ -15,16 +18,16 @@ import { NOT_ASKED, UNKNOWN } from './assigned-partition.ts'
 import { backoffMs } from '../base/backoff.ts'
 import type { BrokerLink, ReadyLink } from './broker-link.ts'
 import { brokerError, ClientError, toError } from './client-error.ts'
-import type { Cluster, Purpose, TopicInfo } from './cluster.ts'
+import type { Cluster, Purpose } from './cluster.ts'
 import { hasTopicId } from './cluster.ts'
 import type { ConsumerConfig } from './consumer-options.ts'
+import { fetchRequest, LAST_VERSION_WITH_NAMES, topicsOf } from './fetch-request.ts'
+import type { AskedTopic } from './fetch-request.ts'
 import { FetchedChunk } from './fetched-chunk.ts'
 import { isAboutLeader } from './produce-outcome.ts'
 
 /** How long a partition may be unknown to all brokers before that is an error, in ms: a leader may be moving. */
 const UNKNOWN_PARTITION_WAIT_MS = 10_000
-/** From this version on topics go by id. */
-const LAST_VERSION_WITH_NAMES = 12
 /** Largest batch that is asked for after a cut one, in bytes; brokers take 1 MiB unless told otherwise. */
 const CUT_BATCH_BYTES_MAX = 64 * 1024 * 1024
 
@@ -49,29 +52,38 @@ const PARTITION_FETCHES_AHEAD = 2
  */
 const FETCH_BYTES_MAX = 4 * 1024 * 1024
 
-const CONSUMER_REPLICA_ID = -1
-
 type FetcherConfig = Pick<
   ConsumerConfig<never, never>,
-  'isReadCommitted' | 'maxWaitMs' | 'minBytes' | 'onOutOfRange' | 'partitionBytesMax' | 'prefetchBytesMax'
+  | 'isReadCommitted'
+  | 'maxWaitMs'
+  | 'minBytes'
+  | 'onOutOfRange'
+  | 'partitionBytesMax'
+  | 'prefetchBytesMax'
+  | 'rack'
 >
 type PartitionAnswer = ResponseOf<'Fetch'>['responses'][number]['partitions'][number]
-
-interface AskedTopic {
-  readonly info: TopicInfo
-  readonly partitions: readonly AssignedPartition[]
-}
 
 /** A partition as it was when it was asked for. */
 interface Asked {
   readonly partition: AssignedPartition
   readonly generation: number
+  /** The broker was asked because the leader has said that it is closer. */
+  readonly isAtReplica: boolean
+}
+
+/** What one fetch is to ask for. */
+interface Group {
+  readonly partitions: AssignedPartition[]
+  /** The broker may answer as a follower, or say who is closer. */
+  readonly namesRack: boolean
 }
 
 interface FetchUnderWay {
   /** Bytes that it may bring. */
   readonly maxBytes: number
   readonly asked: readonly Asked[]
+  readonly namesRack: boolean
   /** Nobody waits for its answer any more. */
   isDropped: boolean
 }
@@ -126,9 +138,10 @@ export class Fetcher {
   #fetchAll(): void {
     if (this.#isClosed) return
     const nowMs = this.#cluster.ports.clock.monotonicMs()
+    this.#leaveSilentReplicas()
     this.#makeWay(nowMs)
     const count = this.#partitions.length
-    const groups = new Map<BrokerLink, AssignedPartition[]>()
+    const groups = new Map<BrokerLink, Group>()
     const crowded = new Set<number>()
     const aheadBytesMax = PARTITION_FETCHES_AHEAD * this.#config.partitionBytesMax
     let room = this.#config.prefetchBytesMax
@@ -139,25 +152,28 @@ export class Fetcher {
       const partition = this.#partitions[(this.#turn + index) % count]!
       if (!canBeFetched(partition)) continue
       if (partition.bufferedBytes >= aheadBytesMax) {
-        crowded.add(this.#leaderOf(partition))
+        crowded.add(this.#sourceOf(partition, nowMs))
         continue
       }
       if (partition.notBeforeMs > nowMs) {
         this.#armTimer(partition.notBeforeMs)
         continue
       }
-      const lanes = this.#lanesTo(this.#leaderOf(partition))
+      const lanes = this.#lanesTo(this.#sourceOf(partition, nowMs))
       if (lanes === null) {
         this.#failed(partition, nowMs)
         this.#armTimer(partition.notBeforeMs)
         mustRefresh = true
         continue
       }
-      const link = lanes.find((lane) => !this.#underWay.has(lane))
+      const namesRack = this.#config.rack !== null && partition.source.mayBeSentOn(nowMs)
+      const isFree = (lane: BrokerLink): boolean =>
+        !this.#underWay.has(lane) && (groups.get(lane)?.namesRack ?? namesRack) === namesRack
+      const link = lanes.find(isFree)
       if (link === undefined) continue
       const group = groups.get(link)
-      if (group === undefined) groups.set(link, [partition])
-      else group.push(partition)
+      if (group === undefined) groups.set(link, { partitions: [partition], namesRack })
+      else group.partitions.push(partition)
     }
     if (mustRefresh) this.#cluster.refreshSoon()
     this.#turn = count === 0 ? 0 : (this.#turn + 1) % count
@@ -165,16 +181,16 @@ export class Fetcher {
       if (room <= 0) return // what the application reads makes room and schedules
       let wanted = 0
       let largest = 0
-      for (const { fetchBytesMax } of group) {
+      for (const { fetchBytesMax } of group.partitions) {
         wanted += fetchBytesMax
         largest = Math.max(largest, fetchBytesMax)
       }
       const bytesMax = Math.min(room, wanted, FETCH_BYTES_MAX)
       room -= bytesMax
       const { maxWaitMs } = this.#config
-      const isCrowded = crowded.has(this.#leaderOf(group[0]!))
+      const isCrowded = crowded.has(this.#sourceOf(group.partitions[0]!, nowMs))
       const waitMs = isCrowded ? Math.min(CROWDED_WAIT_MS, maxWaitMs) : maxWaitMs
-      this.#fetch(link, group, Math.max(bytesMax, largest), waitMs)
+      this.#fetch(link, group, Math.max(bytesMax, largest), waitMs, nowMs)
     }
   }
 
@@ -185,7 +201,7 @@ export class Fetcher {
   #makeWay(nowMs: number): void {
     for (const partition of this.#partitions) {
       if (!partition.isAwaited || !canBeFetched(partition) || partition.notBeforeMs > nowMs) continue
-      const lanes = this.#lanesTo(this.#leaderOf(partition))
+      const lanes = this.#lanesTo(this.#sourceOf(partition, nowMs))
       if (lanes === null || lanes.some((lane) => !this.#underWay.has(lane))) continue
       const link = lanes.at(-1)!
       this.#forget(link)
@@ -193,7 +209,18 @@ export class Fetcher {
     }
   }
 
-  #leaderOf({ topic, partition }: AssignedPartition): number {
+  /** Gives up replicas that owe an answer and are silent: whatever the cluster thinks of them, the leader has it all. */
+  #leaveSilentReplicas(): void {
+    if (this.#config.rack === null) return
+    for (const [link, { asked }] of this.#underWay)
+      if (link.isSilent && asked.some(({ isAtReplica }) => isAtReplica)) this.#cluster.closeLink(link)
+  }
+
+  /** The broker to ask. @param nowMs - On the monotonic clock. */
+  #sourceOf({ topic, partition, source }: AssignedPartition, nowMs: number): number {
+    const replicaId = source.replicaId(nowMs)
+    if (replicaId !== null && this.#cluster.nodes.has(replicaId)) return replicaId
+    source.forget()
     return this.#cluster.findPartition(topic, partition)?.leaderId ?? -1
   }
 
@@ -204,24 +231,32 @@ export class Fetcher {
   }
 
   /** Asks at once where there is a connection, so that the broker works while the application does. */
-  #fetch(link: BrokerLink, group: readonly AssignedPartition[], maxBytes: number, maxWaitMs: number): void {
-    const asked = group.map((partition) => ({ partition, generation: partition.generation }))
-    const fetch: FetchUnderWay = { maxBytes, asked, isDropped: false }
+  #fetch(
+    link: BrokerLink,
+    { partitions, namesRack }: Group,
+    maxBytes: number,
+    maxWaitMs: number,
+    nowMs: number,
+  ): void {
+    const asked = partitions.map((partition) => ({
+      ...{ partition, generation: partition.generation },
+      isAtReplica: partition.source.replicaId(nowMs) !== null,
+    }))
+    const fetch: FetchUnderWay = { maxBytes, asked, namesRack, isDropped: false }
     this.#underWay.set(link, fetch)
-    for (const partition of group) {
+    for (const partition of partitions) {
       partition.askedGeneration = partition.generation
       partition.isAwaited = false
     }
-    const topics = this.#topicsOf(group)
+    const topics = topicsOf(this.#cluster, partitions)
     const { ready } = link
+    const ask = (now: ReadyLink) => this.#request(now, topics, fetch, maxWaitMs)
     const answered =
-      ready !== null && ready.throttleMs() === 0
-        ? this.#request(ready, topics, maxBytes, maxWaitMs)
-        : link.unthrottled('Cannot fetch').then((now) => this.#request(now, topics, maxBytes, maxWaitMs))
+      ready !== null && ready.throttleMs() === 0 ? ask(ready) : link.unthrottled('Cannot fetch').then(ask)
     answered.then(
       (answer) => {
         if (!this.#forget(link, fetch)) return
-        if (answer.errorCode === 0) this.#take(answer, topics, asked)
+        if (answer.errorCode === 0) this.#take(answer, topics, fetch)
         else this.#requestFailed(asked, brokerError('Cannot fetch', answer.errorCode))
         this.#progressed()
       },
@@ -253,52 +288,19 @@ export class Fetcher {
   #request(
     ready: ReadyLink,
     topics: readonly AskedTopic[],
-    maxBytes: number,
+    { maxBytes, namesRack }: FetchUnderWay,
     maxWaitMs: number,
   ): Promise<ResponseOf<'Fetch'>> {
-    const { minBytes, isReadCommitted } = this.#config
     const versionMax = topics.every(({ info }) => hasTopicId(info)) ? Infinity : LAST_VERSION_WITH_NAMES
-    // Brokers below do not look at the epochs of what was fetched.
-    const sendsEpochs = ready.version('Fetch', versionMax) >= LAST_VERSION_WITH_NAMES
-    const body: RequestInputOf<'Fetch'> = {
-      replicaId: CONSUMER_REPLICA_ID,
-      maxWaitMs,
-      minBytes,
-      maxBytes,
-      isolationLevel: isReadCommitted ? 1 : 0,
-      topics: topics.map(({ info, partitions }) => ({
-        topic: info.name,
-        topicId: info.topicId,
-        partitions: partitions.map((one) => ({
-          partition: one.partition,
-          currentLeaderEpoch: info.partitions[one.partition]!.leaderEpoch,
-          fetchOffset: one.fetchOffset,
-          ...(sendsEpochs ? { lastFetchedEpoch: one.lastFetchedEpoch } : {}),
-          partitionMaxBytes: one.fetchBytesMax,
-        })),
-      })),
-    }
+    const version = ready.version('Fetch', versionMax)
+    const body = fetchRequest(this.#config, topics, { version, maxBytes, maxWaitMs, namesRack })
     const timeoutMs = this.#cluster.config.requestTimeoutMs + maxWaitMs
     return ready.request('Fetch', body, { versionMax, timeoutMs, expectedMs: maxWaitMs })
   }
 
-  #topicsOf(group: readonly AssignedPartition[]): readonly AskedTopic[] {
-    const topics = new Map<string, { info: TopicInfo; partitions: AssignedPartition[] }>()
-    for (const partition of group) {
-      const known = topics.get(partition.topic)
-      if (known !== undefined) known.partitions.push(partition)
-      else
-        topics.set(partition.topic, {
-          info: this.#cluster.findTopic(partition.topic)!,
-          partitions: [partition],
-        })
-    }
-    return [...topics.values()]
-  }
-
-  #take(answer: ResponseOf<'Fetch'>, topics: readonly AskedTopic[], asked: readonly Asked[]): void {
+  #take(answer: ResponseOf<'Fetch'>, topics: readonly AskedTopic[], fetch: FetchUnderWay): void {
     const nowMs = this.#cluster.ports.clock.monotonicMs()
-    const generations = new Map(asked.map(({ partition, generation }) => [partition, generation]))
+    const asked = new Map(fetch.asked.map((each) => [each.partition, each]))
     let mustRefresh = false
     for (const topic of answer.responses) {
       const found = topics.find(({ info }) =>
@@ -306,7 +308,9 @@ export class Fetcher {
       )
       for (const one of topic.partitions) {
         const partition = found?.partitions.find((candidate) => candidate.partition === one.partitionIndex)
-        if (partition === undefined || generations.get(partition) !== partition.generation) continue
+        const as = partition && asked.get(partition)
+        if (partition === undefined || as?.generation !== partition.generation) continue
+        if (fetch.namesRack && this.#isForLeader(as, one, nowMs)) continue
         if (one.errorCode === 0) this.#takeRecords(partition, one)
         else {
           const hasNews = this.#cluster.learnLeader(
@@ -320,6 +324,30 @@ export class Fetcher {
       }
     }
     if (mustRefresh) this.#cluster.refreshSoon()
+  }
+
+  /**
+   * Whether the answer to a fetch that named the rack is to be had from elsewhere, or again of the leader alone; false: it
+   * counts. A replica that is behind could make a log look cut, or an offset out of range.
+   */
+  #isForLeader({ partition, isAtReplica }: Asked, one: PartitionAnswer, nowMs: number): boolean {
+    const { source } = partition
+    const { preferredReadReplica } = one
+    const { name } = errorByCode(one.errorCode)
+    if (name === 'OFFSET_OUT_OF_RANGE' || one.divergingEpoch.endOffset >= 0) {
+      source.stayWithLeader(nowMs)
+      return true
+    }
+    if (name === 'NONE' && preferredReadReplica >= 0) {
+      const isSound = !isAtReplica && this.#sourceOf(partition, nowMs) !== preferredReadReplica
+      if (isSound && this.#cluster.nodes.has(preferredReadReplica))
+        source.sentOn(preferredReadReplica, nowMs, this.#cluster.config.metadataMaxAgeMs)
+      else source.stayWithLeader(nowMs) // sent in a circle, or to a broker of which nobody knows where it is
+      return true
+    }
+    if (name === 'NONE') source.served(one.records?.length ?? 0, nowMs)
+    else if (isAtReplica || name === 'OFFSET_NOT_AVAILABLE') source.refused(nowMs)
+    return false
   }
 
   #takeRecords(partition: AssignedPartition, one: PartitionAnswer): void {
@@ -420,8 +448,10 @@ export class Fetcher {
   #requestFailed(asked: readonly Asked[], error: Error): void {
     const nowMs = this.#cluster.ports.clock.monotonicMs()
     const isFinal = !(error instanceof ClientError) || !error.retriable
-    for (const { partition, generation } of asked) {
+    for (const { partition, generation, isAtReplica } of asked) {
       if (partition.generation !== generation) continue
+      if (isAtReplica) partition.source.stayWithLeader(nowMs)
+      if (isAtReplica && !isFinal) continue // its leader can be asked at once
       this.#failed(partition, nowMs)
       if (isFinal)
         partition.error =

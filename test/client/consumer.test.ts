@@ -268,6 +268,51 @@ describe('Consumer', () => {
     expect(await take(1)).toEqual(['c'])
   })
 
+  describe('with a rack', () => {
+    /** A broker that answers those who name a rack in its own way, as one that is behind would. */
+    const startWith = async (change: object, from: number) => {
+      const one = log('a', 'b', 'c')
+      const base = logRules([one], () => undefined)
+      const options: Text = { topics: ['t'], from, rack: 'r1' }
+      return start([one], options, {
+        Fetch: (request, call) => {
+          const { rackId, topics } = request
+          if (rackId === '') return base.Fetch!(request, call)
+          const [{ topic, topicId }] = topics as [(typeof topics)[0]]
+          const partition = { partitionIndex: 0, errorCode: 0, highWatermark: 3, records: [], ...change }
+          return { responses: [{ topic, topicId, partitions: [partition] }] }
+        },
+      })
+    }
+
+    it.each([
+      ['its position is not in the log', { errorCode: errorCode('OFFSET_OUT_OF_RANGE') }],
+      ['the log was cut', { divergingEpoch: { epoch: 0, endOffset: 1 } }],
+      ['another is closer, which is itself', { preferredReadReplica: 1 }],
+      ['another is closer, of which nobody has heard', { preferredReadReplica: 77 }],
+      ['it is behind', { errorCode: errorCode('OFFSET_NOT_AVAILABLE') }],
+    ])(
+      'hears it from the leader, which is not told the rack, when a broker says that %s',
+      async (_, change) => {
+        const { broker, take } = await startWith(change, 1)
+        expect(await take(2)).toEqual(['b', 'c'])
+        const racks = broker.requestsOf('Fetch').map(({ rackId }) => rackId)
+        expect(racks.filter((rack) => rack === 'r1').length).toBeLessThanOrEqual(2)
+      },
+    )
+
+    it('fails where the leader says so, too', async () => {
+      const { take } = await startWith({ errorCode: errorCode('OFFSET_OUT_OF_RANGE') }, 9)
+      await expect(take(1)).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' })
+    })
+
+    it('wants a name for it', async () => {
+      await expect(start([log('a')], { topics: ['t'], rack: '' })).rejects.toMatchObject({
+        code: 'CLIENT_BAD_ARGUMENT',
+      })
+    })
+  })
+
   it('hands out what came before a corrupt batch, then names the offset, every time', async () => {
     const one = log('a').append(['b', 'c'])
     one.batches[1]![70]! ^= 1

@@ -1,6 +1,7 @@
 /** Options of a consumer that is a member of a group, with their defaults. */
 import { ClientError } from '../client-error.ts'
 import { wholeNumber } from '../client-options.ts'
+import { rackOf } from '../consumer-options.ts'
 import type { ConsumerOptions, TopicPartition } from '../consumer-options.ts'
 
 /** What a member reads: topics by name, or all whose names match, now or later. */
@@ -46,8 +47,6 @@ export interface GroupConsumerOptions<K = Uint8Array | null, V = Uint8Array | nu
   readonly handlerTimeoutMs?: number
   /** How the broker spreads partitions: `uniform` or `range`; default is the broker's. */
   readonly assignor?: string
-  /** Where this member is. */
-  readonly rack?: string
 }
 
 export interface GroupConfig {
@@ -73,7 +72,7 @@ export function groupConfig<K, V>(options: GroupConsumerOptions<K, V>): GroupCon
     commitIntervalMs: wholeNumber('commitIntervalMs', options.commitIntervalMs ?? 1_000, 1),
     handlerTimeoutMs: wholeNumber('handlerTimeoutMs', options.handlerTimeoutMs ?? 300_000, 1),
     assignor: options.assignor ?? null,
-    rack: options.rack ?? null,
+    rack: rackOf(options.rack),
     listener: {
       ...(onAssigned === undefined ? {} : { onAssigned }),
       ...(onRevoked === undefined ? {} : { onRevoked }),
