@@ -9,6 +9,7 @@ import { CLUSTER_SIZE, ClusterProcess } from '../cluster-process.ts'
 import { skeletonCases } from '../limits/skeleton.ts'
 import type { OpenLoopWork } from '../load/open-loop-load.ts'
 import { startLoad } from '../load/start-load.ts'
+import type { TopicSpec } from '../load/topics.ts'
 import type { Workload } from '../workload.ts'
 import { openLoopCase } from './open-loop-case.ts'
 
@@ -38,7 +39,9 @@ export const clusterEndToEnd: Workload = {
         until: 'acknowledged',
         ratePerSecond: HEATING_RATE_PER_SECOND,
       }
-      await load.call('run', { ...heating, records: HEATING_RECORDS, spec } satisfies OpenLoopWork)
+      await load.call('run', { ...heating, records: HEATING_RECORDS, spec } satisfies OpenLoopWork & {
+        readonly spec: TopicSpec
+      })
     }
     const cases =
       [
