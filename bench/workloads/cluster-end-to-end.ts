@@ -36,7 +36,7 @@ export const clusterEndToEnd: Workload = {
       const heating = {
         recordBytes: 100,
         isUnbatched: true,
-        until: 'acknowledged',
+        until: 'acknowledged' as const,
         ratePerSecond: HEATING_RATE_PER_SECOND,
       }
       await load.call('run', { ...heating, records: HEATING_RECORDS, spec } satisfies OpenLoopWork & {
