@@ -231,7 +231,7 @@ async function cutOff(scene: Scene, how: string, cuts: readonly Cut[]): Promise<
 it('F-PART: a leader cut off from the other brokers, from clients, or from both loses nothing', async () => {
   const scene = await Scene.open({ directory: temporaryDirectory('cluster-cut'), links: true })
   await cutOff(scene, 'proxies', [FROM_BROKERS, FROM_ALL, FROM_CLIENTS])
-}, 60_000)
+}, 90_000)
 
 /** LINK_CUTS=3 asks for all of them, as `.ci/run` does: each takes some five seconds. */
 const LINK_CUTS = Number(process.env['LINK_CUTS'] ?? '1')
@@ -244,5 +244,5 @@ it.skipIf(noNamespaces !== null)(
     const scene = await Scene.open({ directory: temporaryDirectory('cluster-links'), namespaces })
     await cutOff(scene, 'links', [FROM_ALL, FROM_BROKERS, FROM_CLIENTS].slice(0, LINK_CUTS))
   },
-  60_000,
+  90_000,
 )
