@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly brokers?: number
   /** Settings of every broker by key, such as `{ 'num.partitions': '3' }`. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Where brokers stand, the first in the first of these and so on: their `broker.rack`. Default: nowhere. */
+  readonly racks?: readonly string[]
   /** Whether to listen on TCP ports too. Default true. */
   readonly listens?: boolean
 }
@@ -155,7 +157,7 @@ export class Cluster {
   }
 
   async #start(seat: Seat): Promise<void> {
-    const { settings = {}, listens = true } = this.#options
+    const { settings = {}, racks = [], listens = true } = this.#options
     const replicas = Math.min(REPLICAS, this.#seats.length)
     const all = {
       ...QUICK,
@@ -169,6 +171,7 @@ export class Cluster {
       'default.replication.factor': String(replicas),
       'min.insync.replicas': String(Math.max(1, replicas - 1)),
       'group.initial.rebalance.delay.ms': '0',
+      'broker.rack': racks[seat.nodeId - 1] ?? '',
       ...settings,
     }
     const broker = await startBroker({
