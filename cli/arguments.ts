@@ -141,6 +141,26 @@ export function parsePartitions(text: string, previous: readonly number[] = []):
   return [...found].sort((a, b) => a - b)
 }
 
+/** `events`, or some partitions of it as in `events:0,2-4`; may be given several times. Null stands for all partitions. */
+export function parseTopicPartitions(
+  text: string,
+  previous: ReadonlyMap<string, readonly number[] | null> = new Map(),
+): ReadonlyMap<string, readonly number[] | null> {
+  const separator = text.indexOf(':') // which no topic has in its name
+  const topic = separator < 0 ? text : text.slice(0, separator)
+  if (topic === '') throw new InvalidArgumentError('Wanted a topic, such as events, or events:0,2-4.')
+  const known = previous.get(topic)
+  const isAll = separator < 0 || known === null
+  return new Map(previous).set(topic, isAll ? null : parsePartitions(text.slice(separator + 1), known ?? []))
+}
+
+/** `10`, `+10` or `-10`: so many offsets further or back. */
+export function parseShift(text: string): number {
+  const shift = /^[+-]?\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isSafeInteger(shift)) return shift
+  throw new InvalidArgumentError('Wanted a whole number such as 10 or -10.')
+}
+
 /** A `key=value` that may be given several times; the last one counts. The value may be empty and hold `=`. */
 export function parseKeyValue(
   text: string,

@@ -28,6 +28,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (context) => (await import('./topic.ts')).topicCommand(context),
   },
   {
+    name: 'group',
+    summary: 'list, describe, move and delete consumer groups',
+    load: async (context) => (await import('./group.ts')).groupCommand(context),
+  },
+  {
     name: 'broker',
     summary: 'list and describe brokers, take one out of the cluster',
     load: async (context) => (await import('./broker.ts')).brokerCommand(context),

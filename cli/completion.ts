@@ -9,13 +9,13 @@ import { completionScripts } from './completion-scripts.ts'
 import type { Shell } from './completion-scripts.ts'
 import type { Context } from './context.ts'
 
-/** A line that is being typed must not hang: topic names that take longer, in ms, are left out. */
-const TOPICS_TIMEOUT_MS = 500
+/** A line that is being typed must not hang: names that take longer, in ms, are left out. */
+const NAMES_TIMEOUT_MS = 500
 
 export function completionCommand(context: Context): Command {
   return new Command('completion')
     .description(
-      'Print a completion script. Commands, flags and the names of topics are completed.\n\n' +
+      'Print a completion script. Commands, flags and the names of topics and groups are completed.\n\n' +
         '  bash   eval "$(millrace completion bash)"      in ~/.bashrc\n' +
         '  zsh    eval "$(millrace completion zsh)"       in ~/.zshrc, after compinit\n' +
         '  fish   millrace completion fish | source       in ~/.config/fish/config.fish',
@@ -31,7 +31,9 @@ export function completeCommand(context: Context): Command {
     .helpOption(false)
     .action(async (words: string[], options: { line?: string }, command: Command) => {
       const typed = options.line === undefined ? words : options.line.trimStart().split(/\s+/).slice(1)
-      const candidates = await complete(command.parent!, typed, (bootstrap) => findTopics(context, bootstrap))
+      const candidates = await complete(command.parent!, typed, (what, bootstrap) =>
+        findNames(context, what, bootstrap),
+      )
       for (const candidate of candidates) await context.out.line(candidate)
     })
 }
@@ -40,18 +42,22 @@ export function completeCommand(context: Context): Command {
  * What can stand at the end of a line.
  *
  * @param words - After `millrace`; the last is being typed and may be empty.
- * @param topics - Asks the broker at an address given by `-b`, or else the usual one.
+ * @param names - Asks the broker at an address given by `-b`, or else the usual one.
  * @returns Nothing where the shell should offer files.
  */
 export async function complete(
   program: Command,
   words: readonly string[],
-  topics: (bootstrap: string | null) => Promise<readonly string[]>,
+  names: (what: Named, bootstrap: string | null) => Promise<readonly string[]>,
 ): Promise<readonly string[]> {
   const typed = words.at(-1) ?? ''
   const { command, operands, pending, bootstrap } = readWords(program, words.slice(0, -1))
   const startsRight = (candidate: string): boolean => candidate.startsWith(typed)
-  if (pending !== null) return (pending.argChoices ?? []).filter(startsRight)
+  if (pending !== null) {
+    const what = namedBy(pending.attributeName())
+    const choices = pending.argChoices ?? (what === null ? [] : await names(what, bootstrap))
+    return choices.filter(startsRight)
+  }
   if (typed.startsWith('-')) return flagsOf(command).filter(startsRight)
   if (command.commands.length > 0) {
     const visible = command.createHelp().visibleCommands(command)
@@ -59,9 +65,19 @@ export async function complete(
   }
   const argument = argumentAt(command, operands.length)
   if (argument?.argChoices !== undefined) return argument.argChoices.filter(startsRight)
-  if (argument === null || !/^topics?$/.test(argument.name())) return []
-  const names = await topics(bootstrap)
-  return names.filter((name) => startsRight(name) && !operands.includes(name))
+  const what = argument === null ? null : namedBy(argument.name())
+  if (what === null) return []
+  const known = await names(what, bootstrap)
+  return known.filter((name) => startsRight(name) && !operands.includes(name))
+}
+
+/** What a broker knows by name. */
+export type Named = 'topics' | 'groups'
+
+/** What an argument, or the value of an option, of that name is. */
+function namedBy(name: string): Named | null {
+  if (/^topics?$/.test(name)) return 'topics'
+  return /^groups?$/.test(name) ? 'groups' : null
 }
 
 interface ReadWords {
@@ -113,17 +129,22 @@ function argumentAt(command: Command, index: number): Argument | null {
   return registeredArguments[index] ?? (last?.variadic === true ? last : null)
 }
 
-/** Names of topics, or none when the broker does not tell in time: a completion never shows an error. */
-async function findTopics(context: Context, bootstrap: string | null): Promise<readonly string[]> {
+/** Names, or none when the broker does not tell in time: a completion never shows an error. */
+async function findNames(
+  context: Context,
+  what: Named,
+  bootstrap: string | null,
+): Promise<readonly string[]> {
   const { Client } = await import('../src/index.ts')
   const client = new Client({
     bootstrap: bootstrap ?? context.environment[BOOTSTRAP_VARIABLE] ?? 'localhost:9092',
     bootstrapTimeoutMs: 0,
-    connectTimeoutMs: TOPICS_TIMEOUT_MS,
-    requestTimeoutMs: TOPICS_TIMEOUT_MS,
+    connectTimeoutMs: NAMES_TIMEOUT_MS,
+    requestTimeoutMs: NAMES_TIMEOUT_MS,
   })
-  const timer = setTimeout(() => void client.close(), TOPICS_TIMEOUT_MS)
+  const timer = setTimeout(() => void client.close(), NAMES_TIMEOUT_MS)
   try {
+    if (what === 'groups') return (await client.admin().listGroups()).map(({ groupId }) => groupId)
     const topics = await client.admin().listTopics()
     return topics.filter(({ isInternal }) => !isInternal).map(({ name }) => name)
   } catch {

@@ -145,6 +145,38 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     { exitCode: EXIT.failed, advice: 'Raise max.message.bytes of the topic with `millrace topic alter`' },
   ],
 
+  ['GROUP_ID_NOT_FOUND', { exitCode: EXIT.notFound, advice: 'See what there is with `millrace group list`' }],
+  ['INVALID_GROUP_ID', { exitCode: EXIT.usage, advice: 'A group has a name that is not empty' }],
+  [
+    'NON_EMPTY_GROUP',
+    {
+      exitCode: EXIT.failed,
+      advice: 'Stop them first; one that was killed counts until its session is over (45 s by default)',
+    },
+  ],
+  [
+    'CLIENT_NOT_A_MEMBER',
+    {
+      exitCode: EXIT.failed,
+      advice: 'Nothing is lost: the same command again goes on from what is committed',
+    },
+  ],
+  [
+    'COORDINATOR_LOAD_IN_PROGRESS',
+    { exitCode: EXIT.failed, advice: 'A broker still reads what its groups have committed: try again soon' },
+  ],
+  [
+    'COORDINATOR_NOT_AVAILABLE',
+    {
+      exitCode: EXIT.failed,
+      advice: 'A partition of __consumer_offsets has no leader: see `millrace cluster health`',
+    },
+  ],
+  [
+    'GROUP_MAX_SIZE_REACHED',
+    { exitCode: EXIT.failed, advice: 'See who is in it with `millrace group describe`' },
+  ],
+
   ['VOTER_NOT_FOUND', { exitCode: EXIT.notFound, advice: 'See who votes with `millrace cluster quorum`' }],
   [
     'DUPLICATE_VOTER',

@@ -20,6 +20,7 @@ import type { Notices } from './notices.ts'
 import { PRESETS } from './record-format.ts'
 import { recordPrinter } from './record-printer.ts'
 import type { RecordPrinter } from './record-printer.ts'
+import { tailAsMember } from './tail-group.ts'
 
 /** Records shown before following unless told. */
 const LAST_COUNT = 10
@@ -31,6 +32,7 @@ interface TailOptions extends ConnectOptions {
   readonly from?: StartPosition
   readonly since?: number
   readonly partitions?: readonly number[]
+  readonly group?: string
   readonly exitAtEnd?: boolean
   readonly format?: string
   readonly output?: 'json' | 'ndjson'
@@ -40,7 +42,7 @@ export function tailCommand(context: Context): Command {
   const command = new Command('tail')
     .description(
       'Show the last records of a topic, over all partitions in the order of their times, then follow it until Ctrl-C. ' +
-        'In a pipe it writes the values, byte for byte.',
+        'In a pipe it writes the values, byte for byte. With --group it reads as a member of a group, from where that stopped.',
     )
     .argument('<topic>', 'the topic')
     .addOption(
@@ -60,6 +62,13 @@ export function tailCommand(context: Context): Command {
     )
     .addOption(
       new Option('-p, --partitions <list>', 'only these, such as 0 or 0,2-4').argParser(parsePartitions),
+    )
+    .addOption(
+      new Option(
+        '-g, --group <name>',
+        'share the topic with the other members of a group, and commit what was printed; --from says where it begins if it ' +
+          'has committed nothing (default: end)',
+      ).conflicts(['last', 'partitions', 'exitAtEnd']),
     )
     .option('-e, --exit-at-end', 'stop at the end instead of following')
     .addOption(
@@ -84,14 +93,14 @@ async function tail(context: Context, topic: string, options: TailOptions): Prom
   try {
     await withClient(context, options, (client, notices) =>
       withTopic(client, topic, async () => {
-        const tailing = new Tailing(context, client, {
-          topic,
-          options,
-          printer,
-          notices,
-          signal: interruption.signal,
-        })
-        await tailing.run()
+        const { signal } = interruption
+        const { group, from = null, since } = options
+        if (group === undefined) {
+          await new Tailing(context, client, { topic, options, printer, notices, signal }).run()
+        } else {
+          const start = since === undefined ? from : ({ kind: 'time', timestampMs: since } as const)
+          await tailAsMember(context, client, { topic, group, from: start, printer, notices, signal })
+        }
       }),
     )
   } catch (error) {

@@ -24,9 +24,9 @@ describe('complete()', () => {
   let asked: (string | null)[] = []
   const offered = async (...words: string[]): Promise<readonly string[]> => {
     asked = []
-    return complete(program, words, async (bootstrap) => {
+    return complete(program, words, async (what, bootstrap) => {
       asked.push(bootstrap)
-      return ['events', 'orders', 'other']
+      return what === 'groups' ? ['billing', 'board'] : ['events', 'orders', 'other']
     })
   }
 
@@ -55,6 +55,14 @@ describe('complete()', () => {
     expect(await offered('tail', '-b', 'ws://h:1', 'o')).toEqual(['orders', 'other'])
     expect(asked).toEqual(['ws://h:1'])
     expect(await offered('topic', 'delete', 'orders', 'o')).toEqual(['other'])
+  })
+
+  it('offers groups where a group is named, and topics as the value of an option', async () => {
+    expect(await offered('group', 'describe', 'b')).toEqual(['billing', 'board'])
+    expect(await offered('group', 'delete', 'board', 'b')).toEqual(['billing'])
+    expect(await offered('tail', 'events', '--group', 'bi')).toEqual(['billing'])
+    expect(await offered('group', 'seek', 'board', '--topic', 'o')).toEqual(['orders', 'other'])
+    expect(await offered('group', 'list', '--kind', '')).toEqual(['classic', 'consumer'])
   })
 
   it('asks no broker where no topic can stand', async () => {
