@@ -1,0 +1,25 @@
+/** librdkafka, old as Debian has it and new as PyPI does, in groups of both protocols. */
+import { join } from 'node:path'
+import { testClient } from './support/capabilities.ts'
+import type { CompatClient } from './support/capabilities.ts'
+import { LineDriver } from './support/driver.ts'
+import { findProgram } from './support/programs.ts'
+
+const DRIVER = join(import.meta.dirname, 'drivers/librdkafka.py')
+
+const CLIENTS = [
+  { name: 'librdkafka of Debian', variable: 'COMPAT_DEBIAN_PYTHON', protocol: 'classic' },
+  { name: 'librdkafka', variable: 'COMPAT_PYTHON', protocol: 'classic' },
+  { name: 'librdkafka, group.protocol=consumer', variable: 'COMPAT_PYTHON', protocol: 'consumer' },
+] as const
+
+for (const { name, variable, protocol } of CLIENTS) {
+  const { path, missing } = findProgram(variable, ['-c', 'import confluent_kafka'])
+  const client: CompatClient = {
+    name,
+    missing,
+    protocol,
+    open: (settings) => new LineDriver([path, '-u', DRIVER], settings),
+  }
+  testClient(client)
+}
