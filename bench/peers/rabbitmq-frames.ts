@@ -48,7 +48,7 @@ export const CODE_OK = 1
 const VERSION = 1
 const SIZE_BYTES = 4
 const HEADER_BYTES = 4
-/** A chunk is what the server took in at once: no more than its clients had unconfirmed, a fifth of this here. */
+/** A chunk is what the server took in at once: no more than its clients had unconfirmed, less than a fifth of this here. */
 const FRAME_BYTES_MAX = 64 * 2 ** 20
 const CHUNK_HEADER_BYTES = 48
 const CHUNK_MAGIC = 0x50

@@ -72,8 +72,9 @@ export const rabbitmq: System = {
           RABBITMQ_MNESIA_BASE: join(own, 'data'),
           RABBITMQ_LOG_BASE: join(own, 'logs'),
           RABBITMQ_PID_FILE: join(own, 'pid'),
-          RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
-            '-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false',
+          RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
+          // Also for the helper by which a node makes sure of an epmd: it may outlive one that is killed while it starts.
+          ERL_AFLAGS: '-start_epmd false',
           // The script becomes the node, whose costs are measured, instead of waiting for it; Ctrl-C is left to the run.
           RUNNING_UNDER_SYSTEMD: 'true',
           RABBITMQ_SERVER_START_ARGS: '+B i',

@@ -89,7 +89,9 @@ describe('RabbitConnection', () => {
   it('pays a credit for every delivery', async () => {
     const client = await open()
     const paid = new Promise<void>((resolve) => {
-      onKey = () => void (keys.filter((key) => key === KEY.credit).length === 2 && resolve())
+      onKey = () => {
+        if (keys.filter((key) => key === KEY.credit).length === 2) resolve()
+      }
     })
     const bodies: string[] = []
     await client.subscribe('s', FROM.first, (body) => bodies.push(body.toString()))
@@ -108,7 +110,9 @@ describe('RabbitConnection', () => {
 
   it('rejects what waits for an answer once the connection ends, and what is asked later', async () => {
     const client = await open()
-    onKey = (key) => void (key === KEY.delete && socket!.destroy())
+    onKey = (key) => {
+      if (key === KEY.delete) socket!.destroy()
+    }
     await expect(client.delete('s')).rejects.toThrow(/closed the connection|ECONNRESET/)
     await expect(client.delete('s')).rejects.toThrow(/closed the connection|ECONNRESET/)
   })
