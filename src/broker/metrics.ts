@@ -2,11 +2,16 @@
  * What the broker counts, and its text for Prometheus. Topic metrics carry the names that kafka_exporter gives them,
  * so that existing dashboards work; the broker's own begin with `millrace_`.
  *
- * Labels come from the cluster image, never from clients, so no client can make them many (docs/faults.md X25).
+ * Labels come from the cluster image, so no client can make them many (docs/faults.md X25); those of groups are bounded in
+ * group-metrics.ts.
  */
 import type { ClusterImage, PartitionImage } from '../metadata/cluster-image.ts'
 import { liveBrokers } from '../metadata/cluster-image.ts'
 import type { Partition } from '../replication/partition.ts'
+import { groupFamilies } from './group-metrics.ts'
+import type { GroupCensus } from './group-metrics.ts'
+import { renderFamily } from './metric-family.ts'
+import type { MetricFamily } from './metric-family.ts'
 
 /** Running totals since the start; plain numbers, bumped where things happen. */
 export class BrokerCounters {
@@ -19,13 +24,6 @@ export class BrokerCounters {
   forwardedCount = 0
   producedBytes = 0
   fetchedBytes = 0
-}
-
-/** The groups that this broker coordinates. */
-export interface GroupCensus {
-  readonly groups: readonly { readonly kind: string; readonly state: string; readonly count: number }[]
-  /** Partitions of groups that are led here and not read yet. */
-  readonly loadingCount: number
 }
 
 export interface MetricsSources {
@@ -41,25 +39,19 @@ export interface MetricsSources {
   readonly findPartition: (topic: string, index: number) => Partition | null
 }
 
-interface Family {
-  readonly name: string
-  readonly type: 'gauge' | 'counter'
-  readonly help: string
-  readonly samples: readonly {
-    readonly labels: Readonly<Record<string, string | number>>
-    readonly value: number
-  }[]
-}
-
 /** All metrics in Prometheus' text format 0.0.4. */
 export function renderMetrics(sources: MetricsSources): string {
-  return [...brokerFamilies(sources), ...groupFamilies(sources.groups), ...topicFamilies(sources)]
+  return [
+    ...brokerFamilies(sources),
+    ...groupFamilies(sources.groups, sources.findPartition),
+    ...topicFamilies(sources),
+  ]
     .map(renderFamily)
     .join('')
 }
 
-function brokerFamilies({ image, counters, ...now }: MetricsSources): Family[] {
-  const single = (name: string, type: Family['type'], help: string, value: number): Family => ({
+function brokerFamilies({ image, counters, ...now }: MetricsSources): MetricFamily[] {
+  const single = (name: string, type: MetricFamily['type'], help: string, value: number): MetricFamily => ({
     name,
     type,
     help,
@@ -106,30 +98,13 @@ function brokerFamilies({ image, counters, ...now }: MetricsSources): Family[] {
   ]
 }
 
-function groupFamilies({ groups, loadingCount }: GroupCensus): Family[] {
-  return [
-    {
-      name: 'millrace_groups',
-      type: 'gauge',
-      help: 'Groups that this broker coordinates, by protocol and state.',
-      samples: groups.map(({ kind, state, count }) => ({ labels: { protocol: kind, state }, value: count })),
-    },
-    {
-      name: 'millrace_group_partitions_loading',
-      type: 'gauge',
-      help: 'Partitions of groups that are led here and cannot answer yet.',
-      samples: [{ labels: {}, value: loadingCount }],
-    },
-  ]
-}
-
-function topicFamilies({ image, findPartition }: MetricsSources): Family[] {
+function topicFamilies({ image, findPartition }: MetricsSources): MetricFamily[] {
   const topics = [...image.topicsByName.values()]
   const perPartition = (
     name: string,
     help: string,
     valueOf: (image: PartitionImage, partition: Partition | null) => number | null,
-  ): Family => ({
+  ): MetricFamily => ({
     name,
     type: 'gauge',
     help,
@@ -171,12 +146,4 @@ function topicFamilies({ image, findPartition }: MetricsSources): Family[] {
       ({ isr, replicas }) => Number(isr.length < replicas.length),
     ),
   ]
-}
-
-function renderFamily({ name, type, help, samples }: Family): string {
-  const lines = samples.map(({ labels, value }) => {
-    const text = Object.entries(labels).map(([label, labelValue]) => `${label}="${labelValue}"`)
-    return `${name}${text.length === 0 ? '' : `{${text.join(',')}}`} ${value}\n`
-  })
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
 }

@@ -3,6 +3,7 @@
  * shards of which this broker is the coordinator.
  */
 import { GroupShard } from '../../coordinator/groups/group-shard.ts'
+import type { CommittedPlace } from '../../coordinator/groups/offset-store.ts'
 import type { NoShard } from '../../coordinator/runtime.ts'
 import type { Clock, Logger, Random } from '../../env/index.ts'
 import type { ClusterImage } from '../../metadata/cluster-image.ts'
@@ -13,7 +14,7 @@ import type { ControllerGateway } from '../controller-gateway.ts'
 import { toGroupConfig } from '../group-settings.ts'
 import type { PartitionRegistry } from '../partition-registry.ts'
 import { Coordinators } from './coordinators.ts'
-import type { GroupCensus } from '../metrics.ts'
+import type { GroupCensus } from '../group-metrics.ts'
 import { OffsetsTopic } from './offsets-topic.ts'
 
 export interface GroupCoordinationPorts {
@@ -78,7 +79,7 @@ export class GroupCoordination {
     return this.#coordinators.shards()
   }
 
-  /** How many groups there are here, for metrics. */
+  /** What groups there are here, and what they have committed, for metrics. */
   census(): GroupCensus {
     const countByState = new Map<string, number>()
     for (const shard of this.#coordinators.shards()) {
@@ -91,11 +92,15 @@ export class GroupCoordination {
       const [kind, state] = key.split(' ') as [string, string]
       return { kind, state, count }
     })
-    return { groups, loadingCount: this.#coordinators.loadingCount }
+    return { groups, loadingCount: this.#coordinators.loadingCount, offsets: this.#committed() }
   }
 
   /** Ends all shards: whoever waits is told to look for the coordinator again. */
   close(): void {
     this.#coordinators.close()
+  }
+
+  *#committed(): IterableIterator<CommittedPlace> {
+    for (const shard of this.#coordinators.shards()) yield* shard.committedOffsets()
   }
 }

@@ -11,22 +11,24 @@
  * Methods of members (join to leave, heartbeats) answer failures of the log themselves. All others reject with
  * CoordinatorFailure, whose `error` is for the whole request.
  *
- * A group whose members speak one protocol cannot be joined by the other: with `group.consumer.migration.policy` at
- * `disabled`, as in Kafka. Between the two a group has to be empty once; its offsets stay.
+ * A classic group that a member of the consumer protocol joins becomes one of that protocol, and goes back when the last such
+ * member is gone, as `group.consumer.migration.policy` allows. In between its classic members are that group's. Offsets stay.
  */
 import { errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { RequestOf, ResponseInputOf, ResponseOf } from '../../protocol/apis.ts'
 import type { ImageDelta } from '../../metadata/image-delta.ts'
 import type { CoordinatorRecord } from '../records/coordinator-record.ts'
+import { mayUpgrade } from '../group-config.ts'
 import type { ShardContext } from '../shard-context.ts'
 import { heartbeatAnswer, joinFault, leaveAnswer, syncFault } from './classic/answers.ts'
 import { findTopicChanges } from './consumer/target-assignment.ts'
+import type { ConsumerGroup } from './consumer/consumer-group.ts'
 import type { CommittingMember, Group } from './group.ts'
 import { GroupRegistry } from './group-registry.ts'
 import { Housekeeping, writeInPieces } from './housekeeping.ts'
 import { OffsetStore } from './offset-store.ts'
-import type { FetchedTopic, FetchTopic } from './offset-store.ts'
+import type { CommittedPlace, FetchedTopic, FetchTopic } from './offset-store.ts'
 import { RetentionClock } from './retention-clock.ts'
 
 /** Who sent a request. */
@@ -108,6 +110,11 @@ export class GroupShard {
     for (const groupId of this.#groups.groupIds()) yield this.#groups.find(groupId)!
   }
 
+  /** All committed offsets as they stand, for metrics, likewise. */
+  committedOffsets(): IterableIterator<CommittedPlace> {
+    return this.#offsets.places(this.#context.image())
+  }
+
   // Members of the classic protocol
 
   /** Answered when the next generation begins, so perhaps after minutes. */
@@ -117,7 +124,15 @@ export class GroupShard {
       joinFault(error, memberId, client.apiVersion)
     if (groupId === '') return refuse('INVALID_GROUP_ID')
     const groups = this.#groups
-    if (groups.findConsumer(groupId)?.isEmpty === false) return refuse('INCONSISTENT_GROUP_PROTOCOL')
+    const consumer = groups.findConsumer(groupId)
+    if (consumer?.isEmpty === false) {
+      // Who is a member stays one, whatever the policy has become.
+      const isMember = consumer.state.members.has(memberId)
+      const mayJoin = isMember || this.#context.config.consumerMigrationPolicy !== 'disabled'
+      if (!mayJoin) return refuse('INCONSISTENT_GROUP_PROTOCOL')
+      const answer = consumer.classic.join(request, client)
+      if (answer !== null) return answer
+    }
     const isNew = groups.findClassic(groupId) === null
     // An id is given by a group: who has one takes this for a group that was here and is gone.
     if (isNew && memberId !== '') return refuse('UNKNOWN_MEMBER_ID')
@@ -132,18 +147,24 @@ export class GroupShard {
 
   async syncGroup(request: RequestOf<'SyncGroup'>, client: GroupClient): Promise<ResponseOf<'SyncGroup'>> {
     if (request.groupId === '') return syncFault('INVALID_GROUP_ID')
+    const consumer = this.#findConsumerWithMembers(request.groupId)
+    if (consumer !== null) return consumer.classic.sync(request)
     const group = this.#groups.findClassic(request.groupId)
     return group === null ? syncFault('UNKNOWN_MEMBER_ID') : group.sync(request, client.apiVersion)
   }
 
   async heartbeat(request: RequestOf<'Heartbeat'>): Promise<ResponseOf<'Heartbeat'>> {
     if (request.groupId === '') return heartbeatAnswer('INVALID_GROUP_ID')
+    const consumer = this.#findConsumerWithMembers(request.groupId)
+    if (consumer !== null) return consumer.classic.heartbeat(request)
     const group = this.#groups.findClassic(request.groupId)
     return group === null ? heartbeatAnswer('UNKNOWN_MEMBER_ID') : group.heartbeat(request)
   }
 
   async leaveGroup(request: RequestOf<'LeaveGroup'>, client: GroupClient): Promise<ResponseOf<'LeaveGroup'>> {
     if (request.groupId === '') return leaveAnswer('INVALID_GROUP_ID', [])
+    const consumer = this.#findConsumerWithMembers(request.groupId)
+    if (consumer !== null) return consumer.classic.leave(request, client.apiVersion)
     const group = this.#groups.findClassic(request.groupId)
     if (group !== null) return group.leave(request, client.apiVersion)
     if (client.apiVersion < LEAVE_MANY_VERSION) return leaveAnswer('UNKNOWN_MEMBER_ID', [])
@@ -171,15 +192,35 @@ export class GroupShard {
       return consumerFault('GROUP_ID_NOT_FOUND', 'Sent a heartbeat: there is no such consumer group')
     }
     if (memberEpoch === JOIN_EPOCH && groups.findClassic(groupId)?.isEmpty === false) {
-      const message =
-        'Joined a group: its members speak the classic protocol, and only when they have left it can be joined'
-      return consumerFault('GROUP_ID_NOT_FOUND', message)
+      return this.#upgrade(request, client)
     }
     if (isNew && groups.isFull)
       return consumerFault(this.#reportFull(groupId), 'Joined a group: there are too many')
     const answer = groups.obtainConsumer(groupId).heartbeat(request, client)
     // What a heartbeat writes is replayed within the call: the log says nothing of a group whose first member was refused.
     groups.dropConsumer(groupId)
+    return answer
+  }
+
+  /** A join by which a classic group becomes one of the consumer protocol, in one batch. */
+  #upgrade(
+    request: RequestOf<'ConsumerGroupHeartbeat'>,
+    client: GroupClient,
+  ): Promise<ResponseInputOf<'ConsumerGroupHeartbeat'>> {
+    const { groupId } = request
+    const groups = this.#groups
+    const refuse = (why: string) => {
+      const message = `Joined a group: its members speak the classic protocol, and ${why}`
+      return Promise.resolve(consumerFault('GROUP_ID_NOT_FOUND', message))
+    }
+    if (!mayUpgrade(this.#context.config)) return refuse('only when they have left it can be joined')
+    const records = groups.upgradeRecords(groupId)
+    if (typeof records === 'string') return refuse(records)
+    const consumer = groups.obtainConsumer(groupId)
+    const answer = consumer.heartbeat(request, client, records)
+    // What a heartbeat writes is replayed within the call.
+    if (consumer.isEmpty) groups.dropConsumer(groupId)
+    else groups.endClassic(groupId)
     return answer
   }
 
@@ -215,7 +256,7 @@ export class GroupShard {
       }))
       return { throttleTimeMs: 0, topics: refused }
     }
-    this.#groups.findClassic(groupId)?.keepAlive(memberId)
+    this.#groups.find(groupId)?.keepAlive(memberId)
     const { records, topics: committed } = this.#offsets.commit(groupId, topics, {
       image: this.#context.image(),
       byId: apiVersion >= COMMIT_BY_ID_VERSION,
@@ -330,6 +371,11 @@ export class GroupShard {
     this.#groups.dropConsumer(groupId)
     await written
     return 'NONE'
+  }
+
+  #findConsumerWithMembers(groupId: string): ConsumerGroup | null {
+    const group = this.#groups.findConsumer(groupId)
+    return group?.isEmpty === false ? group : null
   }
 
   #findCommitFault(groupId: string, member: CommittingMember, apiVersion: number): ErrorName | null {

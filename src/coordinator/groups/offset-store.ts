@@ -32,6 +32,14 @@ export type FetchTopic = RequestOf<'OffsetFetch'>['groups'][number]['topics'] ex
   : never
 export type FetchedTopic = ResponseOf<'OffsetFetch'>['groups'][number]['topics'][number]
 
+/** What a group has committed in a partition. */
+export interface CommittedPlace {
+  readonly groupId: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
 /**
  * What the offsets of one shard may take in memory, by the estimate below: some 300,000 offsets. Beyond it only partitions that
  * have an offset already take another; clients could fill the memory with groups that they make up.
@@ -135,6 +143,17 @@ export class OffsetStore {
       })
       return { name, topicId, partitions }
     })
+  }
+
+  /** All that groups have committed for topics that there are. */
+  *places(image: ClusterImage): IterableIterator<CommittedPlace> {
+    for (const [groupId, topics] of this.#groups) {
+      for (const [topic, partitions] of topics) {
+        const current = image.topicsByName.get(topic)
+        for (const [partition, committed] of partitions)
+          if (isOf(current, committed)) yield { groupId, topic, partition, offset: committed.offset }
+      }
+    }
   }
 
   /** The records that remove what a group committed for some partitions of a topic. */
