@@ -158,10 +158,13 @@ async function show(
 
 async function showTable({ out }: Context, { group, partitions, totalLag }: Described): Promise<void> {
   const { groupId, state, kind, assignor, epoch, coordinator, members } = group
+  const unknownCount = partitions.filter(({ lag }) => lag === null).length
+  const beside =
+    unknownCount === 0 ? '' : ` beside ${counted(unknownCount, 'partition')} where it is not known`
   const facts = [
     ...[state, `${kind} protocol`, ...(assignor === null ? [] : [`assignor ${assignor}`])],
     ...[...(epoch === null ? [] : [`epoch ${epoch}`]), `coordinator ${coordinator}`],
-    ...[counted(members.length, 'member'), `total lag ${humanCount(totalLag)}`],
+    ...[counted(members.length, 'member'), `total lag ${humanCount(totalLag)}${beside}`],
   ]
   await out.line(`${out.style('bold', groupId)}  ${out.style('dim', facts.join(', '))}`)
   await out.line()
