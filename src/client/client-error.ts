@@ -29,6 +29,8 @@ export type ClientErrorCode =
   | 'CLIENT_LOG_TRUNCATED'
   /** A fetched batch is not what was written: checksum, framing or compression. */
   | 'CLIENT_CORRUPT_BATCH'
+  /** A codec cannot be loaded here; in a page, its Content-Security-Policy may forbid it. */
+  | 'CLIENT_CODEC_UNAVAILABLE'
   /** A serializer or deserializer threw; its error is the `cause`. */
   | 'CLIENT_BAD_FORMAT'
   /** The group has given the consumer up (it was too slow, or not heard of), so it cannot commit what it read. */
@@ -74,6 +76,11 @@ export function brokerError(attempted: string, errorCode: number, detail: string
   const { name, retriable, description } = errorByCode(errorCode)
   const told = detail === null || detail === '' ? description : detail
   return new ClientError(name, `${attempted}: ${told} (${name})`, { retriable })
+}
+
+/** A codec that is needed cannot be loaded; the cause says why. */
+export function codecError(attempted: string, cause: Error): ClientError {
+  return new ClientError('CLIENT_CODEC_UNAVAILABLE', `${attempted}: ${cause.message}`, { cause })
 }
 
 export function abortedError(attempted: string, signal: AbortSignal): ClientError {

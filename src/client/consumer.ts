@@ -8,10 +8,11 @@
  * - Records of a partition come in ascending order of offset, none below the position asked for.
  */
 import { backoffMs } from '../base/backoff.ts'
+import type { CodecName } from '../records/compression/codec.ts'
 import { CodecSet } from '../records/compression/codec-set.ts'
 import { AssignedPartition, UNKNOWN } from './assigned-partition.ts'
 import { abortable, pause } from './backoff.ts'
-import { abortedError, ClientError, toError } from './client-error.ts'
+import { abortedError, ClientError, codecError, toError } from './client-error.ts'
 import type { Cluster } from './cluster.ts'
 import type {
   Assignment,
@@ -241,6 +242,14 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
     }
   }
 
+  async #load(codec: CodecName, { topic, partition, position }: AssignedPartition): Promise<void> {
+    try {
+      await this.#codecs.load(codec)
+    } catch (thrown) {
+      throw codecError(`Cannot read ${topic}-${partition} at offset ${position}`, toError(thrown))
+    }
+  }
+
   /** Decodes the next records of the partition whose turn it is; a promise when a codec must be loaded first. */
   #find(): Current<K, V> | Promise<unknown> | null {
     const place = this.#leftovers.findIndex((current) => this.#isServable(current))
@@ -251,7 +260,7 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
       if (partition.isPaused || this.#leftovers.some((current) => current.partition === partition)) continue
       for (let chunk = partition.currentChunk(); chunk !== null; chunk = partition.currentChunk()) {
         const missing = chunk.findMissingCodec(this.#codecs)
-        if (missing !== null) return this.#codecs.load(missing)
+        if (missing !== null) return this.#load(missing, partition)
         const records = chunk.read({ ...this.#config, codecs: this.#codecs })
         if (chunk.isRead) {
           this.#turnBytes += chunk.size

@@ -14,7 +14,7 @@ import type { Codec } from '../records/compression/codec.ts'
 import { CodecSet } from '../records/compression/codec-set.ts'
 import { abortable, pause } from './backoff.ts'
 import { BuilderPool } from './builder-pool.ts'
-import { abortedError, ClientError, toError } from './client-error.ts'
+import { abortedError, ClientError, codecError, toError } from './client-error.ts'
 import type { Cluster } from './cluster.ts'
 import { lineTimedOut, sendError } from './delivery-errors.ts'
 import { PartitionQueue } from './partition-queue.ts'
@@ -61,6 +61,8 @@ export class Producer<K = Payload, V = Payload> {
   #bufferedBytes = 0
   /** What no record can be sent without: a codec that loads. */
   #preparing: Promise<void> | null
+  /** Why there will be none. */
+  #codecError: ClientError | null = null
   #cancelLineTimer: Cancel | null = null
   #flushCount = 0
   #closing: Promise<void> | null = null
@@ -226,6 +228,7 @@ export class Producer<K = Payload, V = Payload> {
     if (signal?.aborted === true) reject(abortedError('Cannot send', signal))
     else if (this.#closing !== null)
       reject(new ClientError('CLIENT_CLOSED', 'Cannot send: the producer is closed'))
+    else if (this.#codecError !== null) reject(this.#codecError)
     else return false
     return true
   }
@@ -473,11 +476,8 @@ export class Producer<K = Payload, V = Payload> {
         this.#admit()
       },
       (thrown: unknown) => {
-        const cause = toError(thrown)
-        const error = new ClientError('CLIENT_BAD_ARGUMENT', `Cannot load the codec: ${cause.message}`, {
-          cause,
-        })
-        for (const slot of this.#slots.values()) slot.line.failAll(error)
+        this.#codecError = codecError('Cannot send', toError(thrown))
+        for (const slot of this.#slots.values()) slot.line.failAll(this.#codecError)
       },
     )
   }

@@ -14,6 +14,8 @@ export type RecordErrorCode =
   | 'RECORDS_CODEC_UNKNOWN'
   /** The codec exists but is not in the set that was given: load it first. */
   | 'RECORDS_CODEC_NOT_LOADED'
+  /** The codec cannot be loaded here, whatever is done: the host forbids it, or a file of it is missing. */
+  | 'RECORDS_CODEC_UNAVAILABLE'
   /** The compressed block is not what its codec can read. */
   | 'RECORDS_COMPRESSED_MALFORMED'
   /** More bytes than the bound: when inflating, or when adding to a batch. */

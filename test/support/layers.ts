@@ -194,6 +194,8 @@ export const ENTRY_POINTS: readonly string[] = [
   ...PUBLIC_SURFACES.map((name) => `src/${name}`),
   ...['cli/main.ts', 'cli/demo.ts', 'bench/main.ts', 'bench/worker-main.ts'],
   'src/env/sim/simulation.ts',
+  // Stands in place of engine.ts in the browser's build.
+  'src/protocol/schema/engine-interpreted.ts',
 ]
 
 /** Files that may re-export: the public surfaces, the ports, and the entry of each adapter. */

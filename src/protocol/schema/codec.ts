@@ -1,17 +1,13 @@
 /**
- * Encodes and decodes declared messages: chooses the form of the engine once, makes a codec on first use of a message in
- * a version, and says in errors which message failed.
+ * Encodes and decodes declared messages: makes a codec on first use of a message in a version, in the form that the
+ * platform has (engine.ts), and says in errors which message failed.
  */
 import type { ByteReader } from '../../bytes/byte-reader.ts'
 import type { ByteWriter } from '../../bytes/byte-writer.ts'
 import { DecodeError } from '../../bytes/decode-error.ts'
 import { EncodeError } from '../../bytes/encode-error.ts'
-import { compileCodec } from './compile.ts'
+import { codecFor } from './engine.ts'
 import type { Codec, Infer, InferInput, Message, Shape } from './fields.ts'
-import { interpretCodec } from './interpreter.ts'
-
-/** Whether this host lets us compile; a page's Content-Security-Policy may not. */
-export const canCompile: boolean = tryToCompile()
 
 /**
  * Reads one message.
@@ -60,7 +56,7 @@ export function encodeMessage<S extends Shape>(
 }
 
 function makeCodec(message: Message, version: number): Codec {
-  const codec = canCompile ? compileCodec(message, version) : interpretCodec(message, version)
+  const codec = codecFor(message, version)
   message.codecs[version] = codec
   return codec
 }
@@ -71,13 +67,4 @@ function isDeclared(message: Message, version: number): boolean {
 
 function undeclared({ versions }: Message): string {
   return `its versions are ${versions.first} to ${versions.last}`
-}
-
-function tryToCompile(): boolean {
-  try {
-    // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the one way to find out
-    return typeof new Function('return 0') === 'function'
-  } catch {
-    return false // the host said no: that is the answer, not a failure
-  }
 }

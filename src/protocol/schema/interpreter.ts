@@ -18,6 +18,8 @@ interface Part extends Codec {
   readonly key: string
   readonly field: Field
   readonly isCarried: boolean
+  /** What the field is before tags are read: its value from the wire, or its fallback. */
+  readonly begin: Read
 }
 interface Context {
   readonly label: string
@@ -38,7 +40,9 @@ export function interpretCodec(message: Message, version: number): Codec {
 function structCodec(shape: Shape, context: Context): Codec {
   const parts: Part[] = Object.entries(shape).map(([key, field]) => {
     const isCarried = hasVersion(field.versions, context.version)
-    return { key, field, isCarried, ...(isCarried ? fieldCodec(field, context) : NOT_CARRIED) }
+    const codec = isCarried ? fieldCodec(field, context) : NOT_CARRIED
+    const begin = isCarried && field.tag === null ? codec.read : beginWithFallback(field)
+    return { key, field, isCarried, ...codec, begin }
   })
   const tagged = parts
     .filter(({ field, isCarried }) => field.tag !== null && isCarried)
@@ -46,9 +50,7 @@ function structCodec(shape: Shape, context: Context): Codec {
   return {
     read: (reader) => {
       const value: Record<string, unknown> = {}
-      for (const { key, field, isCarried, read } of parts) {
-        value[key] = isCarried && field.tag === null ? read(reader) : fallbackOf(field)
-      }
+      for (const { key, begin } of parts) value[key] = begin(reader)
       if (context.isFlexible) readTagged(reader, value, tagged)
       return value
     },
@@ -129,7 +131,9 @@ function arrayCodec(field: Field, isNullable: boolean, context: Context): Codec 
     read: (reader) => {
       const count = isFlexible ? wire.readCompactCount(reader, bytesMin) : wire.readCount(reader, bytesMin)
       if (count < 0) return isNullable ? null : reader.fail('an array', 'null is not allowed')
-      return Array.from({ length: count }, () => inner.read(reader))
+      const values: unknown[] = []
+      for (let left = count; left > 0; left--) values.push(inner.read(reader))
+      return values
     },
     write: (writer, value) => {
       if (value === null && isNullable) {
@@ -195,19 +199,27 @@ const RECORDS_WRITES: readonly Write[] = [
 /** Never called: a field that is not carried comes as its fallback. */
 const NOT_CARRIED: Codec = { read: () => undefined, write: () => undefined }
 
+/** As `fallbackOf`; what cannot be changed is not made anew each time. */
+function beginWithFallback(field: Field): Read {
+  const fallback = fallbackOf(field)
+  return isObject(fallback) ? () => fallbackOf(field) : () => fallback
+}
+
 function fallbackOf(field: Field): unknown {
   if (field.kind === 'array' && field.fallback !== null) return []
   if (field.kind !== 'struct' || field.fallback === null) return field.fallback
-  return Object.fromEntries(Object.entries(field.shape!).map(([key, part]) => [key, fallbackOf(part)]))
+  const value: Record<string, unknown> = {}
+  for (const key in field.shape!) value[key] = fallbackOf(field.shape[key]!)
+  return value
 }
 
 function isFallback(field: Field, value: unknown): boolean {
   const { fallback } = field
   if (fallback === null || !isObject(value)) return fallback === value
   if (field.kind !== 'struct') return value['length'] === 0
-  return Object.entries(field.shape!).every(
-    ([key, part]) => value[key] === undefined || isFallback(part, value[key]),
-  )
+  for (const key in field.shape!)
+    if (value[key] !== undefined && !isFallback(field.shape[key]!, value[key])) return false
+  return true
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

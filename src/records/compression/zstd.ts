@@ -17,12 +17,10 @@ const LEVEL = 3
 
 /**
  * @param canWrite - Load what compressing needs, too; without it `compress` throws `RECORDS_CODEC_NOT_LOADED`.
+ * @throws {RecordError} `RECORDS_CODEC_UNAVAILABLE`.
  */
 export async function loadZstd(canWrite: boolean): Promise<Codec> {
-  const { ZSTDDecoder } = await import('zstddec')
-  const decoder = new ZSTDDecoder()
-  await decoder.init()
-  const writer = canWrite ? await (await import('@hpcc-js/wasm-zstd')).Zstd.load() : null
+  const { decoder, writer } = await loadModules(canWrite)
   return {
     name: 'zstd',
     id: 4,
@@ -44,5 +42,22 @@ export async function loadZstd(canWrite: boolean): Promise<Codec> {
       if (inflated.length > 0) return inflated
       throw measured.sizeMax > sizeMax ? tooLarge('zstd', sizeMax) : malformed('zstd', 'it is damaged')
     },
+  }
+}
+
+/** What a page must allow: the code is WebAssembly, which one of the packages gets out of a `data:` URL. */
+const NEEDED_OF_A_PAGE = `its Content-Security-Policy must allow 'wasm-unsafe-eval' in script-src and data: in connect-src`
+
+async function loadModules(canWrite: boolean) {
+  try {
+    const { ZSTDDecoder } = await import('zstddec')
+    const decoder = new ZSTDDecoder()
+    await decoder.init()
+    const writer = canWrite ? await (await import('@hpcc-js/wasm-zstd')).Zstd.load() : null
+    return { decoder, writer }
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const message = `zstd cannot be loaded, which is WebAssembly (in a page, ${NEEDED_OF_A_PAGE}): ${why}`
+    throw new RecordError('RECORDS_CODEC_UNAVAILABLE', message, { cause })
   }
 }

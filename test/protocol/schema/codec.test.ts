@@ -8,8 +8,9 @@ import { EncodeError } from '../../../src/bytes/encode-error.ts'
 import { ZERO_UUID } from '../../../src/bytes/uuid.ts'
 import { FetchRequest } from '../../../src/protocol/messages/fetch.ts'
 import { ProduceRequest } from '../../../src/protocol/messages/produce.ts'
-import { canCompile, decodeMessage, encodeMessage } from '../../../src/protocol/schema/codec.ts'
+import { decodeMessage, encodeMessage } from '../../../src/protocol/schema/codec.ts'
 import { compileCodec, generateSource } from '../../../src/protocol/schema/compile.ts'
+import { canCompile } from '../../../src/protocol/schema/engine.ts'
 import {
   array,
   bool,

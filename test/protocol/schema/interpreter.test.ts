@@ -11,7 +11,7 @@ test('under a policy that forbids compiling strings, messages are still encoded 
   vi.stubGlobal('Function', function forbidden() {
     throw new EvalError('Refused by policy')
   })
-  const { canCompile } = await import('../../../src/protocol/schema/codec.ts')
+  const { canCompile } = await import('../../../src/protocol/schema/engine.ts')
   const { decodeRequest, encodeRequest } = await import('../../../src/protocol/frame.ts')
 
   const pieces = encodeRequest('Metadata', 12, 5, 'page', { topics: [{ name: 'orders' }] })
