@@ -30,6 +30,8 @@ const VIRTUAL_HOST = '/'
 const ASK_MS_MAX = 20_000
 /** Chunks that the server may send ahead of what was read. */
 const CREDITS = 20
+/** Read from the socket at once, at most. */
+const READ_BYTES = 2 ** 18
 /** Of a replica's or leader's server in an answer: there is none. */
 const NO_SERVER = 0xffff
 
@@ -63,22 +65,21 @@ export class RabbitConnection {
 
   private constructor(socket: Socket) {
     this.#socket = socket
-    socket.on('data', (piece) => {
-      try {
-        this.#frames.read(piece, (frame) => this.#take(frame))
-      } catch (error) {
-        this.#fail(error as Error)
-      }
-    })
     socket.on('error', (error) => this.#fail(error))
     socket.on('close', () => this.#fail(new Error('Asked RabbitMQ: it closed the connection')))
   }
 
   static async open(port: number): Promise<RabbitConnection> {
-    const socket = connect(port, '127.0.0.1')
-    socket.setNoDelay(true)
+    let connection: RabbitConnection | null = null
+    // All is read into one buffer, so that reading a gigabyte does not allocate one.
+    const callback = (count: number, buffer: Uint8Array): boolean => {
+      if (connection !== null) connection.#read(Buffer.from(buffer.buffer, buffer.byteOffset, count))
+      return true
+    }
+    const onread = { buffer: Buffer.allocUnsafe(READ_BYTES), callback }
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true, onread })
     await once(socket, 'connect')
-    const connection = new RabbitConnection(socket)
+    connection = new RabbitConnection(socket)
     try {
       await connection.#introduce()
     } catch (error) {
@@ -189,6 +190,14 @@ export class RabbitConnection {
     } finally {
       clearTimeout(timer)
       this.#waiting.delete(correlation)
+    }
+  }
+
+  #read(piece: Buffer): void {
+    try {
+      this.#frames.read(piece, (frame) => this.#take(frame))
+    } catch (error) {
+      this.#fail(error as Error)
     }
   }
 

@@ -50,6 +50,8 @@ const SIZE_BYTES = 4
 const HEADER_BYTES = 4
 /** A chunk is what the server took in at once: no more than its clients had unconfirmed, less than a fifth of this here. */
 const FRAME_BYTES_MAX = 64 * 2 ** 20
+/** Where frames are put together begins with this size, and grows. */
+const HELD_BYTES_MIN = 2 ** 16
 const CHUNK_HEADER_BYTES = 48
 const CHUNK_MAGIC = 0x50
 const USER_CHUNK = 0
@@ -225,35 +227,64 @@ export class FieldReader {
   }
 }
 
-/** Cuts what a socket gives into frames. A frame that came in pieces is joined once, when its last piece is there. */
+/**
+ * Cuts what a socket gives into frames. Those that lie whole in a piece are looked at where they are; the others are put
+ * together in one buffer that is used again and again: memory that is new each time costs more than reading it.
+ */
 export class FrameReader {
-  #pieces: Buffer[] = []
-  #held = 0
-  /** Bytes that must be held before the next look: those of a frame's size, then of the whole frame. */
-  #wanted = SIZE_BYTES
+  #held: Buffer = Buffer.allocUnsafe(HELD_BYTES_MIN)
+  #heldSize = 0
 
-  /** @throws {Error} For a frame that is too large, or too small to have a header. */
+  /**
+   * @param piece - Borrowed until this returns.
+   * @throws {Error} For a frame that is too large, or too small to have a header.
+   */
   read(piece: Buffer, onFrame: (frame: Frame) => void): void {
-    this.#pieces.push(piece)
-    this.#held += piece.length
-    if (this.#held < this.#wanted) return
-    const bytes = this.#pieces.length === 1 ? piece : Buffer.concat(this.#pieces)
-    let position = 0
-    this.#wanted = SIZE_BYTES
-    while (bytes.length - position >= SIZE_BYTES) {
-      const size = bytes.readUInt32BE(position)
-      if (size < HEADER_BYTES || size > FRAME_BYTES_MAX) {
-        throw malformed(`its size is ${size}, wanted ${HEADER_BYTES} to ${FRAME_BYTES_MAX}`)
+    let rest = piece
+    while (rest.length > 0) {
+      if (this.#heldSize === 0) {
+        const size = rest.length < SIZE_BYTES ? Infinity : frameSize(rest)
+        if (rest.length >= size) {
+          onFrame(toFrame(rest.subarray(0, size)))
+          rest = rest.subarray(size)
+          continue
+        }
       }
-      this.#wanted = SIZE_BYTES + size
-      if (bytes.length - position < this.#wanted) break
-      const key = bytes.readUInt16BE(position + SIZE_BYTES)
-      const body = bytes.subarray(position + SIZE_BYTES + HEADER_BYTES, position + this.#wanted)
-      position += this.#wanted
-      this.#wanted = SIZE_BYTES
-      onFrame({ key: key & ~ANSWER_BIT, isAnswer: (key & ANSWER_BIT) !== 0, body })
+      rest = this.#hold(rest, SIZE_BYTES)
+      if (this.#heldSize < SIZE_BYTES) return
+      const size = frameSize(this.#held)
+      rest = this.#hold(rest, size)
+      if (this.#heldSize < size) return
+      this.#heldSize = 0
+      onFrame(toFrame(this.#held.subarray(0, size)))
     }
-    this.#pieces = position < bytes.length ? [bytes.subarray(position)] : []
-    this.#held = bytes.length - position
   }
+
+  /** Takes bytes until `wanted` are held. @returns Those that were not needed. */
+  #hold(bytes: Buffer, wanted: number): Buffer {
+    if (this.#held.length < wanted) {
+      const larger = Buffer.allocUnsafe(2 ** Math.ceil(Math.log2(wanted)))
+      this.#held.copy(larger, 0, 0, this.#heldSize)
+      this.#held = larger
+    }
+    const count = Math.max(0, Math.min(bytes.length, wanted - this.#heldSize))
+    bytes.copy(this.#held, this.#heldSize, 0, count)
+    this.#heldSize += count
+    return bytes.subarray(count)
+  }
+}
+
+/** Of the frame that begins here, all of it. */
+function frameSize(bytes: Buffer): number {
+  const size = bytes.readUInt32BE(0)
+  if (size < HEADER_BYTES || size > FRAME_BYTES_MAX) {
+    throw malformed(`its size is ${size}, wanted ${HEADER_BYTES} to ${FRAME_BYTES_MAX}`)
+  }
+  return SIZE_BYTES + size
+}
+
+function toFrame(bytes: Buffer): Frame {
+  const key = bytes.readUInt16BE(SIZE_BYTES)
+  const body = bytes.subarray(SIZE_BYTES + HEADER_BYTES)
+  return { key: key & ~ANSWER_BIT, isAnswer: (key & ANSWER_BIT) !== 0, body }
 }

@@ -68,6 +68,22 @@ describe('FrameReader', () => {
     expect(framesOf(Array.from(bytes, (byte) => Buffer.of(byte)))).toEqual(frames)
   })
 
+  it('joins frames of any size, small and large in turn, though all pieces come in one buffer', () => {
+    const sizes = [200_000, 3, 70_000, 65_528, 1_000_000, 0, 70_000]
+    const sent = Buffer.concat(sizes.map((size) => encodeFrame(KEY.deliver, Buffer.alloc(size, size % 251))))
+    const shared = Buffer.alloc(30_000)
+    const reader = new FrameReader()
+    const got: number[] = []
+    for (let at = 0; at < sent.length; at += shared.length) {
+      const count = sent.copy(shared, 0, at, at + shared.length)
+      reader.read(shared.subarray(0, count), ({ body }) => {
+        expect(body.equals(Buffer.alloc(body.length, body.length % 251))).toBe(true)
+        got.push(body.length)
+      })
+    }
+    expect(got).toEqual(sizes)
+  })
+
   it.each([0, 3, 2 ** 26 + 1, 2 ** 32 - 1])('refuses a frame of %i bytes before they come', (size) => {
     expect(() => framesOf([uint32(size)])).toThrow(`its size is ${size}`)
   })
