@@ -10,12 +10,20 @@ import { atLeast, atLeastShare, atMost, below, type Reader, type TargetResult } 
 const DISK_SHARE = 0.85
 /** Of bare replication. */
 const SKELETON_SHARE = 0.5
+/** Of reading assigned partitions. */
+const GROUP_SHARE = 0.9
 const MIB = 2 ** 20
 const RSS_MEBIBYTES_MAX = 450
 
 /** All targets, in the order in which they are stated. */
 export function findClusterTargets(report: Report, get: Reader): TargetResult[] {
-  return [...produceTargets(get), ...latencyTargets(get), ...costTargets(report, get), ...lifeTargets(get)]
+  return [
+    ...produceTargets(get),
+    ...latencyTargets(get),
+    ...costTargets(report, get),
+    ...lifeTargets(get),
+    ...groupTargets(get),
+  ]
 }
 
 function produceTargets(get: Reader): TargetResult[] {
@@ -112,5 +120,20 @@ function lifeTargets(get: Reader): TargetResult[] {
     atMost('start of three brokers with 2 000 partitions', 10, 's', seconds('cluster-idle', '2 000 partitions', 'all in sync')),
     atMost('leader killed, session time-out 9 s: without acks', 10, 's', seconds('fail-over', 'leader killed, session time-out 9 s', 'without acks')),
     atMost('leader shut down: without acks', 200, 'ms', get('fail-over', 'leader shut down', 'without acks', 'ms')),
+  ] // prettier-ignore
+}
+
+function groupTargets(get: Reader): TargetResult[] {
+  const commitUs = get('groups', '1000 groups', 'p99', 'µs')
+  const cores = get('groups', '1000 groups', 'busiest broker', 'cores')
+  const read = (name: string) => get('cluster-consume', name, 'throughput', 'MB/s')
+  return [
+    ...['1 KiB', '100 B'].map((size) =>
+      atLeastShare(`a group of one reads ${size}`, 'assigned partitions', GROUP_SHARE, 'MB/s', read(`by a group of one, ${size}`), read(size)),
+    ),
+    atMost('10 members join, 30 partitions: all assigned', 1000, 'ms', get('groups', '10 members join', 'all assigned', 'ms')),
+    atMost('a member killed, session time-out 6 s: replaced', 7000, 'ms', get('groups', 'a member killed', 'replaced', 'ms')),
+    below('1 000 groups that commit every second: CPU of a broker', 30, '% of a core', cores === null ? null : 100 * cores),
+    below('1 000 groups that commit every second, disk: p99', 10, 'ms', commitUs === null ? null : commitUs / 1e3),
   ] // prettier-ignore
 }

@@ -5,6 +5,7 @@ import { connectionLoad } from './load/connection-load.ts'
 import { consumerLoad } from './load/consumer-load.ts'
 import { embedded } from './load/embedded.ts'
 import { failOverLoad } from './load/fail-over-load.ts'
+import { groupLoad } from './load/group-load.ts'
 import { frameLoad } from './load/frame-load.ts'
 import { openLoopLoad } from './load/open-loop-load.ts'
 import { producerLoad } from './load/producer-load.ts'
@@ -22,6 +23,7 @@ export const tasks = {
   embedded,
   'fail-over-load': failOverLoad,
   'frame-load': frameLoad,
+  'group-load': groupLoad,
   'kafka-load': kafkaLoad,
   'nats-load': natsLoad,
   'open-loop-load': openLoopLoad,

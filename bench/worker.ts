@@ -113,6 +113,12 @@ export class Worker {
     clearTimeout(killer)
   }
 
+  /** Ends the process as a crash would: it says good-bye to nobody. */
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL')
+    await this.#ended
+  }
+
   #onAnswer(answer: AnswerMessage): void {
     const waiting = this.#waiting.get(answer.call)
     this.#waiting.delete(answer.call)

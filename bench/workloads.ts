@@ -7,6 +7,7 @@ import { clusterConsume, clusterProduce, clusterRequests } from './workloads/clu
 import { consumeCold, consumeTail } from './workloads/consume.ts'
 import { endToEnd } from './workloads/end-to-end.ts'
 import { failOver } from './workloads/fail-over.ts'
+import { groups } from './workloads/groups.ts'
 import { memory } from './workloads/memory.ts'
 import { open } from './workloads/open.ts'
 import { produce } from './workloads/produce.ts'
@@ -30,4 +31,5 @@ export const workloads: readonly Workload[] = [
   failOver,
   clusterStartup,
   clusterIdle,
+  groups,
 ]

@@ -2,7 +2,7 @@
  * The load generator for reading: the product's own consumer, batch by batch. Every value is touched and its length
  * added up; checksums of batches are verified, as they are by default.
  */
-import { Client, type Consumer } from '../../src/index.ts'
+import { Client, type Consumer, type GroupConsumer } from '../../src/index.ts'
 import { timed, type LoadResult } from '../usage.ts'
 
 export interface ConsumeWork {
@@ -11,6 +11,8 @@ export interface ConsumeWork {
   readonly records: number
   /** How often it is read from its beginning. */
   readonly passes: number
+  /** Read as the only member of this group, which commits as it goes; null: partitions are assigned. */
+  readonly group: string | null
 }
 
 /** @param bootstrap - Of the broker; the scheme chooses the transport. */
@@ -20,8 +22,9 @@ export async function consumerLoad(bootstrap: string): Promise<{
   const client = new Client({ bootstrap })
   await client.connect()
   return {
-    run: async ({ topic, records, passes }) => {
-      const consumer = client.consumer({ topics: [topic], from: 'beginning' })
+    run: async ({ topic, records, passes, group }) => {
+      const options = { topics: [topic], from: 'beginning' as const }
+      const consumer = group === null ? client.consumer(options) : client.consumer({ ...options, group })
       try {
         await consumer.ready()
         const sum = { records: 0, bytes: 0, firstBytes: 0 }
@@ -40,7 +43,7 @@ export async function consumerLoad(bootstrap: string): Promise<{
 }
 
 async function readPass(
-  consumer: Consumer,
+  consumer: Consumer | GroupConsumer,
   wanted: number,
   sum: { records: number; bytes: number; firstBytes: number },
 ): Promise<void> {

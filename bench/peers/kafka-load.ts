@@ -42,7 +42,7 @@ export async function kafkaLoad({ bootstrap, spec }: KafkaLoadParameters) {
       return { ...result, work: producedText(work) }
     },
     consume: async ({ records }: PeerWork): Promise<LoadResult> => {
-      const work = { topic, records: records + OPENING_RECORDS, passes: 1 }
+      const work = { topic, records: records + OPENING_RECORDS, passes: 1, group: null }
       const result = await consumer.run(work)
       return {
         ...result,

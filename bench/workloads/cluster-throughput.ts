@@ -88,24 +88,29 @@ export const clusterConsume: Workload = {
     const writer = await startLoad(context, 'producer-load', cluster.url)
     const reader = await startLoad(context, 'consumer-load', cluster.url)
     const durability = 'os'
-    return RECORD_BYTES.map((recordBytes): Case => {
+    const consumeCase = (recordBytes: number, isGroup: boolean): Case => {
       const chunks = context.isToy ? TOY_CONSUME_CHUNKS : CONSUME_CHUNKS
       const fill: ProduceWork = { recordBytes, records: chunks * Math.floor(CHUNK_BYTES / recordBytes) }
       return {
-        name: formatBytes(recordBytes),
+        name: `${isGroup ? 'by a group of one, ' : ''}${formatBytes(recordBytes)}`,
         conditions: { ...conditions, acks: null, durability, recordBytes },
         run: () => {
           const spec: TopicSpec = { topic: nextTopic(), partitions: 1, durability, replicas: CLUSTER_SIZE }
           // The partition has one more record, with which its producer's connection was opened.
           const passes = context.isToy ? 1 : CONSUME_PASSES
-          const work: ConsumeWork = { topic: spec.topic, records: fill.records + 1, passes }
+          const group = isGroup ? `reads ${spec.topic}` : null
+          const work: ConsumeWork = { topic: spec.topic, records: fill.records + 1, passes, group }
           return measureOn(writer, spec, async () => {
             await writer.call('run', fill)
             return await measureUsage(cluster, () => reader.call('run', work) as Promise<LoadResult>)
           })
         },
       }
-    })
+    }
+    return RECORD_BYTES.flatMap((recordBytes) => [
+      consumeCase(recordBytes, false),
+      consumeCase(recordBytes, true),
+    ])
   },
 }
 

@@ -51,7 +51,7 @@ async function openConsume(context: WorkloadContext, placement: Placement): Prom
   return RECORD_BYTES.map((recordBytes) => {
     const records = placement.size * Math.floor(CHUNK_BYTES / recordBytes)
     // Each partition has one more record, with which its producer's connection was opened.
-    const work: Omit<ConsumeWork, 'topic'> = { records: records + partitions, passes }
+    const work: Omit<ConsumeWork, 'topic'> = { records: records + partitions, passes, group: null }
     const fill = async (topic: string): Promise<void> => {
       const spec: TopicSpec = { topic, partitions, durability }
       const produceWork: ProduceWork = { recordBytes, records }

@@ -1,0 +1,138 @@
+/**
+ * Groups of consumers on three brokers: how long members that join at once wait for their partitions, how long those of a
+ * member that died lie idle, and what many small groups cost that commit every second.
+ */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from '../../src/index.ts'
+import { CLUSTER_SIZE, ClusterProcess } from '../cluster-process.ts'
+import { Histogram } from '../histogram.ts'
+import type { CommitResult, CommitWork } from '../load/group-load.ts'
+import { startLoad } from '../load/start-load.ts'
+import { createTopic } from '../load/topics.ts'
+import { NO_CONDITIONS, type Case, type Metric, type Workload, type WorkloadContext } from '../workload.ts'
+
+const MEMBERS = 10
+const PARTITIONS = 30
+/** Shorter than the default, so that a repetition does not last most of a minute. */
+const SESSION_MS = 6_000
+const HEARTBEAT_MS = 2_000
+const GROUPS = 1000
+const TOY_GROUPS = 20
+const SECONDS = 10
+const TOY_SECONDS = 1
+/** Topics of the small groups, of one partition each, so that every broker leads some. */
+const SMALL_TOPICS = ['small-a', 'small-b', 'small-c']
+
+const conditions = {
+  ...NO_CONDITIONS,
+  durability: 'disk' as const,
+  replicas: CLUSTER_SIZE,
+  transport: 'WebSocket' as const,
+}
+
+let groupCount = 0
+
+export const groups: Workload = {
+  name: 'groups',
+  summary: 'three brokers: members that join, one that dies, and many small groups that commit',
+  open: async (context) => {
+    const cluster = await ClusterProcess.start(context, {
+      directory: join(context.directory, 'cluster'),
+      settings: {
+        'group.consumer.session.timeout.ms': String(SESSION_MS),
+        'group.consumer.heartbeat.interval.ms': String(HEARTBEAT_MS),
+      },
+    })
+    const client = new Client({ bootstrap: cluster.url })
+    context.onClose(() => client.close())
+    const topics = [
+      { topic: 'shared', partitions: PARTITIONS },
+      ...SMALL_TOPICS.map((topic) => ({ topic, partitions: 1 })),
+    ]
+    for (const topic of topics)
+      await createTopic(client, { ...topic, durability: 'disk', replicas: CLUSTER_SIZE })
+    return [joinCase(context, cluster), deathCase(context, cluster), commitCase(context, cluster)]
+  },
+}
+
+function joinCase(context: WorkloadContext, cluster: ClusterProcess): Case {
+  return {
+    name: `${MEMBERS} members join, ${PARTITIONS} partitions`,
+    conditions: { ...conditions, partitions: PARTITIONS },
+    run: async () => {
+      const load = await startLoad(context, 'group-load', cluster.url)
+      await load.call('join', { group: `join-${groupCount++}`, topic: 'shared', members: MEMBERS })
+      const sharedMs = (await load.call('share', PARTITIONS)) as number
+      await load.call('leave')
+      await load.stop()
+      return {
+        metrics: [ms('all assigned', sharedMs)],
+        work: `${PARTITIONS} partitions over ${MEMBERS} members`,
+      }
+    },
+  }
+}
+
+function deathCase(context: WorkloadContext, cluster: ClusterProcess): Case {
+  return {
+    name: `a member killed, session time-out ${SESSION_MS / 1000} s`,
+    conditions: { ...conditions, partitions: PARTITIONS },
+    run: async () => {
+      const group = `death-${groupCount++}`
+      const [survivor, victim] = await Promise.all([
+        startLoad(context, 'group-load', cluster.url),
+        startLoad(context, 'group-load', cluster.url),
+      ])
+      await survivor.call('join', { group, topic: 'shared', members: 1 })
+      await survivor.call('share', PARTITIONS)
+      await victim.call('join', { group, topic: 'shared', members: 1 })
+      await victim.call('share', PARTITIONS / 2)
+      await survivor.call('share', PARTITIONS / 2)
+      await victim.kill()
+      const replacedMs = (await survivor.call('share', PARTITIONS)) as number
+      await survivor.call('leave')
+      await survivor.stop()
+      return {
+        metrics: [ms('replaced', replacedMs)],
+        work: `${PARTITIONS} partitions with the survivor of 2 members`,
+      }
+    },
+  }
+}
+
+function commitCase(context: WorkloadContext, cluster: ClusterProcess): Case {
+  const work: CommitWork = {
+    topics: SMALL_TOPICS,
+    groups: context.isToy ? TOY_GROUPS : GROUPS,
+    seconds: context.isToy ? TOY_SECONDS : SECONDS,
+  }
+  return {
+    name: `${work.groups} groups of one member, a commit a second each`,
+    conditions: { ...conditions, partitions: 1, ratePerSecond: work.groups },
+    run: async () => {
+      const load = await startLoad(context, 'group-load', cluster.url)
+      await load.call('openGroups', work)
+      await sleep(context.isToy ? 0 : 2000)
+      const before = cluster.brokers.map((broker) => broker.findCpuMs())
+      const startMs = performance.now()
+      const { latency, commits } = (await load.call('commit', work)) as CommitResult
+      const elapsedMs = performance.now() - startMs
+      const cores = cluster.brokers.map((broker, index) => {
+        const [a, b] = [before[index] ?? null, broker.findCpuMs()]
+        return a === null || b === null ? null : (b - a) / elapsedMs
+      })
+      await load.call('leave')
+      await load.stop()
+      const known = cores.filter((value) => value !== null)
+      const busiest: Metric[] = known.length < cores.length ? [] : [{ name: 'busiest broker', unit: 'cores', value: Math.max(...known), better: 'lower' }] // prettier-ignore
+      return {
+        metrics: busiest,
+        latency: Histogram.fromData(latency),
+        work: `${commits} commits acknowledged`,
+      }
+    },
+  }
+}
+
+const ms = (name: string, value: number): Metric => ({ name, unit: 'ms', value, better: 'lower' })
