@@ -22,6 +22,8 @@ export class AssignedPartition {
   start: StartPosition
   /** Offset of the next record for the application, or `UNKNOWN`. */
   position = UNKNOWN
+  /** `position` after the last jump: nothing below it was handed out since. */
+  startOffset = UNKNOWN
   /** Offset of the next fetch, or `UNKNOWN`. */
   fetchOffset = UNKNOWN
   /** Leader epoch of the last batch that was fetched, by which a truncated log shows; -1 for none. */
@@ -71,6 +73,7 @@ export class AssignedPartition {
     this.generation++
     this.isAwaited = true
     this.position = offset
+    this.startOffset = offset
     this.fetchOffset = offset
     this.lastFetchedEpoch = -1
     this.chunks = new Deque()

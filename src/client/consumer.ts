@@ -179,6 +179,12 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
     return position === UNKNOWN ? null : position
   }
 
+  /** Where the partition was begun to be read, or was last sent to by a seek; null while that is not known yet. */
+  startOf({ topic, partition }: TopicPartition): number | null {
+    const { startOffset } = this.#get(topic, partition)
+    return startOffset === UNKNOWN ? null : startOffset
+  }
+
   /**
    * Where the assigned partitions end now: the offset behind the last committed record.
    *

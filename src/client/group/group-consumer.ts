@@ -23,7 +23,7 @@ import { checkSubscription, groupConfig } from './group-options.ts'
 import type { GroupConfig, GroupConsumerOptions, Subscription } from './group-options.ts'
 import { Membership } from './membership.ts'
 import { GroupOffsets, notAMember } from './offsets.ts'
-import type { CommittedOffset, OffsetOptions, OffsetToCommit, OwnedPartition } from './offsets.ts'
+import type { CommittedOffset, OffsetOptions, OffsetToCommit } from './offsets.ts'
 import { Progress } from './progress.ts'
 import type { Hand, Owned } from './progress.ts'
 import { Rebalance } from './rebalance.ts'
@@ -57,11 +57,14 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
   readonly #rebalance: Rebalance
   readonly #onClosed: (consumer: GroupConsumer<K, V>) => void
   readonly #closing = new AbortController()
+  /** Fires some time after the consumer began to close: what is not committed by then is not. */
+  readonly #commitsEnd = new AbortController()
   #isSubscribed = false
   #isSettled = false
   #readyWaiters: (() => void)[] = []
   #failure: Error | null = null
-  #isSuspended = false
+  /** What was in hand for too long, since when this member has left its group. */
+  #overdue: Hand | null = null
   #hasLeft = false
   #cancelCommit: Cancel = () => undefined
   #closed: Promise<void> | null = null
@@ -175,26 +178,27 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
       await runWorkers<K, V>(
         {
           batches: (signal) => this.#engine.batches({ signal }),
-          begin: (partition, offset) => this.#begin(partition, offset),
+          hold: (partition) => this.#hold(partition),
+          unhold: (owned) => this.#unhold(owned),
+          begin: (owned, offset) => this.#progress.begin(owned, offset),
           finish: (hand, nextOffset) => {
             this.#progress.finish(hand, nextOffset)
-            this.#handled()
+            this.#handled(hand)
           },
           release: (hand) => {
             this.#progress.release(hand)
-            this.#handled()
+            this.#handled(hand)
           },
-          hold: (partition) => this.#ifOwned(partition, () => this.#engine.pause([partition])),
-          unhold: (partition) =>
-            this.#ifOwned(partition, ({ isPaused }) => isPaused || this.#engine.resume([partition])),
-          seek: (partition, to) => this.#ifOwned(partition, () => this.#engine.seek(partition, to)),
+          seek: (owned, to) => {
+            if (this.#isReadable(owned)) this.#engine.seek(owned, to)
+          },
         },
         handler,
         concurrency,
         options.signal,
       )
     } finally {
-      if (this.#config.isAuto && !this.isClosed) await this.#commitDone(this.#progress.all())
+      if (!this.isClosed) await this.#commitDone(this.#progress.all())
     }
     if (this.#failure !== null) throw this.#failure
   }
@@ -211,7 +215,7 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
     const wanted =
       offsets === undefined
         ? this.#progress.toCommit(this.#progress.all())
-        : offsets.map((one) => ({ ...one, topicId: this.#owned(one, 'commit').topicId }))
+        : offsets.map((one) => ({ ...one, owned: this.#owned(one, 'commit') }))
     for (const { offset } of wanted) checkStart(offset)
     await this.#offsets.commit(wanted, options)
     this.#progress.noteCommitted(wanted)
@@ -255,13 +259,19 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
 
   /** Hands out nothing more of these partitions, until `resume` or until they are given back. The member keeps them. */
   pause(partitions: readonly TopicPartition[] = this.assignment): void {
-    for (const partition of partitions) this.#owned(partition, 'pause').isPaused = true
-    this.#engine.pause(partitions)
+    for (const partition of partitions) {
+      const owned = this.#owned(partition, 'pause')
+      owned.isPaused = true
+      if (this.#isReadable(owned)) this.#engine.pause([partition])
+    }
   }
 
   resume(partitions: readonly TopicPartition[] = this.assignment): void {
-    for (const partition of partitions) this.#owned(partition, 'resume').isPaused = false
-    this.#engine.resume(partitions)
+    for (const partition of partitions) {
+      const owned = this.#owned(partition, 'resume')
+      owned.isPaused = false
+      if (this.#isReadable(owned) && !owned.isHeld) this.#engine.resume([partition])
+    }
   }
 
   /** Offset of the next record that the loop gets; null while it is not known yet. */
@@ -287,13 +297,16 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
     this.#cancelCommit()
     this.#closing.abort()
     this.#progress.releaseAll() // whoever holds something now has not finished it
+    const { ports, config } = this.#cluster
+    const cancelEnd = ports.clock.after(config.requestTimeoutMs, () => this.#commitsEnd.abort())
     try {
       await this.#rebalance.idle()
       if (this.#failure === null) await this.#rebalance.giveAllBack()
     } catch (thrown) {
       const fields = { group: this.group, error: toError(thrown) }
-      this.#cluster.ports.logger.warn('A listener failed while its group was left', fields)
+      ports.logger.warn('A listener failed while its group was left', fields)
     }
+    cancelEnd()
     this.#hasLeft = true
     await this.#engine.close()
     await this.#membership.close()
@@ -318,7 +331,7 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
     }
     const next = async (): Promise<IteratorResult<T, undefined>> => {
       settle()
-      this.#handled()
+      this.#handled(this.#overdue)
       for (;;) {
         if (!this.isClosed) this.#checkSubscribed()
         const result = await inner.next()
@@ -327,7 +340,8 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
           return { done: true, value: undefined }
         }
         const [offset, afterwards] = offsetsOf(result.value)
-        hand = this.#begin(result.value, offset)
+        const owned = this.#progress.get(result.value)
+        hand = owned === null ? null : this.#progress.begin(owned, offset)
         nextOffset = afterwards
         if (hand !== null) return result
       }
@@ -345,13 +359,22 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
     }
   }
 
-  #begin(partition: TopicPartition, offset: number): Hand | null {
-    return this.#progress.begin(partition, offset)
+  /** Whether it is read: from it being taken until it begins to be given back. */
+  #isReadable(owned: Owned): boolean {
+    return !owned.isLeaving && !this.isClosed
   }
 
-  #ifOwned(partition: TopicPartition, act: (owned: Owned) => unknown): void {
+  #hold(partition: TopicPartition): Owned | null {
     const owned = this.#progress.get(partition)
-    if (owned !== null && !owned.isLeaving && !this.isClosed) act(owned)
+    if (owned === null || !this.#isReadable(owned)) return null
+    owned.isHeld = true
+    this.#engine.pause([partition])
+    return owned
+  }
+
+  #unhold(owned: Owned): void {
+    owned.isHeld = false
+    if (this.#isReadable(owned) && !owned.isPaused) this.#engine.resume([owned])
   }
 
   #owned(partition: TopicPartition, what: string): Owned {
@@ -363,15 +386,22 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
     throw new ClientError('CLIENT_BAD_ARGUMENT', message)
   }
 
-  /** Of these partitions, what is done; a failure is told where it matters. */
+  /** Of these partitions, what is done, if that is not the application's business; a failure is told where it matters. */
   async #commitDone(partitions: readonly Owned[]): Promise<void> {
-    for (const owned of partitions) {
-      // Where a group begins is committed as well: or else its next member would begin at another end of the log.
-      if (!owned.isLeaving) owned.done ??= this.#engine.position(owned)
-    }
-    const offsets = this.#progress.toCommit(partitions)
+    const { signal } = this.#commitsEnd
     try {
-      await this.#offsets.commit(offsets, { timeoutMs: this.#config.handlerTimeoutMs })
+      if (!this.#config.isAuto) {
+        await abortable(this.#offsets.settled(), 'Cannot commit', signal)
+        return
+      }
+      for (const owned of partitions) {
+        // Where a group begins is committed as well: or else its next member would begin at another end of the log. Not the
+        // position: that is past a record which the loop is about to get.
+        if (!owned.isLeaving) owned.done ??= this.#engine.startOf(owned)
+      }
+      const offsets = this.#progress.toCommit(partitions)
+      const options = { timeoutMs: this.#config.handlerTimeoutMs, signal }
+      await abortable(this.#offsets.commit(offsets, options), 'Cannot commit', signal)
       this.#progress.noteCommitted(offsets)
     } catch (thrown) {
       const error = toError(thrown)
@@ -393,20 +423,21 @@ export class GroupConsumer<K = Uint8Array | null, V = Uint8Array | null> {
     })
   }
 
-  #tooSlow({ topic, partition }: OwnedPartition): void {
+  #tooSlow(owned: Owned): void {
+    const { topic, partition } = owned
     const { handlerTimeoutMs, group } = this.#config
     const message =
       'A record was in hand for too long: this member leaves its group until it asks for the next'
     this.#cluster.ports.logger.warn(message, { group, topic, partition, handlerTimeoutMs })
-    this.#isSuspended = true
+    this.#overdue = { owned, number: owned.hand }
     this.#rebalance.lose()
     void this.#membership.suspend()
   }
 
-  /** The application is there again: it may be a member again. */
-  #handled(): void {
-    if (!this.#isSuspended) return
-    this.#isSuspended = false
+  /** The application is done with something: if that was overdue, it may be a member again. */
+  #handled(hand: Hand | null): void {
+    if (hand === null || hand.number !== this.#overdue?.number) return
+    this.#overdue = null
     this.#membership.resume()
   }
 

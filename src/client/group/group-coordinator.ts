@@ -8,7 +8,7 @@ import { backoffMs } from '../../base/backoff.ts'
 import type { ApiName, RequestInputOf, ResponseOf } from '../../protocol/apis.ts'
 import { errorByCode, errorCode } from '../../protocol/errors.ts'
 import { askAnyBroker } from '../any-broker.ts'
-import { pause } from '../backoff.ts'
+import { abortable, pause } from '../backoff.ts'
 import type { ReadyLink, RequestOptions } from '../broker-link.ts'
 import { brokerError, ClientError } from '../client-error.ts'
 import type { Cluster } from '../cluster.ts'
@@ -55,7 +55,7 @@ export class GroupCoordinator {
     bodyFor: (ready: ReadyLink) => RequestInputOf<A>,
     options: RequestOptions,
   ): Promise<ResponseOf<A>> {
-    const nodeId = this.#nodeId ?? (await this.#find(options.signal))
+    const nodeId = this.#nodeId ?? (await this.#find(api, options.signal))
     try {
       const link = this.#cluster.findLink(nodeId, 'requests')
       if (link === null) {
@@ -108,12 +108,13 @@ export class GroupCoordinator {
     if (this.#nodeId === nodeId) this.#nodeId = null
   }
 
-  #find(signal: AbortSignal | undefined): Promise<number> {
-    this.#finding ??= this.#ask(signal).finally(() => (this.#finding = null))
-    return this.#finding
+  /** All who look for it wait for the same answer; that one of them gives up is nothing to the others. */
+  #find(api: ApiName, signal: AbortSignal | undefined): Promise<number> {
+    this.#finding ??= this.#ask().finally(() => (this.#finding = null))
+    return abortable(this.#finding, `Cannot send ${api}`, signal)
   }
 
-  async #ask(signal: AbortSignal | undefined): Promise<number> {
+  async #ask(): Promise<number> {
     const { groupId } = this
     const attempted = `Cannot find the coordinator of group '${groupId}'`
     const answer = await askAnyBroker(
@@ -123,7 +124,7 @@ export class GroupCoordinator {
         ready.version('FindCoordinator') >= KEYS_SINCE_VERSION
           ? { keyType: GROUP_KEY, coordinatorKeys: [groupId] }
           : { keyType: GROUP_KEY, key: groupId },
-      { signal },
+      {},
     )
     const found = answer.coordinators[0] ?? answer
     if (found.errorCode !== 0) throw brokerError(attempted, found.errorCode, found.errorMessage)

@@ -8,6 +8,7 @@
  *
  * Invariants:
  * - One heartbeat at a time. After one without an answer, and after any failure, the next one tells everything again.
+ * - Whoever may be known to the coordinator says good-bye, be it that the answer to its joining never came.
  * - `epoch` is what the coordinator said last; 0 while it may not know the member. Nothing can be committed then.
  */
 import { backoffMs } from '../../base/backoff.ts'
@@ -66,6 +67,8 @@ export class Membership {
   #owned: readonly TopicIdPartitions[] = []
   #toldOwned: readonly TopicIdPartitions[] | null = null
   #mustTellAll = true
+  /** A heartbeat was sent that may have made it a member. */
+  #mayBeKnown = false
   #failureCount = 0
   #unreleasedSinceMs: number | null = null
   #running: Promise<void> | null = null
@@ -129,11 +132,11 @@ export class Membership {
 
   /** Leaves the group until `resume`: the application is too slow, and others shall have its partitions. Never rejects. */
   async suspend(): Promise<void> {
-    const { epoch } = this
+    const mayBeKnown = this.#mayBeKnown
     this.#isSuspended = true
     this.#forget()
     this.#settleWaiters()
-    if (epoch > JOINING) await this.#leave(epoch)
+    if (mayBeKnown) await this.#leave()
   }
 
   /** Joins again. */
@@ -148,7 +151,7 @@ export class Membership {
     this.#closing.abort()
     this.#wake?.()
     await this.#running
-    if (this.#epoch > JOINING) await this.#leave(this.#epoch)
+    if (this.#mayBeKnown) await this.#leave()
     this.#epoch = JOINING
   }
 
@@ -206,11 +209,12 @@ export class Membership {
   async #beat(): Promise<number | null> {
     const { signal } = this.#closing
     const [owned, subscription] = [this.#owned, this.#subscription]
-    const epoch = this.#epoch
+    const life = this.#life
     let answer: ResponseOf<'ConsumerGroupHeartbeat'>
     try {
       const timeoutMs = HEARTBEAT_TIMEOUT_MS
       const body = this.#heartbeat()
+      this.#mayBeKnown = true
       answer = await this.#coordinator.request('ConsumerGroupHeartbeat', () => body, { timeoutMs, signal })
     } catch (error) {
       if (signal.aborted) return null
@@ -218,7 +222,7 @@ export class Membership {
       return error.retriable ? this.#again(error) : this.#failed(error)
     }
     // While the answer came, the member may have given up its membership by itself.
-    if (epoch !== this.#epoch) return 0
+    if (life !== this.#life) return 0
     if (answer.errorCode !== 0) return this.#refused(answer)
     this.#toldOwned = owned
     this.#toldSubscription = subscription
@@ -249,7 +253,7 @@ export class Membership {
     const { name } = errorByCode(answer.errorCode)
     const attempted = `Cannot be a member of group '${this.#config.group}'`
     const error = brokerError(attempted, answer.errorCode, answer.errorMessage)
-    if (this.#coordinator.isPassing(answer.errorCode)) return this.#again(error)
+    if (this.#coordinator.isPassing(answer.errorCode) || error.retriable) return this.#again(error)
     if (FENCED.has(name)) {
       this.#forget()
       this.#host.onFenced(error)
@@ -285,23 +289,28 @@ export class Membership {
     this.#owned = []
     this.#toldOwned = null
     this.#mustTellAll = true
+    this.#mayBeKnown = false
   }
 
-  async #leave(epoch: number): Promise<void> {
+  async #leave(): Promise<void> {
     const { group, instanceId } = this.#config
     const isForAWhile = instanceId !== null && this.#closing.signal.aborted
     const memberEpoch = isForAWhile ? LEAVING_FOR_A_WHILE : LEAVING
     const body = { groupId: group, memberId: this.#memberId, memberEpoch, instanceId }
+    const { clock, logger } = this.#coordinator.cluster.ports
+    const end = new AbortController()
+    const cancel = clock.after(LEAVE_TIMEOUT_MS, () => end.abort())
+    const limits = { deadlineMs: clock.monotonicMs() + LEAVE_TIMEOUT_MS, signal: end.signal }
     try {
-      const timeoutMs = LEAVE_TIMEOUT_MS
-      await this.#coordinator.request('ConsumerGroupHeartbeat', () => body, { timeoutMs })
-    } catch (error) {
-      const { logger } = this.#coordinator.cluster.ports
-      logger.warn('Could not leave a group: it will notice by itself', {
-        group,
-        epoch,
-        error: toError(error),
+      await this.#coordinator.retried('Cannot leave a group', limits, async (timeoutMs) => {
+        const options = { timeoutMs, signal: end.signal }
+        const answer = await this.#coordinator.request('ConsumerGroupHeartbeat', () => body, options)
+        return this.#coordinator.isPassing(answer.errorCode) ? null : true
       })
+    } catch (error) {
+      logger.warn('Could not leave a group: it will notice by itself', { group, error: toError(error) })
+    } finally {
+      cancel()
     }
   }
 }

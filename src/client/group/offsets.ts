@@ -6,15 +6,17 @@
  *   comes after a newer one (docs/faults.md CG-8).
  * - Every commit carries the member's epoch: one that the group has given up cannot commit (G3), and what it read before it was
  *   given up is not committed in a later life either.
+ * - A partition that was given back meanwhile is left out: its next owner may have committed more (CG-8).
  * - Topics go by the ids that they were assigned with: an offset of a topic that was deleted since is not one of its successor (CG-9).
  */
 import { SerialQueue } from '../../base/serial-queue.ts'
-import { errorByCode } from '../../protocol/errors.ts'
+import { errorByCode, errorCode as codeOf } from '../../protocol/errors.ts'
 import { brokerError, ClientError } from '../client-error.ts'
 import type { TopicPartition } from '../consumer-options.ts'
 import type { GroupCoordinator } from './group-coordinator.ts'
 import { isRetriable } from './group-coordinator.ts'
 import type { Membership } from './membership.ts'
+import type { Owned } from './progress.ts'
 
 /** A partition of the topic that had this id when it was assigned. */
 export interface OwnedPartition extends TopicPartition {
@@ -26,6 +28,11 @@ export interface OffsetToCommit extends TopicPartition {
   readonly offset: number
   /** Words of the application, at most 4,096 bytes by default. Default none. */
   readonly metadata?: string
+}
+
+/** One of a partition as the member has it: of no other time that it had it, or will have it. */
+export interface OwnedOffset extends OffsetToCommit {
+  readonly owned: Owned
 }
 
 /** Where a group is in a partition; null: it has committed nothing there. */
@@ -41,6 +48,7 @@ export interface OffsetOptions {
 }
 
 const NO_OFFSET = -1
+const UNKNOWN_TOPIC_ID = codeOf('UNKNOWN_TOPIC_ID')
 const NOT_A_MEMBER: ReadonlySet<string> = new Set([
   'UNKNOWN_MEMBER_ID',
   'FENCED_INSTANCE_ID',
@@ -66,18 +74,21 @@ export class GroupOffsets {
    * Commits, after all commits that were asked for before.
    *
    * @throws {ClientError} `CLIENT_NOT_A_MEMBER` if the group has given the member up; `CLIENT_TIMED_OUT`: it may or may not be
-   *   committed; the protocol's, such as `OFFSET_METADATA_TOO_LARGE`.
+   *   committed; the protocol's, such as `OFFSET_METADATA_TOO_LARGE`; `UNKNOWN_TOPIC_ID` for topics that are no more, when the
+   *   others are committed.
    */
-  async commit(
-    offsets: readonly (OffsetToCommit & OwnedPartition)[],
-    options: OffsetOptions = {},
-  ): Promise<void> {
+  async commit(offsets: readonly OwnedOffset[], options: OffsetOptions = {}): Promise<void> {
     const { life } = this.#membership
     if (this.#commits.depth >= COMMITS_WAITING_MAX) {
       const message = `Cannot commit: ${COMMITS_WAITING_MAX} commits wait already; await them`
       throw new ClientError('CLIENT_BAD_ARGUMENT', message, { retriable: true })
     }
     await this.#commits.run(() => this.#commit(offsets, life, options))
+  }
+
+  /** Resolves when all that was asked for before has its outcome. */
+  settled(): Promise<void> {
+    return this.#commits.depth === 0 ? Promise.resolve() : this.#commits.idle()
   }
 
   /**
@@ -93,7 +104,11 @@ export class GroupOffsets {
     const attempted = `Cannot fetch what group '${this.#groupId}' has committed`
     return this.#coordinator.retried(attempted, this.#limits(options), async (timeoutMs) => {
       const { memberId, epoch } = this.#membership
-      const topics = byTopic(partitions, ({ partition }) => partition)
+      const topics = byTopic(
+        partitions,
+        ({ topicId }) => topicId,
+        ({ partition }) => partition,
+      )
       const groups = [
         {
           groupId: this.#groupId,
@@ -127,21 +142,24 @@ export class GroupOffsets {
     return this.#coordinator.groupId
   }
 
-  async #commit(
-    offsets: readonly (OffsetToCommit & OwnedPartition)[],
-    life: number,
-    options: OffsetOptions,
-  ): Promise<void> {
+  async #commit(offsets: readonly OwnedOffset[], life: number, options: OffsetOptions): Promise<void> {
     if (offsets.length === 0) return
     const attempted = `Cannot commit offsets of group '${this.#groupId}'`
+    let hasVanished = false
     await this.#coordinator.retried(attempted, this.#limits(options), async (timeoutMs) => {
       const { epoch, memberId } = this.#membership
-      if (epoch === 0 || life !== this.#membership.life) throw notAMember(attempted)
-      const topics = byTopic(offsets, ({ partition, offset, metadata }) => ({
-        partitionIndex: partition,
-        committedOffset: offset,
-        committedMetadata: metadata ?? '',
-      }))
+      const present = offsets.filter(({ owned }) => !owned.isGone)
+      const isMember = epoch > 0 && life === this.#membership.life
+      if (!isMember || present.length === 0) throw notAMember(attempted)
+      const topics = byTopic(
+        present,
+        ({ owned }) => owned.topicId,
+        ({ partition, offset, metadata }) => ({
+          partitionIndex: partition,
+          committedOffset: offset,
+          committedMetadata: metadata ?? '',
+        }),
+      )
       const body = {
         groupId: this.#groupId,
         generationIdOrMemberEpoch: epoch,
@@ -153,11 +171,17 @@ export class GroupOffsets {
         timeoutMs,
         signal: options.signal,
       })
+      hasVanished = false
       for (const { partitions } of answer.topics) {
-        for (const { errorCode } of partitions) if (!(await this.#mayGoOn(attempted, errorCode))) return null
+        for (const { errorCode } of partitions) {
+          // Its coordinator has known every topic that it assigned: one that it does not know is no more, and will not be again.
+          if (errorCode === UNKNOWN_TOPIC_ID) hasVanished = true
+          else if (!(await this.#mayGoOn(attempted, errorCode))) return null
+        }
       }
       return true
     })
+    if (hasVanished) throw brokerError(attempted, UNKNOWN_TOPIC_ID)
   }
 
   /** False: the same may be asked again. @throws {ClientError} If that is of no use. */
@@ -189,10 +213,15 @@ interface TopicItems<U> {
   readonly items: U[]
 }
 
-function byTopic<T extends OwnedPartition, U>(items: readonly T[], map: (item: T) => U): TopicItems<U>[] {
+function byTopic<T extends TopicPartition, U>(
+  items: readonly T[],
+  idOf: (item: T) => string,
+  map: (item: T) => U,
+): TopicItems<U>[] {
   const topics = new Map<string, TopicItems<U>>()
   for (const item of items) {
-    const { topic: name, topicId } = item
+    const { topic: name } = item
+    const topicId = idOf(item)
     const known = topics.get(topicId)
     if (known === undefined) topics.set(topicId, { name, topicId, items: [map(item)] })
     else known.items.push(map(item))

@@ -10,7 +10,7 @@
  */
 import type { Cancel, Clock } from '../../env/index.ts'
 import type { TopicPartition } from '../consumer-options.ts'
-import type { OffsetToCommit, OwnedPartition } from './offsets.ts'
+import type { OwnedOffset, OwnedPartition } from './offsets.ts'
 
 /** A partition as its member has it. */
 export interface Owned extends OwnedPartition {
@@ -21,8 +21,12 @@ export interface Owned extends OwnedPartition {
   hand: number
   /** Since when something is in hand, on the monotonic clock in ms. */
   handSinceMs: number
-  /** It is being given back: nothing more is to be handled. */
+  /** It is being given back, or gone: nothing more is to be handled. */
   isLeaving: boolean
+  /** It was given back, or lost: nothing more is to be committed. */
+  isGone: boolean
+  /** What was handed out of it goes first, or a listener does: nothing more is handed out until then. */
+  isHeld: boolean
   /** The application wants nothing of it now. */
   isPaused: boolean
 }
@@ -41,6 +45,7 @@ export class Progress {
   #handNumber = 0
   #waiters: { readonly wanted: readonly Owned[]; readonly resolve: () => void }[] = []
   #cancelTimer: Cancel | null = null
+  #isEnded = false
 
   /** @param onTooSlow - Something has been in hand for `limitMs`. */
   constructor(clock: Clock, limitMs: number, onTooSlow: (owned: Owned) => void) {
@@ -60,7 +65,7 @@ export class Progress {
   add({ topic, partition, topicId }: OwnedPartition, committed: number | null): void {
     const owned = {
       ...{ topic, partition, topicId, committed, done: committed },
-      ...{ hand: 0, handSinceMs: 0, isLeaving: false, isPaused: false },
+      ...{ hand: 0, handSinceMs: 0, isLeaving: false, isGone: false, isHeld: false, isPaused: false },
     }
     const partitions = this.#partitions.get(topic) ?? new Map<number, Owned>()
     this.#partitions.set(topic, partitions.set(partition, owned))
@@ -74,14 +79,14 @@ export class Progress {
       if (partitions.size === 0) this.#partitions.delete(owned.topic)
       owned.hand = 0
       owned.isLeaving = true
+      owned.isGone = true
     }
     this.#wakeWaiters()
   }
 
   /** Something that begins at `offset` goes to the application. Null: it must not, the partition is not owned any more. */
-  begin(partition: TopicPartition, offset: number): Hand | null {
-    const owned = this.get(partition)
-    if (owned === null || owned.isLeaving) return null
+  begin(owned: Owned, offset: number): Hand | null {
+    if (owned.isLeaving || this.#isEnded) return null
     owned.done ??= offset
     owned.hand = ++this.#handNumber
     owned.handSinceMs = this.#clock.monotonicMs()
@@ -103,8 +108,9 @@ export class Progress {
     if (this.#waiters.length > 0) this.#wakeWaiters()
   }
 
-  /** The application holds nothing any more, and was done with none of it. */
+  /** The end: the application holds nothing any more, was done with none of it, and gets nothing. */
   releaseAll(): void {
+    this.#isEnded = true
     for (const owned of this.all()) owned.hand = 0
     this.#wakeWaiters()
   }
@@ -123,18 +129,15 @@ export class Progress {
   }
 
   /** What is done and not committed. */
-  toCommit(partitions: readonly Owned[]): (OffsetToCommit & OwnedPartition)[] {
-    const found: (OffsetToCommit & OwnedPartition)[] = []
-    for (const { topic, partition, topicId, done, committed } of partitions)
-      if (done !== null && done !== committed) found.push({ topic, partition, topicId, offset: done })
-    return found
+  toCommit(partitions: readonly Owned[]): OwnedOffset[] {
+    return partitions.flatMap((owned) => {
+      const { topic, partition, done, committed } = owned
+      return done === null || done === committed ? [] : [{ topic, partition, offset: done, owned }]
+    })
   }
 
-  noteCommitted(offsets: readonly (OffsetToCommit & OwnedPartition)[]): void {
-    for (const { topic, partition, topicId, offset } of offsets) {
-      const owned = this.get({ topic, partition })
-      if (owned?.topicId === topicId) owned.committed = offset
-    }
+  noteCommitted(offsets: readonly OwnedOffset[]): void {
+    for (const { owned, offset } of offsets) owned.committed = offset
   }
 
   close(): void {

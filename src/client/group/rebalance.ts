@@ -7,6 +7,7 @@
  *
  * Invariants:
  * - The coordinator is told of a partition given back only when nothing of it is in hand (G1).
+ * - The coordinator is never told less than what is owned: what a member does not name counts as given back.
  * - Nothing is taken while a heartbeat has gone unanswered since: what it told may have given it to others (`isCertain`).
  * - Listeners are called one at a time. What was lost meanwhile is not told of as given back.
  * - Each step looks, after every wait, whether the member is still the one it was (`Membership.life`).
@@ -28,8 +29,8 @@ export interface AssignmentEngine {
   unassign(partitions: readonly TopicPartition[]): void
   pause(partitions: readonly TopicPartition[]): void
   resume(partitions: readonly TopicPartition[]): void
-  /** Null while it is not known. */
-  position(partition: TopicPartition): number | null
+  /** Where it began to read the partition, or was sent to; null while that is not known. */
+  startOf(partition: TopicPartition): number | null
 }
 
 export interface RebalancePorts {
@@ -40,7 +41,8 @@ export interface RebalancePorts {
   readonly membership: Membership
   readonly offsets: GroupOffsets
   readonly progress: Progress
-  /** Commits what the application is done with, of these partitions. Never rejects. */
+  /** Commits what the application is done with of these partitions, unless it sees to that itself, after all that was to be
+   * committed before. Never rejects. */
   readonly commitDone: (partitions: readonly Owned[]) => Promise<void>
   /** What it owns is what it shall own. */
   readonly onSettled: () => void
@@ -135,7 +137,6 @@ export class Rebalance {
       onSettled()
       return false
     }
-    if (life === membership.life) membership.own(byTopicId(progress.all()))
     return true
   }
 
@@ -144,16 +145,17 @@ export class Rebalance {
     const { life } = membership
     for (const owned of leaving) {
       // Where the group began is committed as well: its next member must not begin at another end of the log.
-      owned.done ??= engine.position(owned)
+      owned.done ??= engine.startOf(owned)
       owned.isLeaving = true
     }
     engine.unassign(leaving)
     await progress.whenFree(leaving)
     if (life !== membership.life) return
-    if (config.isAuto) await commitDone(leaving)
+    await commitDone(leaving)
     if (life !== membership.life) return
     await config.listener.onRevoked?.(leaving.map(({ topic, partition }) => ({ topic, partition })))
     progress.remove(leaving)
+    if (life === membership.life) membership.own(byTopicId(progress.all()))
   }
 
   async #take(coming: readonly OwnedPartition[]): Promise<void> {
@@ -180,12 +182,17 @@ export class Rebalance {
       return { topic, partition, from: offset ?? this.#startOf(one) }
     })
     engine.assignMore(assignments)
+    // At once, not when the listener is done: a heartbeat may be due, and one that does not name them would give them back.
+    membership.own(byTopicId(progress.all()))
     const { onAssigned } = config.listener
     if (onAssigned === undefined) return
     engine.pause(assignments)
+    const taken = assignments.flatMap((one) => progress.get(one) ?? [])
+    for (const owned of taken) owned.isHeld = true
     await onAssigned(coming.map(({ topic, partition }) => ({ topic, partition })))
+    for (const owned of taken) owned.isHeld = false
     if (this.#isOver(life)) return
-    engine.resume(assignments.filter((one) => progress.get(one)?.isPaused === false))
+    engine.resume(taken.filter(({ isPaused, isGone }) => !isPaused && !isGone))
   }
 
   #isOver(life: number): boolean {
