@@ -145,8 +145,7 @@ export class GroupOffsets {
   async #commit(offsets: readonly OwnedOffset[], life: number, options: OffsetOptions): Promise<void> {
     if (offsets.length === 0) return
     const attempted = `Cannot commit offsets of group '${this.#groupId}'`
-    let hasVanished = false
-    await this.#coordinator.retried(attempted, this.#limits(options), async (timeoutMs) => {
+    const outcome = await this.#coordinator.retried(attempted, this.#limits(options), async (timeoutMs) => {
       const { epoch, memberId } = this.#membership
       const present = offsets.filter(({ owned }) => !owned.isGone)
       const isMember = epoch > 0 && life === this.#membership.life
@@ -171,7 +170,7 @@ export class GroupOffsets {
         timeoutMs,
         signal: options.signal,
       })
-      hasVanished = false
+      let hasVanished = false
       for (const { partitions } of answer.topics) {
         for (const { errorCode } of partitions) {
           // Its coordinator has known every topic that it assigned: one that it does not know is no more, and will not be again.
@@ -179,9 +178,9 @@ export class GroupOffsets {
           else if (!(await this.#mayGoOn(attempted, errorCode))) return null
         }
       }
-      return true
+      return hasVanished ? 'but for topics that are no more' : 'all'
     })
-    if (hasVanished) throw brokerError(attempted, UNKNOWN_TOPIC_ID)
+    if (outcome !== 'all') throw brokerError(attempted, UNKNOWN_TOPIC_ID)
   }
 
   /** False: the same may be asked again. @throws {ClientError} If that is of no use. */
