@@ -147,7 +147,7 @@ export class GroupLoad {
   }
 
   #joinAny(): void {
-    this.join(`m${this.#joined++}`, KINDS[this.#random.below(KINDS.length)]!)
+    this.join(`m${this.#joined++}`, KINDS[this.#random.below(KINDS.length)])
   }
 
   #later(): void {
