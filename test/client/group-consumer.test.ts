@@ -269,6 +269,14 @@ describe('A consumer in a group', () => {
     expect(() => consumer.records()).toThrow("Cannot be a member of group 'g'")
   })
 
+  it('says so when there is no cluster to join, as every other use of a client', async () => {
+    await cluster.close()
+    const lonely = cluster.client({ bootstrapTimeoutMs: 0 })
+    const consumer = lonely.consumer({ group: 'g', topics: ['t'] })
+    await expect(consumer.ready()).rejects.toMatchObject({ code: 'CLIENT_CANNOT_CONNECT' })
+    await lonely.close()
+  })
+
   it('a static member that comes back gets what it had, and nobody else moves', async () => {
     await createTopic('t', 2)
     let moves = 0

@@ -25,7 +25,7 @@ export interface PageOptions {
 
 /** What every page can import from '/report.js': it says what the page has to say, violations of the policy included. */
 const REPORT = `
-const violations = []
+export const violations = []
 addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
   violations.push(violatedDirective + ' ' + blockedURI))
 export function done(value) {

@@ -219,7 +219,9 @@ export class Membership {
     } catch (error) {
       if (signal.aborted) return null
       if (!(error instanceof ClientError)) throw error
-      return error.retriable ? this.#again(error) : this.#failed(error)
+      // A cluster that was there is waited for; one that never was is told at once.
+      const isThere = this.#coordinator.cluster.nodes.size > 0
+      return error.retriable && isThere ? this.#again(error) : this.#failed(error)
     }
     // While the answer came, the member may have given up its membership by itself.
     if (life !== this.#life) return 0
