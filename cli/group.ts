@@ -111,14 +111,14 @@ async function deleteGroups(
   if (options.yes !== true && !(await confirmDeletion(context, client, found))) {
     throw new CommandError(EXIT.failed, 'Nothing was deleted', 'Answer y, or give --yes')
   }
-  const failures: unknown[] = []
+  const failures: Error[] = []
   // One request each: those that can be deleted are, and each that cannot is told.
   for (const { groupId } of found) {
     try {
       await withGroup(client, groupId, () => client.admin().deleteGroups([groupId]))
       await context.out.line(`Deleted group ${groupId}`)
     } catch (error) {
-      failures.push(error)
+      failures.push(error as Error)
     }
   }
   const last = failures.pop()

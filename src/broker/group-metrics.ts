@@ -29,7 +29,7 @@ export const GROUP_NAME_LENGTH_MAX = 249
 
 export function groupFamilies(
   { groups, loadingCount, offsets }: GroupCensus,
-  findPartition: (topic: string, index: number) => Partition | null,
+  findPartition: (topic: string, index: number) => Pick<Partition, 'highWatermark'> | null,
 ): MetricFamily[] {
   const committed: MetricSample[] = []
   const lags: MetricSample[] = []

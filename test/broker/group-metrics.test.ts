@@ -3,14 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { GROUP_NAME_LENGTH_MAX, GROUP_OFFSETS_MAX, groupFamilies } from '../../src/broker/group-metrics.ts'
 import type { GroupCensus } from '../../src/broker/group-metrics.ts'
 import { renderFamily } from '../../src/broker/metric-family.ts'
-import type { Partition } from '../../src/replication/partition.ts'
 import { makeBatch, produceRequest } from './support/batches.ts'
 import { SimBroker } from './support/sim-broker.ts'
 
 const place = (groupId: string, offset: number, partition = 0) => ({ groupId, topic: 't', partition, offset })
 
 function render(offsets: GroupCensus['offsets'], end: number | null = 10): string {
-  const partition = end === null ? null : ({ highWatermark: end } as Partition)
+  const partition = end === null ? null : { highWatermark: end }
   return groupFamilies({ groups: [], loadingCount: 0, offsets }, () => partition)
     .map(renderFamily)
     .join('')
