@@ -2,7 +2,7 @@
  * Settings about groups and committed offsets, as a broker reads them when it starts. Names and defaults are Kafka's, but for
  * the sizes of groups, which Kafka does not bound.
  */
-import { DEFAULT_GROUP_CONFIG } from '../coordinator/group-config.ts'
+import { DEFAULT_GROUP_CONFIG, MIGRATION_POLICIES } from '../coordinator/group-config.ts'
 import type { GroupConfig } from '../coordinator/group-config.ts'
 import { intConfig, listConfig, wordConfig } from '../metadata/config-table.ts'
 import type { ConfigOf } from '../metadata/config-table.ts'
@@ -134,11 +134,11 @@ export const groupSettingsShape = {
   }),
   consumerMigrationPolicy: wordConfig({
     name: 'group.consumer.migration.policy',
-    words: ['disabled'],
+    words: MIGRATION_POLICIES,
     fallback: DEFAULTS.consumerMigrationPolicy,
     update: 'read-only',
     documentation:
-      'Which way a group may go between the classic and the consumer protocol while members are online: it has to be empty.',
+      'Which way a group may go between the classic and the consumer protocol while members are online: `upgrade` to the consumer protocol when a member of that joins, `downgrade` when the last one has left, `bidirectional` both, `disabled` neither: it has to be empty once.',
   }),
   consumerRegexRefreshMs: intConfig({
     name: 'group.consumer.regex.refresh.interval.ms',

@@ -1,6 +1,6 @@
 /**
  * What operators may set about groups. Each field names Kafka's setting and has its default, but for the sizes of groups,
- * which Kafka leaves unbounded, and for the migration policy.
+ * which Kafka leaves unbounded.
  */
 
 export interface GroupConfig {
@@ -20,7 +20,7 @@ export interface GroupConfig {
   readonly consumerGroupSizeMax: number
   /** `group.consumer.assignors`: names of the assignors on offer; the first is the default. Never empty. */
   readonly consumerAssignors: readonly string[]
-  /** `group.consumer.migration.policy`: which way groups may go between the protocols while members are online: none. */
+  /** `group.consumer.migration.policy`: which way groups may go between the protocols while members are online. */
   readonly consumerMigrationPolicy: ConsumerMigrationPolicy
   /** `group.consumer.regex.refresh.interval.ms`: how old the topics matched by a regular expression may get. */
   readonly consumerRegexRefreshMs: number
@@ -32,8 +32,21 @@ export interface GroupConfig {
   readonly offsetsRetentionCheckMs: number
 }
 
-/** Of Kafka's policies the one that we have: a group has to be empty once to change its protocol. */
-export type ConsumerMigrationPolicy = 'disabled'
+/**
+ * `upgrade`: a classic group becomes one of the consumer protocol when a member of that joins. `downgrade`: the other way, when
+ * the last such member is gone. `bidirectional`: both. `disabled`: a group has to be empty once to change its protocol.
+ */
+export type ConsumerMigrationPolicy = (typeof MIGRATION_POLICIES)[number]
+
+export const MIGRATION_POLICIES = ['disabled', 'upgrade', 'downgrade', 'bidirectional'] as const
+
+export function mayUpgrade({ consumerMigrationPolicy: policy }: GroupConfig): boolean {
+  return policy === 'upgrade' || policy === 'bidirectional'
+}
+
+export function mayDowngrade({ consumerMigrationPolicy: policy }: GroupConfig): boolean {
+  return policy === 'downgrade' || policy === 'bidirectional'
+}
 
 /** Enough for any group we know of; ten thousand members with 10 KB each to tell take 100 MB of an answer to their leader. */
 const GROUP_SIZE_MAX = 10_000
@@ -47,7 +60,7 @@ export const DEFAULT_GROUP_CONFIG: GroupConfig = {
   consumerHeartbeatIntervalMs: 5_000,
   consumerGroupSizeMax: GROUP_SIZE_MAX,
   consumerAssignors: ['uniform', 'range'],
-  consumerMigrationPolicy: 'disabled',
+  consumerMigrationPolicy: 'bidirectional',
   consumerRegexRefreshMs: 600_000,
   offsetMetadataBytesMax: 4_096,
   offsetsRetentionMs: 10_080 * 60_000,

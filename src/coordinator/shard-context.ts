@@ -18,6 +18,8 @@ export interface ShardContext {
   readonly config: GroupConfig
   /** The committed cluster as this broker knows it now. */
   readonly image: () => ClusterImage
+  /** Most bytes that one `write` may take (batch-size.ts), as the topic is set now. */
+  readonly batchBytesMax: () => number
 
   /**
    * Appends the records as one batch, all or none, and replays each into the state within this call; resolves when they and

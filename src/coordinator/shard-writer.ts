@@ -21,6 +21,7 @@ import type { Cancel, Clock } from '../env/index.ts'
 import type { ErrorName } from '../protocol/errors.ts'
 import { BatchBuilder } from '../records/batch-builder.ts'
 import { BATCH_HEADER_BYTES } from '../records/batch-header.ts'
+import { recordBytesMax } from './batch-size.ts'
 import type { CoordinatorLog } from './coordinator-log.ts'
 import { encodeCoordinatorRecord } from './records/coordinator-record.ts'
 import type { CoordinatorRecord } from './records/coordinator-record.ts'
@@ -32,9 +33,6 @@ import { tooLargeFailure, writeFailure } from './write-failure.ts'
  * clients come back: as much as 100,000 commits, and 16 of the largest batches.
  */
 export const UNCOMMITTED_BYTES_MAX = 16_777_216
-
-/** What a record takes in a batch beside key and value, at most: six varints and two bytes (records/record-walk.ts). */
-const RECORD_OVERHEAD_BYTES_MAX = 24
 
 /** Room for a few commits; a batch is retained by the tail cache, so it should not be much larger than what is in it. */
 const BUILDER_BYTES = 1024
@@ -118,9 +116,7 @@ export class ShardWriter {
     const fault = log.findAppendFault()
     if (fault !== null) throw writeFailure(fault, `Cannot write to the log of the coordinator: ${fault}`)
     const encoded = records.map((record) => encodeCoordinatorRecord(record))
-    let bytes = 0
-    for (const { key, value } of encoded)
-      bytes += RECORD_OVERHEAD_BYTES_MAX + key.length + (value?.length ?? 0)
+    const bytes = recordBytesMax(encoded)
     if (BATCH_HEADER_BYTES + bytes > log.batchBytesMax) {
       throw tooLargeFailure(records, BATCH_HEADER_BYTES + bytes, log.batchBytesMax)
     }

@@ -41,10 +41,11 @@ export class GroupCoordination {
     const groupConfig = toGroupConfig(config)
     const { clock, logger, random } = ports
     this.#topic = new OffsetsTopic({ logger, config, image, controller })
+    const batchBytesMax = (): number => partitions.topicConfig(CONSUMER_OFFSETS_TOPIC).maxMessageBytes
     this.#coordinators = new Coordinators(ports, {
       ...{ topic: CONSUMER_OFFSETS_TOPIC, image, partitions, writeTimeoutMs: config.offsetsCommitTimeoutMs },
       createShard: (_index, write) =>
-        new GroupShard({ clock, logger, random, config: groupConfig, image, write }),
+        new GroupShard({ clock, logger, random, config: groupConfig, image, batchBytesMax, write }),
     })
   }
 

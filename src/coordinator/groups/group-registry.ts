@@ -2,7 +2,8 @@
  * The groups of a shard, of both protocols: made by records of the log or by a first join, found by name, gone when the log
  * has nothing of them any more.
  *
- * A group speaks one protocol at a time. Once it is empty, members of the other one may join under its name; then a group of
+ * A group is of one kind at a time. While it has members, it becomes one of the other kind in one batch of records
+ * (consumer/conversion.ts). Once it is empty, members of the other one may join under its name; then a group of
  * each kind has it for a while, of which one is empty, and what the log has of that one is removed by housekeeping.ts, not
  * at once: until the new group is in the log, the old one says since when nobody has read (docs/faults.md G7).
  *
@@ -13,6 +14,8 @@ import type { CoordinatorRecord } from '../records/coordinator-record.ts'
 import type { ShardContext } from '../shard-context.ts'
 import { ClassicGroup } from './classic/classic-group.ts'
 import { ConsumerGroup } from './consumer/consumer-group.ts'
+import type { Successor } from './consumer/consumer-group.ts'
+import { upgradeRecords } from './consumer/conversion.ts'
 import type { ConsumerGroupRecord } from './consumer/group-state.ts'
 import { PatternResolver } from './consumer/pattern-resolver.ts'
 
@@ -24,6 +27,9 @@ export type GroupRecord = Exclude<CoordinatorRecord, { kind: 'OffsetCommit' }>
  * 50 shards of as many groups are a million.
  */
 export const GROUPS_MAX = 20_000
+
+/** How long an id that was given out before a group was upgraded is good, in ms: its owner comes back at once if at all. */
+const NEWCOMER_MS = 60_000
 
 export class GroupRegistry {
   readonly #context: ShardContext
@@ -78,10 +84,32 @@ export class GroupRegistry {
   obtainConsumer(groupId: string): ConsumerGroup {
     let group = this.#consumer.get(groupId)
     if (group === undefined) {
-      group = new ConsumerGroup(this.#context, groupId, this.#patterns)
+      group = new ConsumerGroup(this.#context, groupId, this.#patterns, {
+        generationMin: () => this.#classic.get(groupId)?.present.numberTaken ?? 0,
+        begin: (value, pendingIds) => this.#beginClassic(groupId, value, pendingIds),
+      })
       this.#consumer.set(groupId, group)
     }
     return group
+  }
+
+  /**
+   * The records that make a group of the consumer protocol of a classic one that has members, or why that cannot be, for people.
+   * Once they are replayed, `endClassic` has to be called in the same turn.
+   */
+  upgradeRecords(groupId: string): CoordinatorRecord[] | string {
+    const epochMin = this.#consumer.get(groupId)?.state.epoch ?? 0
+    const now = { image: this.#context.image(), wallTimeMs: this.#context.clock.wallTimeMs() }
+    return upgradeRecords(groupId, this.#classic.get(groupId)!.present, epochMin, now)
+  }
+
+  /** The classic group has become one of the consumer protocol: those who wait in it are sent there. */
+  endClassic(groupId: string): void {
+    const classic = this.#classic.get(groupId)!
+    const { classic: members } = this.#consumer.get(groupId)!
+    for (const memberId of classic.newcomerIds()) members.expect(memberId, NEWCOMER_MS)
+    this.#classic.delete(groupId)
+    classic.close('REBALANCE_IN_PROGRESS')
   }
 
   replay(record: GroupRecord): void {
@@ -143,6 +171,16 @@ export class GroupRegistry {
     this.#patterns.close()
     this.#classic.clear()
     this.#consumer.clear()
+  }
+
+  /** In place of the one that has the name, which is empty: nothing that it was about goes on. */
+  #beginClassic(groupId: string, ...[value, pendingIds]: Parameters<Successor['begin']>): void {
+    this.#classic.get(groupId)?.close('REBALANCE_IN_PROGRESS')
+    const group = new ClassicGroup(this.#context, groupId)
+    this.#classic.set(groupId, group)
+    group.replay(value)
+    group.loaded()
+    for (const [memberId, leftMs] of pendingIds) group.expect(memberId, leftMs)
   }
 
   #replayConsumer(record: ConsumerGroupRecord): void {

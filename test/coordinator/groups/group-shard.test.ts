@@ -326,8 +326,8 @@ describe('requests of members', () => {
 })
 
 describe('a group of one protocol', () => {
-  test('cannot be joined by the other while it has members', async () => {
-    const world = new TestShard()
+  test('cannot be joined by the other while it has members, if the policy disables that', async () => {
+    const world = new TestShard({ orders: 3 }, { consumerMigrationPolicy: 'disabled' })
     const { memberId, generationId } = await world.joinClassic('classic')
     await world.consumerHeartbeat('consumer', 'm')
     expect((await world.joinClassic('consumer')).error).toBe('INCONSISTENT_GROUP_PROTOCOL')

@@ -231,6 +231,7 @@ export class ClassicBench {
       logger: silentLogger,
       config: this.config,
       image: () => EMPTY_IMAGE,
+      batchBytesMax: () => 1_048_588,
       write: (records) => this.#write(epoch, records),
     }
   }

@@ -3,6 +3,7 @@
  * successor can read anew; and requests as clients send them.
  */
 import { ZERO_UUID } from '../../../src/bytes/uuid.ts'
+import { batchBytesOf } from '../../../src/coordinator/batch-size.ts'
 import { DEFAULT_GROUP_CONFIG } from '../../../src/coordinator/group-config.ts'
 import type { GroupConfig } from '../../../src/coordinator/group-config.ts'
 import { GroupShard } from '../../../src/coordinator/groups/group-shard.ts'
@@ -16,13 +17,11 @@ import { silentLogger } from '../../../src/env/index.ts'
 import type { Clock } from '../../../src/env/index.ts'
 import { Simulation } from '../../../src/env/sim/simulation.ts'
 import type { ClusterImage } from '../../../src/metadata/cluster-image.ts'
+import type { ImageDelta } from '../../../src/metadata/image-delta.ts'
 import type { RequestOf, ResponseInputOf, ResponseOf } from '../../../src/protocol/apis.ts'
 import { errorByCode } from '../../../src/protocol/errors.ts'
 import type { ErrorName } from '../../../src/protocol/errors.ts'
 import { imageWith } from './topics-image.ts'
-
-/** Largest write that the log takes, as many records: the real one has a bound in bytes. */
-const RECORDS_PER_WRITE_MAX = 5_000
 
 export class TestShard {
   readonly sim = new Simulation({ seed: 1 })
@@ -31,6 +30,8 @@ export class TestShard {
   shard: GroupShard
   /** Ms by which the wall clock is off from now on. */
   wallOffMs = 0
+  /** Largest write that the log takes. */
+  batchBytesMax = 1_048_588
   /** Whether batches are committed at once. */
   commitsAtOnce = true
   readonly #batches: { key: Uint8Array; value: Uint8Array | null }[][] = []
@@ -87,6 +88,13 @@ export class TestShard {
     if (losesUncommitted) this.#batches.length = this.#committedCount
     this.#committedCount = this.#batches.length
     this.shard = this.#open()
+  }
+
+  /** As a change of the cluster's metadata that the shard is told of. */
+  setTopics(topics: Parameters<typeof imageWith>[0]): void {
+    const before = this.image
+    this.image = imageWith(topics)
+    this.shard.topicsChanged(deltaOf(before, this.image))
   }
 
   /** The outcome of a request, running virtual time until it is there. */
@@ -193,6 +201,7 @@ export class TestShard {
     const shard: GroupShard = new GroupShard({
       ...{ clock, random: env.random, logger: silentLogger, config: this.config },
       image: () => this.image,
+      batchBytesMax: () => this.batchBytesMax,
       write: (records) => this.#write(shard, life, records),
     })
     for (const record of this.records) shard.replay(record)
@@ -204,7 +213,7 @@ export class TestShard {
     if (life !== this.#life) {
       return Promise.reject(new CoordinatorFailure('NOT_COORDINATOR', 'Gone'))
     }
-    if (records.length > RECORDS_PER_WRITE_MAX) {
+    if (batchBytesOf(records) > this.batchBytesMax) {
       return Promise.reject(new CoordinatorFailure('UNKNOWN_SERVER_ERROR', 'Too large'))
     }
     if (records.length > 0) {
@@ -217,6 +226,17 @@ export class TestShard {
     if (this.#committedCount >= endBatch) return Promise.resolve()
     return new Promise((resolve, reject) => this.#waiting.push({ endBatch, resolve, reject }))
   }
+}
+
+function deltaOf(before: ClusterImage, after: ClusterImage): ImageDelta {
+  const changedTopics = [...after.topicsByName.values()].flatMap((topic) => {
+    const old = before.topicsByName.get(topic.name)
+    return old === undefined ? [] : [{ before: old, after: topic }]
+  })
+  const added = [...after.topicsByName.values()].filter(({ name }) => !before.topicsByName.has(name))
+  const gone = [...before.topicsByName.values()].filter(({ name }) => !after.topicsByName.has(name))
+  // What else a delta says is of no interest to groups.
+  return { before, after, createdTopics: added, deletedTopics: gone, changedTopics } as unknown as ImageDelta
 }
 
 export const client = (apiVersion: number) => ({ apiVersion, clientId: 'client', clientHost: '/127.0.0.1' })

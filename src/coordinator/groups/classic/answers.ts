@@ -11,6 +11,8 @@ import type { MemberTable } from './member-table.ts'
 
 /** What tells a generation that there is none. */
 export const NO_GENERATION = -1
+/** First version of LeaveGroup in which several may leave at once (KIP-345). */
+export const LEAVE_MANY_VERSION = 3
 /** From this version on the name of the protocol is null where there is none, before that empty (KIP-559). */
 const NULL_PROTOCOL_VERSION = 7
 
@@ -86,4 +88,9 @@ export function assignmentAnswer(group: GenerationView, member: ClassicMember): 
     protocolName: group.protocolName,
     assignment: member.assignment,
   }
+}
+
+/** Whether a request that says what it takes the group for is wrong. Old versions do not say. */
+export function isOther(said: string | null, actual: string | null): boolean {
+  return said !== null && said !== actual
 }

@@ -27,9 +27,11 @@ import { CoordinatorFailure } from '../../shard-context.ts'
 import type { ShardContext } from '../../shard-context.ts'
 import type { CommittingMember, Group } from '../group.ts'
 import {
+  LEAVE_MANY_VERSION,
   assignmentAnswer,
   generationAnswer,
   heartbeatAnswer,
+  isOther,
   joinFault,
   leaveAnswer,
   syncFault,
@@ -38,7 +40,7 @@ import { ClassicMember, NOTHING_ASSIGNED, hasSameProtocols } from './classic-mem
 import type { MemberClaim, Waiter } from './classic-member.ts'
 import { GroupLifecycle } from './group-lifecycle.ts'
 import { groupRecord } from './group-record.ts'
-import { claimOf, findJoinFault } from './join-request.ts'
+import { MEMBER_ID_REQUIRED_VERSION, claimOf, findJoinFault, newMemberId } from './join-request.ts'
 import { TopicsOfMembers, isSameSubscription } from './subscribed-topics.ts'
 
 /** Who sent a request. */
@@ -54,21 +56,25 @@ export interface ClassicClient {
 /** What DescribeGroups says of a group; the shard adds what the request asked for. */
 export type ClassicDescription = Omit<DescribeGroupsResponse['groups'][number], 'authorizedOperations'>
 
-/** First version in which a dynamic member is given its id before it joins (KIP-394). Older clients would never join. */
-const MEMBER_ID_REQUIRED_VERSION = 4
+export interface ClassicPresent {
+  readonly members: Iterable<
+    Readonly<Pick<ClassicMember, 'id' | 'instanceId' | 'claim' | 'assignment' | 'isNew'>>
+  >
+  /** The last one that members were told of. */
+  readonly generation: number
+  /** The last number that was taken for a generation, told or not. */
+  readonly numberTaken: number
+  readonly protocolType: string
+  readonly protocolName: string | null
+}
+
 /** First version whose leader can be told not to assign (KIP-814). */
 const SKIP_ASSIGNMENT_VERSION = 9
-/** First version of LeaveGroup in which several may leave at once (KIP-345). */
-const LEAVE_MANY_VERSION = 3
-
 /**
  * Ids given out and not used yet, of one group. The oldest goes when there are more: its client will be told that the id is
  * unknown, and asks for another one. Ids are used at once by clients that mean it.
  */
 export const PENDING_MEMBERS_MAX = 10_000
-
-/** Characters of the client id or instance id that begin a member id, for people who read logs. */
-const ID_PREFIX_CHARACTERS_MAX = 255
 
 /** Characters of a client's reason that are logged. */
 const REASON_CHARACTERS_MAX = 255
@@ -111,9 +117,20 @@ export class ClassicGroup implements Group {
     return this.#life.memoryBytes
   }
 
-  /** The members as they are now, for the move to the consumer protocol. */
-  get members(): Iterable<Readonly<Pick<ClassicMember, 'id' | 'instanceId' | 'claim' | 'assignment'>>> {
-    return this.#life.members
+  /** As it is now, for the move to the consumer protocol. */
+  get present(): ClassicPresent {
+    return this.#life
+  }
+
+  /** Ids that were given out and are not used yet, and those of members that may know theirs from there alone. */
+  *newcomerIds(): IterableIterator<string> {
+    yield* this.#life.pendingIds
+    for (const { id, isNew, instanceId } of this.#life.members) if (isNew && instanceId === null) yield id
+  }
+
+  /** Lets newcomers join with ids that they were given before the group became this one. @param timeoutMs - For so long. */
+  expect(memberId: string, timeoutMs: number): void {
+    this.#addPending(memberId, timeoutMs)
   }
 
   /** Applies a record of this group; the last one says all. Null: it is no longer in the log. */
@@ -346,7 +363,7 @@ export class ClassicGroup implements Group {
   }
 
   #newId(prefix: string): string {
-    return `${prefix.slice(0, ID_PREFIX_CHARACTERS_MAX)}-${this.#context.random.uuid()}`
+    return newMemberId(prefix, this.#context.random)
   }
 
   #addPending(memberId: string, timeoutMs: number): void {
@@ -473,11 +490,6 @@ export class ClassicGroup implements Group {
 /** A promise for the answer that the waiter is given. */
 function waitFor<Response>(apiVersion: number, begin: (waiter: Waiter<Response>) => void): Promise<Response> {
   return new Promise((resolve) => begin({ apiVersion, answer: resolve }))
-}
-
-/** Whether a request that says what it takes the group for is wrong. Old versions do not say. */
-function isOther(said: string | null, actual: string | null): boolean {
-  return said !== null && said !== actual
 }
 
 function brief(reason: string | null): string | null {

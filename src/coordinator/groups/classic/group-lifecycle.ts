@@ -83,8 +83,8 @@ export class GroupLifecycle {
 
   readonly #context: ShardContext
   readonly #sessions: MemberSessions
-  /** The last number taken for a generation, told or not. */
-  #numberTaken = 0
+  /** The last number taken for a generation, told or not. Only changed here. */
+  numberTaken = 0
   /** The next generation is being written, or is about to be again. */
   #isBeginning = false
   /** Generations of this round that were out of date when they were written. */
@@ -115,7 +115,7 @@ export class GroupLifecycle {
     const { record } = this
     if (record === null) return
     this.generation = record.generation
-    this.#numberTaken = record.generation
+    this.numberTaken = record.generation
     this.protocolType = record.protocolType
     this.protocolName = record.protocol
     for (const stored of record.members) {
@@ -484,8 +484,8 @@ export class GroupLifecycle {
   }
 
   #takeNumber(): number {
-    this.#numberTaken = this.#numberTaken === GENERATION_MAX ? 1 : this.#numberTaken + 1
-    return this.#numberTaken
+    this.numberTaken = this.numberTaken === GENERATION_MAX ? 1 : this.numberTaken + 1
+    return this.numberTaken
   }
 
   /** Writes the group as it is, but for what `change` says; `done` is as in group-writer.ts. */

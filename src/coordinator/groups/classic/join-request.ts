@@ -4,6 +4,7 @@
  * Kafka bounds session time-outs alone. The other bounds keep what one member can make the coordinator hold, and write into
  * one record, to what clients need.
  */
+import type { Random } from '../../../env/index.ts'
 import type { ErrorName } from '../../../protocol/errors.ts'
 import type { JoinGroupRequest } from '../../../protocol/messages/join-group.ts'
 import type { GroupConfig } from '../../group-config.ts'
@@ -15,6 +16,16 @@ export const PROTOCOLS_MAX = 64
 export const METADATA_BYTES_MAX = 1_048_576
 /** Characters of a name: of an instance, a protocol, a protocol type. Three bytes each still fit into a record's string. */
 export const NAME_CHARACTERS_MAX = 4_096
+
+/** First version in which a dynamic member is given its id before it joins (KIP-394). Older clients would never join. */
+export const MEMBER_ID_REQUIRED_VERSION = 4
+/** Characters of the client id or instance id that begin a member id, for people who read logs. */
+const ID_PREFIX_CHARACTERS_MAX = 255
+
+/** @param prefix - Client or instance id. */
+export function newMemberId(prefix: string, random: Pick<Random, 'uuid'>): string {
+  return `${prefix.slice(0, ID_PREFIX_CHARACTERS_MAX)}-${random.uuid()}`
+}
 
 /** Why the request cannot be taken, whatever the state of the group, or null. */
 export function findJoinFault(request: JoinGroupRequest, config: GroupConfig): ErrorName | null {

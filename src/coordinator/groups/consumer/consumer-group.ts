@@ -16,28 +16,31 @@ import type {
   ConsumerGroupHeartbeatRequest,
   ConsumerGroupHeartbeatResponseInput,
 } from '../../../protocol/messages/consumer-group-heartbeat.ts'
+import { batchBytesOf } from '../../batch-size.ts'
+import { mayDowngrade } from '../../group-config.ts'
 import type { CoordinatorRecord } from '../../records/coordinator-record.ts'
 import { CoordinatorFailure } from '../../shard-context.ts'
 import type { ShardContext } from '../../shard-context.ts'
+import { groupRecord } from '../classic/group-record.ts'
+import type { GroupRecordValue } from '../classic/group-record.ts'
 import type { CommittingMember, Group } from '../group.ts'
 import { isWithin, listPartitions } from './assignment-sets.ts'
+import { speaksClassic } from './classic-claim.ts'
+import type { ClassicSpeakingMember } from './classic-claim.ts'
+import { ClassicMembers } from './classic-members.ts'
+import type { Written } from './classic-members.ts'
+import { downgradedGroup } from './conversion.ts'
 import { LEAVE_EPOCH, STATIC_LEAVE_EPOCH, currentRecord, memberTombstones } from './consumer-member.ts'
 import type { ConsumerMember } from './consumer-member.ts'
 import { describeGroup } from './describe-group.ts'
 import type { DescribedConsumerGroup } from './describe-group.ts'
-import { GroupState, namesRead } from './group-state.ts'
+import { epochRecords, patternTombstones, targetMetadataRecord } from './group-step.ts'
+import type { StepDecision, StepGround } from './group-step.ts'
+import { GroupState, isConsumerGroupRecord, namesRead } from './group-state.ts'
 import type { ConsumerGroupRecord } from './group-state.ts'
 import { findRequestFault } from './heartbeat-checks.ts'
 import type { Refusal } from './heartbeat-checks.ts'
-import {
-  decideHeartbeat,
-  epochRecords,
-  fencedInstance,
-  mustTellAssignment,
-  patternTombstones,
-  targetMetadataRecord,
-  unknownMember,
-} from './heartbeat-decision.ts'
+import { decideHeartbeat, fencedInstance, mustTellAssignment, unknownMember } from './heartbeat-decision.ts'
 import type { HeartbeatClient } from './heartbeat-decision.ts'
 import { MemberDeadlines } from './member-deadlines.ts'
 import type { DeadlineKind } from './member-deadlines.ts'
@@ -58,14 +61,25 @@ const RESTLESS_MS_PER_MEMBER = 1
 /** When to try again to remove the expired, in ms, after their removal could not be written. */
 const REMOVAL_RETRY_MS = 1000
 
+/** The classic group that the group becomes when all members that are left speak the classic protocol. */
+export interface Successor {
+  /** What its generation must not be below. */
+  generationMin(): number
+  /** The group is in the log, in the place of this one. @param pendingIds - Ids of newcomers, and for how long, in ms. */
+  begin(value: GroupRecordValue, pendingIds: readonly (readonly [memberId: string, leftMs: number])[]): void
+}
+
 export class ConsumerGroup implements Group {
   readonly groupId: string
   readonly kind = 'consumer'
   readonly protocolType = 'consumer'
   readonly state = new GroupState()
+  /** Members that speak the classic protocol, and their requests. */
+  readonly classic: ClassicMembers
   readonly #context: ShardContext
   readonly #patterns: PatternResolver
   readonly #deadlines: MemberDeadlines
+  readonly #successor: Successor
   #replayCount = 0
   /** A load may have passed over changes of topics, too. */
   #isRefreshDue = true
@@ -76,11 +90,19 @@ export class ConsumerGroup implements Group {
   #loadedMs: number | null = null
 
   /** @param patterns - Of the shard, for all its groups. */
-  constructor(context: ShardContext, groupId: string, patterns: PatternResolver) {
+  constructor(context: ShardContext, groupId: string, patterns: PatternResolver, successor: Successor) {
     this.groupId = groupId
     this.#context = context
     this.#patterns = patterns
-    this.#deadlines = new MemberDeadlines(context.clock, (expired) => this.#removeExpired(expired))
+    this.#successor = successor
+    const deadlines = new MemberDeadlines(context.clock, (expired) => this.#removeExpired(expired))
+    this.#deadlines = deadlines
+    this.classic = new ClassicMembers(context, {
+      ...{ groupId, deadlines, state: this.state },
+      ground: () => this.#ground(this.state),
+      apply: (decision) => this.#apply(decision),
+      remove: (members) => this.#remove(members),
+    })
   }
 
   get stateName(): string {
@@ -141,18 +163,20 @@ export class ConsumerGroup implements Group {
   /**
    * ConsumerGroupHeartbeat: joins, leaves, or goes on.
    *
+   * @param upgrade - Written in the same batch, before what the heartbeat makes of it: the members of a classic group.
    * @returns The answer, with the protocol's errors in it; never rejects but for defects.
    */
   async heartbeat(
     request: ConsumerGroupHeartbeatRequest,
     client: HeartbeatClient,
+    upgrade: readonly CoordinatorRecord[] = [],
   ): Promise<ConsumerGroupHeartbeatResponseInput> {
     const fault = findRequestFault(request, client.apiVersion, this.#context.config)
     if (fault !== null) return refuse(fault)
     const { memberEpoch } = request
     const isLeaving = memberEpoch === LEAVE_EPOCH || memberEpoch === STATIC_LEAVE_EPOCH
     try {
-      return await (isLeaving ? this.#leave(request) : this.#goOn(request, client))
+      return await (isLeaving ? this.#leave(request) : this.#goOn(request, client, upgrade))
     } catch (error) {
       if (error instanceof CoordinatorFailure) return refuse({ error: error.error, message: error.message })
       throw error
@@ -176,6 +200,12 @@ export class ConsumerGroup implements Group {
     if (!isTransactional && !isClassic && apiVersion < MEMBER_EPOCH_COMMIT_VERSION)
       return 'UNSUPPORTED_VERSION'
     return findEpochMismatch(known, epoch)
+  }
+
+  /** A member that commits is alive; one of the consumer protocol says so by its heartbeats alone. */
+  keepAlive(memberId: string): void {
+    const member = this.state.members.get(memberId)
+    if (member !== undefined && speaksClassic(member)) this.classic.touch(member)
   }
 
   findFetchFault(member: {
@@ -216,31 +246,22 @@ export class ConsumerGroup implements Group {
   async #goOn(
     request: ConsumerGroupHeartbeatRequest,
     client: HeartbeatClient,
+    upgrade: readonly CoordinatorRecord[],
   ): Promise<ConsumerGroupHeartbeatResponseInput> {
-    const { clock, random } = this.#context
     const decision = decideHeartbeat({
-      context: this.#context,
-      groupId: this.groupId,
-      state: this.state,
-      patterns: this.#patterns,
+      ...this.#ground(upgrade.length === 0 ? this.state : this.#foresee(upgrade)),
       request,
-      memberId: request.memberId === '' ? random.uuid() : request.memberId,
+      memberId: request.memberId === '' ? this.#context.random.uuid() : request.memberId,
       client,
-      isRefreshDue: this.#isRefreshDue,
-      mustDeferTarget: clock.monotonicMs() < this.#nextTargetMs,
     })
     if ('error' in decision) return this.#refuse(decision)
     const { before, after } = decision
-    const { isReplayed, committed } = this.#write(decision.records)
+    const written = this.#apply(decision, upgrade)
+    if (written === null) return this.#refuse(tooLarge(this.groupId))
+    const { isReplayed, committed } = written
     if (isReplayed) {
-      const nowMs = clock.monotonicMs()
-      this.#isRefreshDue = !decision.isRefreshed
-      if (decision.targetMs !== null) this.#nextTargetMs = nowMs + decision.targetMs * PAUSE_PER_ASSIGNMENT
-      if (decision.raisesEpoch) {
-        this.#restlessEndMs = nowMs + this.#context.config.consumerHeartbeatIntervalMs
-      }
-      if (decision.replacedId !== null) this.#deadlines.remove(decision.replacedId)
       this.#watch(before, after)
+      if (upgrade.length > 0) this.#watchUpgraded()
     }
     const answer = {
       errorCode: errorCode('NONE'),
@@ -253,6 +274,40 @@ export class ConsumerGroup implements Group {
     }
     await committed
     return answer
+  }
+
+  #ground(state: GroupState): StepGround {
+    return {
+      ...{ context: this.#context, groupId: this.groupId, patterns: this.#patterns, state },
+      isRefreshDue: this.#isRefreshDue,
+      mustDeferTarget: this.#context.clock.monotonicMs() < this.#nextTargetMs,
+    }
+  }
+
+  /** The state as it will be. */
+  #foresee(records: readonly CoordinatorRecord[]): GroupState {
+    const state = this.state.fork()
+    for (const record of records) if (isConsumerGroupRecord(record)) state.replay(record)
+    return state
+  }
+
+  /** Writes what was decided, and takes note of it. Null: it does not fit a batch of the log, and nothing was done. */
+  #apply(decision: StepDecision, before: readonly CoordinatorRecord[] = []): Written | null {
+    const records = [...before, ...decision.records]
+    if (records.length > 0 && batchBytesOf(records) > this.#context.batchBytesMax()) return null
+    const written = this.#write(records)
+    if (!written.isReplayed) return written
+    const nowMs = this.#context.clock.monotonicMs()
+    this.#isRefreshDue = !decision.isRefreshed
+    if (decision.targetMs !== null) this.#nextTargetMs = nowMs + decision.targetMs * PAUSE_PER_ASSIGNMENT
+    if (decision.raisesEpoch) this.#restlessEndMs = nowMs + this.#context.config.consumerHeartbeatIntervalMs
+    if (decision.replacedId !== null) this.#deadlines.remove(decision.replacedId)
+    return written
+  }
+
+  /** Starts the sessions of members that a classic group had. */
+  #watchUpgraded(): void {
+    for (const member of this.state.members.values()) if (speaksClassic(member)) this.classic.touch(member)
   }
 
   async #leave(request: ConsumerGroupHeartbeatRequest): Promise<ConsumerGroupHeartbeatResponseInput> {
@@ -287,10 +342,12 @@ export class ConsumerGroup implements Group {
   }
 
   /** Removes members, which frees their partitions, and raises the group's epoch so that the others get them. */
-  #remove(members: readonly ConsumerMember[]) {
+  #remove(members: readonly ConsumerMember[]): Written {
     const { groupId, state } = this
     const removed = new Set(members)
     const left = [...state.members.values()].filter((member) => !removed.has(member))
+    const downgraded = left.length > 0 && left.every(speaksClassic) ? this.#downgrade(left) : null
+    if (downgraded !== null) return downgraded
     const patterns = new Set(left.flatMap(({ pattern }) => pattern ?? []))
     const epoch = state.epoch + 1
     const hash = hashTopics(namesRead(left, state.patterns), this.#context.image())
@@ -309,6 +366,31 @@ export class ConsumerGroup implements Group {
       this.#patterns.keepOnly(groupId, patterns)
       this.#restlessEndMs =
         this.#context.clock.monotonicMs() + this.#context.config.consumerHeartbeatIntervalMs
+    }
+    return written
+  }
+
+  /** Makes it a classic group of the members that are left, all of which speak that protocol. Null if that cannot be. */
+  #downgrade(left: readonly ClassicSpeakingMember[]): Written | null {
+    const { config, clock, logger } = this.#context
+    if (!mayDowngrade(config) || left.length > config.groupSizeMax) return null
+    const { groupId, state } = this
+    const generation = Math.max(state.epoch, this.#successor.generationMin())
+    const now = { image: this.#context.image(), wallTimeMs: clock.wallTimeMs() }
+    const value = downgradedGroup(left, generation, now)
+    if (value === null) return null
+    const records = [...this.tombstones(), groupRecord(groupId, value)]
+    if (batchBytesOf(records) > this.#context.batchBytesMax()) {
+      logger.warn('A group stays with the consumer protocol: its members do not fit a classic record', {
+        groupId,
+      })
+      return null
+    }
+    const pendingIds = [...this.classic.pendingIds()]
+    const written = this.#write(records)
+    if (written.isReplayed) {
+      logger.info('A group goes back to the classic protocol', { groupId, generation, members: left.length })
+      this.#successor.begin(value, pendingIds)
     }
     return written
   }
@@ -338,7 +420,7 @@ export class ConsumerGroup implements Group {
   }
 
   /** Writes as the context does, and tells whether the records were replayed, which the context does within the call or never. */
-  #write(records: readonly CoordinatorRecord[]): { isReplayed: boolean; committed: Promise<void> } {
+  #write(records: readonly CoordinatorRecord[]): Written {
     const replayCount = this.#replayCount
     const committed = this.#context.write(records)
     return { isReplayed: records.length === 0 || this.#replayCount > replayCount, committed }
@@ -366,6 +448,11 @@ export class ConsumerGroup implements Group {
     const restlessMs = Math.max(RESTLESS_HEARTBEAT_MS, this.state.members.size * RESTLESS_MS_PER_MEMBER)
     return Math.min(usualMs, restlessMs)
   }
+}
+
+function tooLarge(groupId: string): Refusal {
+  const message = `Joined group ${JSON.stringify(groupId)}: with all its members it takes more than a batch of the log may hold`
+  return { error: 'GROUP_MAX_SIZE_REACHED', message }
 }
 
 function refuse({ error, message }: Refusal): ConsumerGroupHeartbeatResponseInput {

@@ -11,7 +11,7 @@
  * another member says that it holds a partition, too. The later record wins; `rebuildOwners` settles it at the end.
  */
 import { assertNever } from '../../../base/assert.ts'
-import type { CoordinatorRecordOf } from '../../records/coordinator-record.ts'
+import type { CoordinatorRecord, CoordinatorRecordOf } from '../../records/coordinator-record.ts'
 import type { Assignment } from '../assignors/assignor.ts'
 import { gatherPartitions } from './assignment-sets.ts'
 import { newMember, withCurrent, withMetadata, withoutCurrent } from './consumer-member.ts'
@@ -26,6 +26,10 @@ export type ConsumerGroupRecord = CoordinatorRecordOf<
   | 'ConsumerGroupCurrentMemberAssignment'
   | 'ConsumerGroupRegularExpression'
 >
+
+export function isConsumerGroupRecord(record: CoordinatorRecord): record is ConsumerGroupRecord {
+  return record.kind !== 'GroupMetadata' && record.kind !== 'OffsetCommit'
+}
 
 /** What a regular expression matched when it was last resolved: names, ascending. */
 export type ResolvedPatterns = ReadonlyMap<string, readonly string[]>
@@ -42,6 +46,9 @@ export class GroupState {
   readonly #patterns = new Map<string, readonly string[]>()
   /** Member that holds each partition, by topic id. */
   readonly #owners = new Map<string, Map<number, string>>()
+  /** Members that speak the classic protocol, and how many of them offer each strategy. */
+  #classicCount = 0
+  readonly #supporters = new Map<string, number>()
   /** Topics that anybody reads, and the name of the state; null: to be found out anew. */
   #subscribedNames: ReadonlySet<string> | null = null
   #name: string | null = null
@@ -98,6 +105,35 @@ export class GroupState {
   get subscribedNames(): ReadonlySet<string> {
     this.#subscribedNames ??= namesRead(this.#members.values(), this.#patterns)
     return this.#subscribedNames
+  }
+
+  /** Members that speak the classic protocol. */
+  get classicCount(): number {
+    return this.#classicCount
+  }
+
+  /** Whether the group has members, and all of them speak the classic protocol. */
+  get isAllClassic(): boolean {
+    return this.#classicCount > 0 && this.#classicCount === this.#members.size
+  }
+
+  /** How many of the members that speak the classic protocol offer a strategy. */
+  supportersOf(protocolName: string): number {
+    return this.#supporters.get(protocolName) ?? 0
+  }
+
+  /** Another one that says the same, to see what records would make of it. */
+  fork(): GroupState {
+    const copy = new GroupState()
+    copy.#epoch = this.#epoch
+    copy.#metadataHash = this.#metadataHash
+    copy.#assignmentEpoch = this.#assignmentEpoch
+    copy.#assignmentTimestampMs = this.#assignmentTimestampMs
+    copy.#hasPartitionMetadata = this.#hasPartitionMetadata
+    for (const [memberId, target] of this.#targets) copy.#targets.set(memberId, target)
+    for (const [pattern, names] of this.#patterns) copy.#patterns.set(pattern, names)
+    for (const member of this.#members.values()) copy.#put(member)
+    return copy
   }
 
   findStaticMember(instanceId: string): ConsumerMember | null {
@@ -164,6 +200,7 @@ export class GroupState {
     if (before !== undefined) this.#forget(before)
     this.#members.set(member.memberId, member)
     this.#hold(member)
+    this.#count(member, 1)
     if (member.instanceId !== null) this.#memberIdsByInstance.set(member.instanceId, member.memberId)
   }
 
@@ -177,9 +214,20 @@ export class GroupState {
   /** Takes what a member held, and its instance id, off the books, unless they have become another's. */
   #forget(member: ConsumerMember): void {
     this.#letGo(member)
+    this.#count(member, -1)
     const { instanceId, memberId } = member
     if (instanceId !== null && this.#memberIdsByInstance.get(instanceId) === memberId) {
       this.#memberIdsByInstance.delete(instanceId)
+    }
+  }
+
+  #count({ classicMetadata }: ConsumerMember, by: 1 | -1): void {
+    if (classicMetadata === null) return
+    this.#classicCount += by
+    for (const { name } of classicMetadata.supportedProtocols) {
+      const count = this.supportersOf(name) + by
+      if (count === 0) this.#supporters.delete(name)
+      else this.#supporters.set(name, count)
     }
   }
 

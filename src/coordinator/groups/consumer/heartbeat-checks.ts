@@ -58,14 +58,11 @@ export function findRequestFault(
   if (request.rebalanceTimeoutMs !== -1 && request.rebalanceTimeoutMs <= 0) {
     return invalid(`rebalance timeout is ${request.rebalanceTimeoutMs} ms, wanted more than 0`)
   }
-  if (subscribedTopicNames !== null) {
-    const length = subscribedTopicNames.reduce((sum, name) => sum + name.length, 0)
-    if (subscribedTopicNames.length > SUBSCRIBED_TOPICS_MAX || length > SUBSCRIPTION_LENGTH_MAX) {
-      return invalid(
-        `subscribed to ${subscribedTopicNames.length} topics of ${length} characters in all, ` +
-          `at most ${SUBSCRIBED_TOPICS_MAX} of ${SUBSCRIPTION_LENGTH_MAX} are allowed`,
-      )
-    }
+  if (subscribedTopicNames !== null && !isSubscriptionWithinBounds(subscribedTopicNames)) {
+    return invalid(
+      `subscribed to ${subscribedTopicNames.length} topics, ` +
+        `at most ${SUBSCRIBED_TOPICS_MAX} of ${SUBSCRIPTION_LENGTH_MAX} characters in all are allowed`,
+    )
   }
   if (serverAssignor !== null && !config.consumerAssignors.includes(serverAssignor)) {
     const offered = config.consumerAssignors.join(', ')
@@ -75,6 +72,12 @@ export function findRequestFault(
     }
   }
   return null
+}
+
+/** Whether one member may subscribe to so much by name. */
+export function isSubscriptionWithinBounds(topicNames: readonly string[]): boolean {
+  const length = topicNames.reduce((sum, name) => sum + name.length, 0)
+  return topicNames.length <= SUBSCRIBED_TOPICS_MAX && length <= SUBSCRIPTION_LENGTH_MAX
 }
 
 /**

@@ -48,6 +48,11 @@ export class MemberDeadlines {
     if (timeMs < this.#timerMs) this.#arm(timeMs)
   }
 
+  /** As `set`, but leaves alone a deadline that there is. */
+  setUnlessSet(memberId: string, kind: DeadlineKind, delayMs: number): void {
+    if ((this.#deadlines.get(memberId)?.[kind] ?? Infinity) === Infinity) this.set(memberId, kind, delayMs)
+  }
+
   remove(memberId: string): void {
     this.#deadlines.delete(memberId)
   }

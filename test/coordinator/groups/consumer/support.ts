@@ -6,6 +6,7 @@ import { Simulation } from '../../../../src/env/sim/simulation.ts'
 import { DEFAULT_GROUP_CONFIG } from '../../../../src/coordinator/group-config.ts'
 import type { GroupConfig } from '../../../../src/coordinator/group-config.ts'
 import { ConsumerGroup } from '../../../../src/coordinator/groups/consumer/consumer-group.ts'
+import type { Successor } from '../../../../src/coordinator/groups/consumer/consumer-group.ts'
 import type {
   ConsumerGroupRecord,
   GroupState,
@@ -33,6 +34,14 @@ export type Topics = Readonly<
   Record<string, number | { readonly id: string; readonly partitionCount: number }>
 >
 
+/** Groups here have no classic members to go back to. */
+const noSuccessor: Successor = {
+  generationMin: () => 0,
+  begin: () => {
+    throw new Error('Expected no downgrade')
+  },
+}
+
 interface Waiting {
   readonly endBatch: number
   readonly resolve: () => void
@@ -55,6 +64,8 @@ export class TestShard {
   /** As a reader of the log finds them. */
   batches: ConsumerGroupRecord[][] = []
   committedBatches = 0
+  /** Largest write that the log takes. */
+  batchBytesMax = 1_048_588
   /** The next appends are refused. */
   isRefusing = false
   image
@@ -140,7 +151,7 @@ export class TestShard {
   /** A group read from the log as it is. */
   read(): ConsumerGroup {
     const context = this.#context(() => Promise.reject(new Error('Only reads')))
-    const group = new ConsumerGroup(context, 'g', new PatternResolver(context))
+    const group = new ConsumerGroup(context, 'g', new PatternResolver(context), noSuccessor)
     for (const record of this.records) group.replay(record)
     return group
   }
@@ -149,7 +160,7 @@ export class TestShard {
     const life = this.#life
     const context = this.#context((records) => this.#write(records, life))
     const patterns = new PatternResolver(context)
-    const group = new ConsumerGroup(context, 'g', patterns)
+    const group = new ConsumerGroup(context, 'g', patterns, noSuccessor)
     for (const record of this.records) group.replay(record)
     group.loaded()
     return { group, patterns }
@@ -162,6 +173,7 @@ export class TestShard {
       logger: silentLogger,
       config: { ...DEFAULT_GROUP_CONFIG, ...this.#options.config },
       image: () => this.image,
+      batchBytesMax: () => this.batchBytesMax,
       write,
     }
   }
