@@ -1,5 +1,6 @@
 /**
- * The requests of one client connection that other brokers must answer: each is passed on whole, its answer passed back.
+ * The requests of one client connection that other brokers must answer: each is passed on whole, its answer passed back; those
+ * about several groups in parts (gathered-requests.ts).
  *
  * Data plane. The frame goes out as it came in, and the answer's as it came back: neither is copied or decoded here, but for
  * the request, to know whom it concerns.
@@ -13,8 +14,8 @@
  * - When the connection ends, so does what stands for it elsewhere.
  */
 import type { Clock } from '../env/index.ts'
-import type { ApiName, ResponseInputOf } from '../protocol/apis.ts'
-import { decodeResponse } from '../protocol/frame.ts'
+import type { ApiName, RequestOf, ResponseInputOf } from '../protocol/apis.ts'
+import { decodeResponse, encodeRequest } from '../protocol/frame.ts'
 import { ChannelError } from '../rpc/client-channel.ts'
 import type { ForwardKind, ForwardLease } from '../rpc/forward-channels.ts'
 import type { ServerChannel } from '../rpc/server-channel.ts'
@@ -22,7 +23,9 @@ import type { AnswerRoom } from './answer-room.ts'
 import { refuseProduce } from './handlers/produce.ts'
 import { responseBudgetAvailable } from './handlers/fetch.ts'
 import { GUARDED_MAX, ProduceGuard } from './produce-guard.ts'
-import type { RoutedRequest } from './request-route.ts'
+import { gather, isGathered } from './gathered-requests.ts'
+import type { GatheredRequest, Part } from './gathered-requests.ts'
+import type { RoutedName, RoutedRequest } from './request-route.ts'
 import type { BrokerServices, RequestContext } from './services.ts'
 import { answerUnanswered } from './unanswered.ts'
 
@@ -57,8 +60,8 @@ export interface Passage<R extends RoutedRequest = RoutedRequest> {
   /** The request as it came. */
   readonly frame: Uint8Array
   readonly context: RequestContext
-  /** Answers it here. */
-  readonly here: () => Body | Promise<Body>
+  /** Answers it here, or a part of it. */
+  readonly here: (part?: RequestOf<RoutedName>) => Body | Promise<Body>
 }
 type ProducePassage = Passage<Extract<RoutedRequest, { name: 'Produce' }>>
 
@@ -68,6 +71,8 @@ export interface ForwardingPorts {
   readonly acquire: (nodeId: number, kind: ForwardKind, signal: AbortSignal) => Promise<ForwardLease>
   /** The broker that must answer; null: this one. */
   readonly answererOf: (request: RoutedRequest) => number | null
+  /** What to ask whom, where one broker cannot know all of it; null: one can. */
+  readonly partsOf: (request: RoutedRequest) => readonly Part[] | null
   readonly answerRoom: AnswerRoom
 }
 
@@ -100,8 +105,36 @@ export class ForwardingClient {
 
   handle(passage: Passage): Answer | Promise<Answer> {
     if (isProduce(passage)) return this.#produce(passage)
+    const parts = this.#ports.partsOf(passage.request)
+    if (parts !== null && isGathered(passage.request)) return this.#gather(passage, passage.request, parts)
     const answerer = this.#ports.answererOf(passage.request)
     return answerer === null ? passage.here() : this.#pass(passage, answerer)
+  }
+
+  /** Asks one broker after the other, since the connection has one channel at a time. */
+  async #gather(passage: Passage, whole: GatheredRequest, parts: readonly Part[]): Promise<Answer> {
+    const { header } = whole
+    const answers: Body[] = []
+    for (const { answerer, request } of parts) {
+      const here = (): Body | Promise<Body> => passage.here(request.body)
+      if (answerer === null) {
+        answers.push(await here())
+        continue
+      }
+      const pieces = encodeRequest(
+        request.name,
+        header.apiVersion,
+        header.correlationId,
+        header.clientId,
+        request.body,
+      )
+      const answer = await this.#pass({ ...passage, request, frame: concat(pieces), here }, answerer)
+      if (!(answer instanceof PassedAnswer)) answers.push(answer)
+      else if (answer.frame === null)
+        return answer // it has closed the connection
+      else answers.push(decodeResponse(request.name, header.apiVersion, answer.frame).body)
+    }
+    return gather(whole, answers as never)
   }
 
   #produce(passage: ProducePassage): Answer | Promise<Answer> {
@@ -240,6 +273,16 @@ export class ForwardingClient {
       if (!this.#channel.isClosed) this.#watchEnd()
     })
   }
+}
+
+function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0))
+  let position = 0
+  for (const piece of pieces) {
+    whole.set(piece, position)
+    position += piece.length
+  }
+  return whole
 }
 
 function isProduce(passage: Passage): passage is ProducePassage {

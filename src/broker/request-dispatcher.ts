@@ -77,7 +77,7 @@ export class RequestDispatcher {
     }
     // The table pairs each name with its own request and response; the compiler cannot follow that through a union.
     const handler = handlers[name] as Handler<ClientApiName>
-    const here = (): Body | Promise<Body> => handler(this.#services, body, context)
+    const here = (part: typeof body = body): Body | Promise<Body> => handler(this.#services, part, context)
     const forwarding = this.#forwarding
     this.#run(exchange, name, header, () =>
       forwarding === null ? here() : forwarding.handle(request, exchange, context, here),

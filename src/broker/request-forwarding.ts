@@ -17,6 +17,7 @@ import type { Exchange, ServerChannel } from '../rpc/server-channel.ts'
 import { AnswerRoom } from './answer-room.ts'
 import { ForwardingClient } from './forwarding-client.ts'
 import type { Answer, ForwardingPorts, Passage } from './forwarding-client.ts'
+import { partsOf } from './gathered-requests.ts'
 import { findAnswerer, isRouted } from './request-route.ts'
 import type { ClientRequest } from './request-route.ts'
 import type { BrokerServices, RequestContext } from './services.ts'
@@ -32,6 +33,7 @@ export function forwardingBetween(services: BrokerServices, peers: Peers) {
       ...{ clock, services },
       acquire: (nodeId, kind, signal) => peers.forwards.acquire(nodeId, kind, signal),
       answererOf: (request) => findAnswerer(route, request),
+      partsOf: (request) => partsOf(route, request, config.webSocketAddress !== null),
       answerRoom: new AnswerRoom(config.responseBytesMax),
     }),
   }

@@ -3,7 +3,7 @@
  * broker knows, the coordinator of its groups, or the broker that it names.
  *
  * A request goes to one broker as a whole. One whose partitions are led by several goes to the one that leads most of them,
- * which answers NOT_LEADER_OR_FOLLOWER for the others, with the right leader; so it is with groups and NOT_COORDINATOR. It is not split: clients send to each leader what
+ * which answers NOT_LEADER_OR_FOLLOWER for the others, with the right leader. (Those about several groups: gathered-requests.ts.) It is not split: clients send to each leader what
  * it leads, so such a request shows that its client has not heard of a move yet, which that answer tells it; and of a
  * split request each part would wait for the slowest broker, while a lost part left the fate of the whole unclear.
  *

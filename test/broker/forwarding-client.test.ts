@@ -47,6 +47,7 @@ class Stage {
       {
         ...{ clock, services, answerRoom: new AnswerRoom(1_000_000) },
         answererOf: () => this.answerer,
+        partsOf: () => null,
         acquire: (nodeId, kind) => {
           this.leases.push(`${nodeId} ${kind}`)
           const open = new Set<(error: Error) => void>()

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { silentLogger } from '../../src/env/logger.ts'
-import { Client } from '../../src/index.ts'
+import { Client, text } from '../../src/index.ts'
 import { openPage } from '../support/browser-page.ts'
 import { ClusterProcesses } from '../support/cluster-processes.ts'
 import { LoadBalancer } from '../support/load-balancer.ts'
@@ -89,13 +89,17 @@ skipUnless(program)('a page in Chromium, in a group, by one URL for the cluster'
     const pages = [await page(member), await page(member)]
 
     // Until both have their half: each partition's owner says how many it has.
-    await using answers = client.consumer({ topics: ['answers'], from: 'beginning' })
+    await using answers = client.consumer({ topics: ['answers'], from: 'beginning', value: text })
     const counts = answers[Symbol.asyncIterator]()
+    const count = async (): Promise<string | null> => {
+      const next = await counts.next()
+      return next.done === true ? null : next.value.value
+    }
     for (let isShared = false; !isShared;) {
       await send('shared', 'who')
-      const told: string[] = []
-      for (const _ of PARTITIONS) told.push(Buffer.from((await counts.next()).value!.value!).toString())
-      isShared = told.every((count) => count === '2')
+      const told: (string | null)[] = []
+      while (told.length < PARTITIONS.length) told.push(await count())
+      isShared = told.every((each) => each === '2')
     }
     await send('shared', 'work')
     await send('shared', 'stop')

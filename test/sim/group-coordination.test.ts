@@ -189,6 +189,62 @@ describe('A WebSocket client of any broker', () => {
     }
   })
 
+  it('learns of the groups of all brokers by one request, and of each error by its group', async () => {
+    const cluster = await GatewayCluster.start({ settings: SETTINGS })
+    await cluster.createTopic('events', { replicationFactor: 3 })
+    const client = await cluster.webSocket(cluster.host(1))
+    await cluster.run(client.call('FindCoordinator', 3, { key: GROUPS[0]!, keyType: 0 })) // makes their topic
+    await cluster.untilWhole()
+    for (const [index, group] of GROUPS.entries()) await untilCommitted(cluster, client, group, index + 1)
+    const ids = async (asked: RawClient): Promise<string[]> => {
+      const answer = await cluster.run(asked.call('ListGroups', 5, {}))
+      expect(nameOf(answer.errorCode)).toBe('NONE')
+      return answer.groups.map(({ groupId }) => groupId).sort()
+    }
+    const offsets = async (): Promise<(number | string)[]> => {
+      const groups = GROUPS.map((groupId) => ({ groupId, topics: null }))
+      const answer = await cluster.run(client.call('OffsetFetch', 8, { groups }))
+      expect(answer.groups.map(({ groupId }) => groupId)).toEqual(GROUPS)
+      return answer.groups.map(({ errorCode, topics }) =>
+        errorCode === 0 ? topics[0]!.partitions[0]!.committedOffset : nameOf(errorCode),
+      )
+    }
+
+    // Those of all by WebSocket; by TCP each broker names its own, as in Kafka.
+    expect(await ids(client)).toEqual([...GROUPS].sort())
+    const apart: string[][] = []
+    for (const host of cluster.hosts) apart.push(await ids(await cluster.rawClient(host)))
+    expect(apart.filter((own) => own.length > 0).length).toBeGreaterThan(1)
+    expect(apart.flat().sort()).toEqual([...GROUPS].sort())
+
+    expect(await offsets()).toEqual(GROUPS.map((_, index) => index + 1))
+    const described = await cluster.run(client.call('DescribeGroups', 5, { groups: ['nobody', ...GROUPS] }))
+    expect(described.groups.map(({ groupId }) => groupId)).toEqual(['nobody', ...GROUPS])
+    expect(described.groups.slice(1).map(({ groupState }) => groupState)).toEqual(GROUPS.map(() => 'Empty'))
+
+    // A coordinator that is cut off is an error of its groups alone.
+    const cut = cluster.hosts.find((host, index) => host.id !== 1 && apart[index]!.length > 0)!
+    cluster.simulation.network.partition(
+      [cut.name],
+      others(cluster, cut).map(({ name }) => name),
+    )
+    const partly = await offsets()
+    for (const [index, group] of GROUPS.entries()) {
+      const isCut = apart[cut.id - 1]!.includes(group)
+      if (!isCut) expect(partly[index], group).toBe(index + 1)
+      else expect([index + 1, 'NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE', 'COORDINATOR_LOAD_IN_PROGRESS']).toContain(partly[index]) // prettier-ignore
+    }
+    cluster.simulation.network.heal()
+    await cluster.untilWhole()
+
+    const deleted = await cluster.run(client.call('DeleteGroups', 2, { groupsNames: [...GROUPS, 'nobody'] }))
+    expect(deleted.results.map(({ groupId, errorCode }) => [groupId, nameOf(errorCode)])).toEqual([
+      ...GROUPS.map((group) => [group, 'NONE']),
+      ['nobody', 'GROUP_ID_NOT_FOUND'],
+    ])
+    expect(await ids(client)).toEqual([])
+  })
+
   it('joins a group by way of any broker, waits there for other members, and gives up its place by going', async () => {
     const cluster = await GatewayCluster.start({ settings: SETTINGS })
     const clients: RawClient[] = []
