@@ -1,7 +1,7 @@
 /** franz-go, in groups of both protocols. */
 import { existsSync } from 'node:fs'
 import { testClient } from './support/capabilities.ts'
-import { LineDriver } from './support/driver.ts'
+import { LineDriver } from './support/line-driver.ts'
 
 /** The built driver. */
 const program = process.env['COMPAT_GO'] ?? ''

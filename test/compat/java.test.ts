@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { testClient } from './support/capabilities.ts'
-import { LineDriver } from './support/driver.ts'
+import { LineDriver } from './support/line-driver.ts'
 
 /** Where Maven has put the compiled driver and what it needs. */
 const target = process.env['COMPAT_JAVA_TARGET'] ?? ''

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { testClient } from './support/capabilities.ts'
 import type { CompatClient } from './support/capabilities.ts'
-import { LineDriver } from './support/driver.ts'
+import { LineDriver } from './support/line-driver.ts'
 import { findProgram } from './support/programs.ts'
 
 const DRIVER = join(import.meta.dirname, 'drivers/librdkafka.py')
@@ -23,3 +23,13 @@ for (const { name, variable, protocol } of CLIENTS) {
   }
   testClient(client)
 }
+
+// Its install script downloads a binary from GitHub, or builds with headers of nodejs.org: no registry of packages has either.
+// The librdkafka in it is the one that runs above.
+testClient({
+  name: '@confluentinc/kafka-javascript',
+  missing: 'its install script needs GitHub or nodejs.org; librdkafka itself runs by its binding for Python',
+  open: () => {
+    throw new Error('Opened @confluentinc/kafka-javascript: it is not installed')
+  },
+})

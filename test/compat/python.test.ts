@@ -1,7 +1,7 @@
 /** Clients in Python that share no code with librdkafka: kafka-python and aiokafka. */
 import { join } from 'node:path'
 import { testClient } from './support/capabilities.ts'
-import { LineDriver } from './support/driver.ts'
+import { LineDriver } from './support/line-driver.ts'
 import { findProgram } from './support/programs.ts'
 
 for (const [name, module, driver] of [

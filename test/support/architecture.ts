@@ -68,7 +68,14 @@ const isPureButSim = (file: SourceText): boolean => isPure(file) && !under(file.
 /** Unit and simulation tests; the others run real processes, sockets and timers on purpose. */
 const isQuietTest = ({ path }: SourceText): boolean =>
   path.startsWith('test/') &&
-  !under(path, ['test/e2e/', 'test/support/', 'test/conformance/', 'test/env/node/', 'test/env/browser/'])
+  !under(path, [
+    'test/e2e/',
+    'test/compat/',
+    'test/support/',
+    'test/conformance/',
+    'test/env/node/',
+    'test/env/browser/',
+  ])
 const isTest = (file: SourceText): boolean =>
   file.path.startsWith('test/') && file.path !== 'test/architecture.test.ts'
 const opensRealPorts = (file: SourceText): boolean =>

@@ -20,9 +20,11 @@ const TYPES = {
   lz4: CompressionTypes.LZ4,
   zstd: CompressionTypes.ZSTD,
 }
+/** Its types know the ids alone. */
+const plugIns: Record<number, unknown> = CompressionCodecs
 for (const name of ['snappy', 'lz4', 'zstd'] as const) {
   const codec = await loadCodec(name)
-  CompressionCodecs[TYPES[name]] = () => ({
+  plugIns[TYPES[name]] = () => ({
     compress: async ({ buffer }: { buffer: Buffer }) => Buffer.from(codec.compress(buffer)),
     decompress: async (bytes: Buffer) => Buffer.from(codec.decompress(bytes, BATCH_BYTES_MAX)),
   })

@@ -105,7 +105,7 @@ export class PlatformaticDriver extends LocalDriver {
       })
       const records = await inbox.take(count, READ_MS_MAX)
       await stream.close()
-      await consumer.close(true)
+      await consumer.close()
       return records
     },
     join: async ({ group, topic }) => {
@@ -151,7 +151,7 @@ export class PlatformaticDriver extends LocalDriver {
 
   async #leave(): Promise<void> {
     await this.#stream?.close()
-    await this.#consumer?.close(true)
+    await this.#consumer?.close()
     this.#stream = null
     this.#consumer = null
   }

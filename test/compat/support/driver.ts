@@ -10,8 +10,6 @@
  *
  * What a driver logs goes to standard error, and is shown when its test fails.
  */
-import { LineProcess } from '../../support/child-process.ts'
-
 export const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 export type CodecName = (typeof CODECS)[number]
 
@@ -83,35 +81,4 @@ export interface Driver {
   end(): Promise<void>
   /** What it logged. */
   readonly log: readonly string[]
-}
-
-/** A driver as a program of its own. */
-export class LineDriver implements Driver {
-  readonly #process: LineProcess
-
-  constructor(command: readonly string[], settings: Settings) {
-    const [program, ...args] = command
-    this.#process = new LineProcess(program!, [...args, JSON.stringify(settings)])
-  }
-
-  get log(): readonly string[] {
-    return this.#process.errLines
-  }
-
-  async do<Name extends keyof Commands>(name: Name, args: Commands[Name][0]): Promise<Commands[Name][1]> {
-    this.#process.write(`${JSON.stringify({ do: name, ...args })}\n`)
-    const answer = JSON.parse(await this.#process.line()) as { value?: unknown; error?: string }
-    if (answer.error !== undefined) throw new Error(`${name} failed: ${answer.error}`)
-    return answer.value as Commands[Name][1]
-  }
-
-  async end(): Promise<void> {
-    this.#process.endInput()
-    await this.#process.exited
-  }
-
-  /** For a test that is over, however it ended. */
-  async kill(): Promise<void> {
-    await this.#process.kill('SIGKILL')
-  }
 }
