@@ -1,10 +1,12 @@
 /**
  * Random lives of a whole cluster: each seed draws how large it is, which faults there are and how often (docs/faults.md
  * F-KILL, F-PWR, F-PAUSE, F-PART, F-NET, F-FULL, F-SLOW, F-CLK), while idempotent producers write with acks=all, consumers
- * read, and topics are created and deleted. What must hold always is checked throughout; at the end the faults stop, the cluster must heal by itself (S3), and
- * every acknowledged record must be there, once and in order (R1, P1), on all replicas alike (R16).
+ * read, members of a group come and go, and topics are created and deleted. What must hold always is checked throughout; at the end the faults stop, the cluster must heal by itself (S3), and
+ * every acknowledged record must be there, once and in order (R1, P1), on all replicas alike (R16), and the group must have handled
+ * it, and have committed that (G1 to G4, G8).
  *
- * SEED=… runs that one first seed; SIM_SEEDS=… says how many, one after the other.
+ * SEED=… runs that one first seed; SIM_SEEDS=… says how many, one after the other; SIM_GROUPS=1 gives each of them a group, not
+ * one in five.
  */
 import { describe, expect, it } from 'vitest'
 import type { Prng } from '../../src/env/sim/prng.ts'
@@ -12,12 +14,16 @@ import { USUAL_LATENCY } from '../../src/env/sim/sim-disk.ts'
 import { seedFromEnv } from '../support/seed.ts'
 import type { Place } from './support/cluster-clients.ts'
 import { ClusterLoad } from './support/cluster-load.ts'
+import { GroupLoad } from './support/group-load.ts'
+import { GROUP_SETTINGS } from './support/group-members.ts'
 import { SteadyOperator } from './support/cluster-operator.ts'
 import { SESSION_MS, SimCluster } from './support/sim-cluster.ts'
 import type { Host, Settings } from './support/sim-cluster.ts'
 
 const FIRST_SEED = seedFromEnv('cluster swarm')
 const SEED_COUNT = Number(process.env['SIM_SEEDS'] ?? '10')
+/** How many seeds have a group: it costs as much as all the rest. */
+const GROUP_CHANCE = process.env['SIM_GROUPS'] === undefined ? 0.2 : 1
 /** Faults happen for so long, in virtual ms. */
 const STORM_MS = 12_000
 /** And then the cluster must be whole within this. */
@@ -38,6 +44,7 @@ interface Weather {
   readonly faults: readonly string[]
   readonly everyMs: readonly [number, number]
   readonly settings: Settings
+  readonly hasGroup: boolean
 }
 
 /** A life under way. */
@@ -201,6 +208,7 @@ function draw(random: Prng): Weather {
       'leader.imbalance.check.interval.seconds': String(anyOf(random, [1, 300])),
       'max.incremental.fetch.session.cache.slots': String(anyOf(random, [0, 1, 1000])),
     },
+    hasGroup: random.chance(GROUP_CHANCE),
   }
 }
 
@@ -249,7 +257,7 @@ async function runSeed(seed: number): Promise<string> {
     cluster = await SimCluster.start({
       seed: `swarm ${seed}`,
       brokers,
-      settings: { ...settings, 'min.insync.replicas': String(minIsr) },
+      settings: { ...GROUP_SETTINGS, ...settings, 'min.insync.replicas': String(minIsr) },
     })
     await live(cluster, weather)
     return cluster.simulation.trace.hash
@@ -278,24 +286,30 @@ async function live(cluster: SimCluster, weather: Weather): Promise<void> {
     consumers: Array.from({ length: weather.consumers }, () => anyOf(random, [200, 100_000])),
   })
   const operator = new SteadyOperator(cluster)
+  const group = new GroupLoad(cluster, load.ledger, places)
+  if (weather.hasGroup) group.start()
   const world: World = { cluster, random, weather, places }
   cluster.restartMs = 500
   const stormEndMs = cluster.simulation.nowMs + STORM_MS
   while (cluster.simulation.nowMs < stormEndMs) {
     await cluster.pass(random.between(...weather.everyMs))
     load.check()
+    group.history.check()
     FAULTS[anyOf(random, weather.faults)]!(world)
   }
   operator.stop()
+  group.stop()
   await heal(world)
   await load.progress()
   await load.finish()
+  if (weather.hasGroup) await group.finish(HEALING_MS)
   await cluster.run(() => !operator.isBusy)
   operator.check()
   await cluster.run(operator.close())
   await cluster.run(Promise.all(cluster.hosts.map(({ broker }) => broker!.close())))
   for (const [outcome, count] of load.outcomes) mark(`producer: ${outcome}`, count)
   for (const [name, count] of load.invariants.marks) mark(name, count)
+  for (const [name, count] of group.history.counts) mark(`group: ${name}`, count)
   for (const [name, count] of Object.entries(operator.counts)) mark(`operator: ${name}`, count)
   for (const { level, message } of cluster.said) mark(`${level}: ${message}`)
 }

@@ -22,18 +22,19 @@ export interface LoadOptions {
 
 export class ClusterLoad {
   readonly invariants: ClusterInvariants
+  /** What its producers know. */
+  readonly ledger = new Ledger()
   readonly #cluster: SimCluster
   readonly #places: readonly Place[]
-  readonly #ledger = new Ledger()
   readonly #producers: readonly SteadyProducer[]
   readonly #consumers: readonly SteadyConsumer[]
 
   constructor(cluster: SimCluster, { places, producers, consumers }: LoadOptions) {
     this.#cluster = cluster
     this.#places = places
-    this.invariants = new ClusterInvariants(cluster, this.#ledger, places)
+    this.invariants = new ClusterInvariants(cluster, this.ledger, places)
     this.#producers = producers.map(
-      (options, index) => new SteadyProducer(cluster, this.#ledger, `p${index}`, places, options),
+      (options, index) => new SteadyProducer(cluster, this.ledger, `p${index}`, places, options),
     )
     this.#consumers = consumers.map(
       (bytesMax, index) => new SteadyConsumer(cluster, `c${index}`, places, bytesMax),
@@ -42,7 +43,7 @@ export class ClusterLoad {
 
   /** Records acknowledged so far. */
   get ackedCount(): number {
-    return this.#ledger.history.count('acknowledged')
+    return this.ledger.history.count('acknowledged')
   }
 
   /** How sends ended, by code, over all producers. */
@@ -83,7 +84,7 @@ export class ClusterLoad {
       ),
     )
     this.check()
-    const faults = checkLogs(this.#ledger.history, [
+    const faults = checkLogs(this.ledger.history, [
       ...finals,
       ...this.#consumers.flatMap(({ reads }) => reads),
     ])

@@ -3,7 +3,8 @@
  * without gaps, from offset 0, and members begin at the beginning; so a whole history of what was handled is one number
  * for each partition.
  *
- *   G1   whoever gets a partition while another believes to have it: that one was removed from the group before
+ *   G1   whoever gets a partition while another believes to have it, or is at a record of it: that one was removed from the
+ *        group before, or has left it by itself
  *   G3   what a member commits after another got the partition is refused
  *   G4   who gets a partition begins at or behind the last offset that was acknowledged as committed, and at or before what
  *        was handled: nothing is skipped, nothing comes back
@@ -20,6 +21,8 @@ export interface Suspect {
   readonly memberId: string
   /** False once its process is gone: it believes nothing any more. */
   readonly isAlive: boolean
+  /** It leaves, or has left, and what is in its hands counts as not handled. */
+  readonly isClosed: boolean
 }
 
 /** The time that a member has a partition, as it believes. */
@@ -35,6 +38,8 @@ export interface Ownership {
 
 interface LogState {
   readonly owners: Set<Ownership>
+  /** Those whose member is at a record. */
+  readonly busy: Set<Ownership>
   /** All records below it have been handled to the end, by whomever. */
   doneEnd: number
   /** Highest offset that was acknowledged as committed. */
@@ -97,7 +102,9 @@ export class GroupHistory {
   }
 
   ended(ownership: Ownership, how: 'revoked' | 'lost'): void {
-    this.#log(ownership.log).owners.delete(ownership)
+    const { owners, busy } = this.#log(ownership.log)
+    owners.delete(ownership)
+    if (how === 'lost') busy.delete(ownership) // it knows that others may be at it
     this.count(how)
   }
 
@@ -113,6 +120,8 @@ export class GroupHistory {
     }
     if (offset > state.doneEnd)
       this.#fault(`G4: ${where}, and what is before it was handled to ${state.doneEnd}`)
+    this.#checkAlone(ownership, state, where)
+    state.busy.add(ownership)
     if (ownership.next !== null && offset !== ownership.next)
       this.#fault(`own: ${where}, and ${ownership.next} comes next`)
     const value = new TextDecoder().decode(record.value ?? new Uint8Array())
@@ -121,8 +130,9 @@ export class GroupHistory {
     this.count('handled')
   }
 
-  done({ topic, partition, offset }: ConsumerRecord): void {
+  done({ topic, partition, offset }: ConsumerRecord, ownership: Ownership | undefined): void {
     const state = this.#log(logName({ topic, partition }))
+    if (ownership !== undefined) state.busy.delete(ownership)
     state.doneEnd = Math.max(state.doneEnd, offset + 1)
   }
 
@@ -143,8 +153,20 @@ export class GroupHistory {
   #log(log: string): LogState {
     let state = this.#logs.get(log)
     if (state === undefined)
-      this.#logs.set(log, (state = { owners: new Set(), doneEnd: 0, committed: 0, values: [] }))
+      this.#logs.set(
+        log,
+        (state = { owners: new Set(), busy: new Set(), doneEnd: 0, committed: 0, values: [] }),
+      )
     return state
+  }
+
+  #checkAlone({ member }: Ownership, { busy }: LogState, where: string): void {
+    for (const other of busy) {
+      const mayBeAtIt = other.member === member || (!other.member.isClosed && !this.#wasRemoved(other))
+      if (other.member.isAlive && mayBeAtIt)
+        this.#fault(`G1: ${where}, and ${other.member.name} is at a record of it`)
+      else busy.delete(other)
+    }
   }
 
   /** Whether the coordinator has said that it removed a member, since it got its partition. */

@@ -152,7 +152,7 @@ export class GroupMember implements Suspect {
     const ms = this.#random.between(...this.#options.handlingMs) * this.slowness
     await new Promise<void>((resolve) => void this.node.env.clock.after(ms, resolve))
     this.inHand--
-    this.#history.done(record)
+    this.#history.done(record, ownership)
     const { topic, partition, offset } = record
     if (ownership !== undefined && this.#owned.get(log) === ownership)
       this.#done.set(log, { topic, partition, offset: offset + 1 })
