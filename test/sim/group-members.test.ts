@@ -59,7 +59,7 @@ describe('A group of own consumers', () => {
     for (const name of ['m1', 'm2', 'm3']) world.join(name)
     await world.settled()
     const before = countOf(world, 'assigned')
-    await world.cluster.pass(10 * GROUP_SESSION_MS)
+    await world.cluster.pass(4 * GROUP_SESSION_MS)
     expect([countOf(world, 'assigned'), countOf(world, 'lost')]).toEqual([before, 0])
     await world.end()
   })
