@@ -30,7 +30,7 @@ import { tooLargeFailure, writeFailure } from './write-failure.ts'
 
 /**
  * Bytes of one shard that may be written and not committed. What comes on top is refused with COORDINATOR_NOT_AVAILABLE, and
- * clients come back: as much as 100,000 commits, and 16 of the largest batches.
+ * clients come back: as much as 100,000 commits, and two of the largest batches.
  */
 export const UNCOMMITTED_BYTES_MAX = 16_777_216
 

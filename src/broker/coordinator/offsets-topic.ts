@@ -18,6 +18,13 @@ import type { ControllerGateway } from '../controller-gateway.ts'
 /** Time for the creation, in ms; below what clients wait for an answer, who then ask again. */
 const CREATION_MS = 10_000
 
+/**
+ * Largest batch of the topic, in bytes. All of a group is written at once: the record of a classic one, the assignment of one of
+ * the consumer protocol, the move between the two. With 10,000 members, the most there may be, that is 2 to 6 MB for the usual
+ * member of some 500 bytes; the 1 MiB of other topics would be full with 2,000. Groups that would pass it are refused members.
+ */
+export const OFFSETS_BATCH_BYTES_MAX = 8_388_608
+
 export interface OffsetsTopicPorts {
   readonly logger: Logger
   readonly config: Pick<
@@ -57,6 +64,7 @@ export class OffsetsTopic {
           assignments: [],
           configs: [
             { name: 'cleanup.policy', value: 'compact' },
+            { name: 'max.message.bytes', value: String(OFFSETS_BATCH_BYTES_MAX) },
             { name: 'segment.bytes', value: String(config.offsetsTopicSegmentBytes) },
           ],
         },

@@ -315,6 +315,52 @@ describe('requests of members', () => {
     world.shard.close('NOT_COORDINATOR')
   })
 
+  test('GROUP_MAX_SIZE_REACHED: a classic group is full before its record is, and those in it go on', async () => {
+    const world = new TestShard({ orders: 1 })
+    world.batchBytesMax = 60_000
+    const metadata = new Uint8Array(2_000)
+    metadata.set(subscription(['orders']))
+    const protocols = [{ name: 'range', metadata }]
+    const joins = Array.from({ length: 40 }, () =>
+      world.shard.joinGroup({ ...joinRequest('g'), protocols }, client(1)),
+    )
+    await world.runFor(1_000)
+    const answers = await Promise.all(joins)
+    const names = answers.map(nameOf)
+    expect(new Set(names)).toEqual(new Set(['NONE', 'GROUP_MAX_SIZE_REACHED']))
+    const leader = answers.find(({ memberId, leader: id }) => memberId !== '' && memberId === id)!
+    const sync = (bytes: number) => {
+      const { memberId, generationId } = leader
+      const assignments = leader.members.map((each) => ({
+        memberId: each.memberId,
+        assignment: new Uint8Array(bytes),
+      }))
+      const request = { groupId: 'g', memberId, generationId, groupInstanceId: null, assignments }
+      const answer = world.shard.syncGroup({ ...request, protocolName: null, protocolType: null }, client(5))
+      return world.settle(answer).then(nameOf)
+    }
+    expect(await sync(4_000)).toBe('INVALID_REQUEST')
+    expect(await sync(1_500)).toBe('NONE')
+    expect(await world.listed()).toEqual({ g: 'classic Stable' })
+    world.shard.close('NOT_COORDINATOR')
+  })
+
+  test('GROUP_MAX_SIZE_REACHED: what a group of the consumer protocol cannot write it does without', async () => {
+    const world = new TestShard({ orders: 100 })
+    world.batchBytesMax = 20_000
+    for (let index = 0; index < 10; index++) await world.consumerHeartbeat('g', `m${index}`)
+    world.setTopics({ orders: 8_000 })
+    expect(nameOf(await world.consumerHeartbeat('g', 'one too many'))).toBe('GROUP_MAX_SIZE_REACHED')
+    const present = await world.consumerHeartbeat('g', 'm0')
+    expect(nameOf(present)).toBe('NONE')
+    expect(present.assignment!.topicPartitions).not.toEqual([])
+    expect(await world.commitOffset('g', 1, { memberId: 'm0', generation: present.memberEpoch })).toBe('NONE')
+    // All die at once, and are removed in pieces.
+    world.batchBytesMax = 600
+    await world.runFor(60_000)
+    expect(await world.listed()).toEqual({ g: 'consumer Empty' })
+  })
+
   test('a shard that is closed answers all who wait', async () => {
     const world = new TestShard({ orders: 1 }, { initialRebalanceDelayMs: 3_000 })
     const protocols = [{ name: 'range', metadata: subscription(['orders']) }]

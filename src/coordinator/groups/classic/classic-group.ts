@@ -37,10 +37,11 @@ import {
   syncFault,
 } from './answers.ts'
 import { ClassicMember, NOTHING_ASSIGNED, hasSameProtocols } from './classic-member.ts'
-import type { MemberClaim, Waiter } from './classic-member.ts'
+import type { ClassicPresent, MemberClaim, Waiter } from './classic-member.ts'
 import { GroupLifecycle } from './group-lifecycle.ts'
 import { groupRecord } from './group-record.ts'
 import { MEMBER_ID_REQUIRED_VERSION, claimOf, findJoinFault, newMemberId } from './join-request.ts'
+import { RecordRoom } from './record-room.ts'
 import { TopicsOfMembers, isSameSubscription } from './subscribed-topics.ts'
 
 /** Who sent a request. */
@@ -55,18 +56,6 @@ export interface ClassicClient {
 
 /** What DescribeGroups says of a group; the shard adds what the request asked for. */
 export type ClassicDescription = Omit<DescribeGroupsResponse['groups'][number], 'authorizedOperations'>
-
-export interface ClassicPresent {
-  readonly members: Iterable<
-    Readonly<Pick<ClassicMember, 'id' | 'instanceId' | 'claim' | 'assignment' | 'isNew'>>
-  >
-  /** The last one that members were told of. */
-  readonly generation: number
-  /** The last number that was taken for a generation, told or not. */
-  readonly numberTaken: number
-  readonly protocolType: string
-  readonly protocolName: string | null
-}
 
 /** First version whose leader can be told not to assign (KIP-814). */
 const SKIP_ASSIGNMENT_VERSION = 9
@@ -169,7 +158,8 @@ export class ClassicGroup implements Group {
 
     const known = this.#findJoining(memberId, groupInstanceId)
     if (typeof known === 'string') return refuse(known)
-    if (!this.#hasRoom(known, memberId)) {
+    const claim = claimOf(request, client)
+    if (!this.#hasRoom(known, memberId) || !this.#room(request.protocolType).fits(known, request, claim)) {
       const message = 'A member was refused: the group is as large as allowed'
       this.#context.logger.info(message, { groupId: this.groupId, memberId, size: life.members.size })
       if (known !== null) life.remove(known, 'the group has more members than allowed')
@@ -178,7 +168,6 @@ export class ClassicGroup implements Group {
     }
     if (!this.#canSpeak(request)) return refuse('INCONSISTENT_GROUP_PROTOCOL')
 
-    const claim = claimOf(request, client)
     if (known === null) {
       const id = memberId === '' ? this.#newId(groupInstanceId ?? client.clientId) : memberId
       if (memberId === '' && groupInstanceId === null && apiVersion >= MEMBER_ID_REQUIRED_VERSION) {
@@ -211,6 +200,13 @@ export class ClassicGroup implements Group {
       case 'PreparingRebalance':
         return refuse('REBALANCE_IN_PROGRESS')
       case 'CompletingRebalance':
+        if (
+          member.id === life.members.leaderId &&
+          !this.#room(life.protocolType).canHold(request.assignments)
+        ) {
+          this.#context.logger.warn('An assignment does not fit the log', { groupId: this.groupId })
+          return refuse('INVALID_REQUEST')
+        }
         return waitFor(apiVersion, (waiter) => life.awaitAssignment(member, waiter, request.assignments))
       case 'Stable':
         life.settleSync(member)
@@ -353,6 +349,10 @@ export class ClassicGroup implements Group {
     const taken = isJoining ? members.awaitingJoinCount : members.size
     const promised = known !== null ? 0 : pendingIds.size - (pendingIds.has(memberId) ? 1 : 0)
     return taken + promised < this.#context.config.groupSizeMax
+  }
+
+  #room(protocolType: string): RecordRoom {
+    return new RecordRoom(this.#life.members, this.groupId, protocolType, this.#context.batchBytesMax())
   }
 
   #canSpeak({ protocolType, protocols }: JoinGroupRequest): boolean {

@@ -52,6 +52,19 @@ export class ClassicMember {
   }
 }
 
+/** A group as another one can be made of it. */
+export interface ClassicPresent {
+  readonly members: Iterable<
+    Readonly<Pick<ClassicMember, 'id' | 'instanceId' | 'claim' | 'assignment' | 'isNew'>>
+  >
+  /** The last one that members were told of. */
+  readonly generation: number
+  /** The last number that was taken for a generation, told or not. */
+  readonly numberTaken: number
+  readonly protocolType: string
+  readonly protocolName: string | null
+}
+
 /** Whether both offer the same protocols in the same order with the same metadata. */
 export function hasSameProtocols(a: MemberClaim, b: MemberClaim): boolean {
   if (a.protocols.size !== b.protocols.size) return false

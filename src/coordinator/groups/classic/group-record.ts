@@ -8,7 +8,9 @@
  * which no member has an assignment (group-lifecycle.ts).
  */
 import type { CoordinatorRecord, CoordinatorValueOf } from '../../records/coordinator-record.ts'
+import { utf8Size } from '../../../bytes/utf8.ts'
 import { ClassicMember } from './classic-member.ts'
+import type { MemberClaim } from './classic-member.ts'
 
 export type GroupRecordValue = CoordinatorValueOf<'GroupMetadata'>
 
@@ -42,6 +44,20 @@ export function groupRecordValue(snapshot: GroupSnapshot): GroupRecordValue {
       assignment: assigned(member),
     })),
   }
+}
+
+/** Lengths of four strings and two byte strings, and two time-outs. */
+const MEMBER_BYTES = 4 * 2 + 2 * 4 + 2 * 4
+
+/** Bytes that a member takes in the record at most, without its assignment: only one protocol's metadata is in it. */
+export function recordBytesOf(
+  { id, instanceId }: { readonly id: string; readonly instanceId: string | null },
+  { clientId, clientHost, protocols }: MemberClaim,
+): number {
+  let metadataBytes = 0
+  for (const metadata of protocols.values()) metadataBytes = Math.max(metadataBytes, metadata.length)
+  const names = utf8Size(id) + utf8Size(instanceId ?? '') + utf8Size(clientId) + utf8Size(clientHost)
+  return MEMBER_BYTES + names + metadataBytes
 }
 
 /** @param value - Null removes the group from the log. */

@@ -14,6 +14,7 @@ import { assert } from '../../../base/assert.ts'
 import type { JoinGroupResponse } from '../../../protocol/messages/join-group.ts'
 import type { ErrorName } from '../../../protocol/errors.ts'
 import type { ClassicMember, MemberClaim, Waiter } from './classic-member.ts'
+import { recordBytesOf } from './group-record.ts'
 
 export class MemberTable implements Iterable<ClassicMember> {
   readonly #members = new Map<string, ClassicMember>()
@@ -21,6 +22,7 @@ export class MemberTable implements Iterable<ClassicMember> {
   readonly #supporters = new Map<string, number>()
   #awaitingJoinCount = 0
   #claimBytes = 0
+  #recordBytes = 0
   /** Who assigns. Null: the next who has joined when the generation begins. */
   leaderId: string | null = null
 
@@ -35,6 +37,11 @@ export class MemberTable implements Iterable<ClassicMember> {
   /** Bytes of metadata of all members. */
   get claimBytes(): number {
     return this.#claimBytes
+  }
+
+  /** Bytes that the members take in the record of the group, whichever protocol wins, without their assignments. */
+  get recordBytes(): number {
+    return this.#recordBytes
   }
 
   [Symbol.iterator](): IterableIterator<ClassicMember> {
@@ -71,6 +78,7 @@ export class MemberTable implements Iterable<ClassicMember> {
       this.#idByInstance.set(member.instanceId, member.id)
     }
     this.#count(member.claim, 1)
+    this.#recordBytes += recordBytesOf(member, member.claim)
     if (member.join !== null) this.#awaitingJoinCount++
   }
 
@@ -79,6 +87,7 @@ export class MemberTable implements Iterable<ClassicMember> {
     assert(this.#members.delete(member.id), `Expected a member: ${member.id} is not there`)
     if (member.instanceId !== null) this.#idByInstance.delete(member.instanceId)
     this.#count(member.claim, -1)
+    this.#recordBytes -= recordBytesOf(member, member.claim)
     if (this.leaderId === member.id) this.leaderId = null
   }
 
@@ -87,13 +96,16 @@ export class MemberTable implements Iterable<ClassicMember> {
     assert(member.instanceId !== null, `Expected a static member: ${member.id} has no instance id`)
     this.#members.delete(member.id)
     if (this.leaderId === member.id) this.leaderId = newId
+    this.#recordBytes -= recordBytesOf(member, member.claim)
     member.id = newId
+    this.#recordBytes += recordBytesOf(member, member.claim)
     this.#members.set(newId, member)
     this.#idByInstance.set(member.instanceId, newId)
   }
 
   update(member: ClassicMember, claim: MemberClaim): void {
     this.#count(member.claim, -1)
+    this.#recordBytes += recordBytesOf(member, claim) - recordBytesOf(member, member.claim)
     member.claim = claim
     this.#count(claim, 1)
   }

@@ -140,7 +140,7 @@ export class ClassicMembers {
       if (!this.#host.remove([replaced]).isReplayed) return refuse('COORDINATOR_NOT_AVAILABLE')
       return state.members.size === 0 ? null : this.join(request, client)
     }
-    const decision = decideStep({
+    const input = {
       ...this.#host.ground(),
       ...{
         base,
@@ -149,8 +149,13 @@ export class ClassicMembers {
       },
       owned: listPartitions(toAssignment(read.owned, this.#context.image())),
       isListening: true,
-    })
-    const written = this.#host.apply(decision)
+    }
+    let decision = decideStep(input)
+    let written = this.#host.apply(decision)
+    if (written === null && !isNew) {
+      decision = decideStep({ ...input, mustDeferTarget: true })
+      written = this.#host.apply(decision)
+    }
     if (written === null) return refuse('GROUP_MAX_SIZE_REACHED', '')
     const { after } = decision
     if (written.isReplayed) {

@@ -58,6 +58,8 @@ const PAUSE_PER_ASSIGNMENT = 19
  */
 const RESTLESS_HEARTBEAT_MS = 200
 const RESTLESS_MS_PER_MEMBER = 1
+/** How long a group that cannot write its next assignment goes on with the present one before it tries again, in ms. */
+const TOO_LARGE_PAUSE_MS = 10_000
 /** When to try again to remove the expired, in ms, after their removal could not be written. */
 const REMOVAL_RETRY_MS = 1000
 
@@ -248,16 +250,18 @@ export class ConsumerGroup implements Group {
     client: HeartbeatClient,
     upgrade: readonly CoordinatorRecord[],
   ): Promise<ConsumerGroupHeartbeatResponseInput> {
-    const decision = decideHeartbeat({
-      ...this.#ground(upgrade.length === 0 ? this.state : this.#foresee(upgrade)),
-      request,
-      memberId: request.memberId === '' ? this.#context.random.uuid() : request.memberId,
-      client,
-    })
+    const ground = this.#ground(upgrade.length === 0 ? this.state : this.#foresee(upgrade))
+    const memberId = request.memberId === '' ? this.#context.random.uuid() : request.memberId
+    let decision = decideHeartbeat({ ...ground, request, memberId, client })
     if ('error' in decision) return this.#refuse(decision)
-    const { before, after } = decision
-    const written = this.#apply(decision, upgrade)
+    let written = this.#apply(decision, upgrade)
+    if (written === null && this.state.members.has(memberId)) {
+      decision = decideHeartbeat({ ...ground, request, memberId, client, mustDeferTarget: true })
+      if ('error' in decision) return this.#refuse(decision)
+      written = this.#apply(decision, upgrade)
+    }
     if (written === null) return this.#refuse(tooLarge(this.groupId))
+    const { before, after } = decision
     const { isReplayed, committed } = written
     if (isReplayed) {
       this.#watch(before, after)
@@ -294,7 +298,15 @@ export class ConsumerGroup implements Group {
   /** Writes what was decided, and takes note of it. Null: it does not fit a batch of the log, and nothing was done. */
   #apply(decision: StepDecision, before: readonly CoordinatorRecord[] = []): Written | null {
     const records = [...before, ...decision.records]
-    if (records.length > 0 && batchBytesOf(records) > this.#context.batchBytesMax()) return null
+    if (records.length > 0 && batchBytesOf(records) > this.#context.batchBytesMax()) {
+      const { groupId } = this
+      this.#context.logger.warn(
+        'A group cannot go on: its next step is more than a batch of the log may hold',
+        { groupId },
+      )
+      this.#nextTargetMs = this.#context.clock.monotonicMs() + TOO_LARGE_PAUSE_MS
+      return null
+    }
     const written = this.#write(records)
     if (!written.isReplayed) return written
     const nowMs = this.#context.clock.monotonicMs()
@@ -359,6 +371,14 @@ export class ConsumerGroup implements Group {
     // Of nobody, the target is at once what it shall be; its time is since when the group is empty.
     if (left.length === 0) {
       records.push(targetMetadataRecord(groupId, epoch, this.#context.clock.wallTimeMs()))
+    }
+    if (members.length > 1 && batchBytesOf(records) > this.#context.batchBytesMax()) {
+      // Each for itself is as good: what must be one batch is the removal of one member.
+      const half = Math.ceil(members.length / 2)
+      const first = this.#remove(members.slice(0, half))
+      // By the first half the group may have become a classic one, which sees to the others itself.
+      const others = members.slice(half).filter(({ memberId }) => state.members.has(memberId))
+      return first.isReplayed && others.length > 0 ? this.#remove(others) : first
     }
     const written = this.#write(records)
     if (written.isReplayed) {
