@@ -141,6 +141,9 @@ describe('A group of a thousand', () => {
     }
 
     expect(crowd.faults).toEqual([])
+    // It was hit while members asked, and they were told to ask elsewhere, or later: nothing worse.
+    const passing = ['NOT_COORDINATOR', 'COORDINATOR_LOAD_IN_PROGRESS', 'COORDINATOR_NOT_AVAILABLE']
+    expect([kills, [...crowd.errors].filter((error) => !passing.includes(error))]).toEqual([KILLS, []])
     expect(await recordsOfGroups(cluster)).toBeLessThan(MEMBERS * RECORDS_PER_MEMBER_MAX)
   }, 60_000)
 })

@@ -54,6 +54,18 @@ describe('A group of own consumers', () => {
     await world.end()
   })
 
+  it('G2, G8: finds out the dead although their coordinator died with them', async () => {
+    const world = await GroupWorld.begin('both die')
+    const [first] = [world.join('m1'), world.join('m2')]
+    await world.settled()
+    const host = await world.coordinator()
+    first.crash()
+    world.cluster.kill(host, 'crash')
+    await world.settled(GROUP_SESSION_MS + 3 * SESSION_MS)
+    void world.cluster.revive(host)
+    await world.end()
+  })
+
   it('S6: is at rest as long as nothing happens', async () => {
     const world = await GroupWorld.begin('rest')
     for (const name of ['m1', 'm2', 'm3']) world.join(name)

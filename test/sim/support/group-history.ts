@@ -160,7 +160,10 @@ export class GroupHistory {
     return state
   }
 
-  #checkAlone({ member }: Ownership, { busy }: LogState, where: string): void {
+  #checkAlone(ownership: Ownership, { busy }: LogState, where: string): void {
+    // One that was removed and has not heard of it goes on for a while: what it does counts for nothing (G3).
+    if (ownership.isUsurped || this.#wasRemoved(ownership)) return
+    const { member } = ownership
     for (const other of busy) {
       const mayBeAtIt = other.member === member || (!other.member.isClosed && !this.#wasRemoved(other))
       if (other.member.isAlive && mayBeAtIt)
