@@ -38,7 +38,7 @@ interface Faults {
 /** A process that is one member, one request at a time. */
 abstract class Member {
   readonly owned = new Set<number>()
-  isDead = false
+  #isDead = false
   pausedUntilMs = 0
   abstract memberId: string
   protected readonly world: TestShard
@@ -54,12 +54,21 @@ abstract class Member {
   async run(): Promise<void> {
     while (!this.isDead) {
       while (this.pausedUntilMs > this.world.sim.nowMs) await this.sleep(100)
-      if (!this.isDead) await this.turn()
+      if (!this.hasDied()) await this.turn()
     }
   }
 
+  get isDead(): boolean {
+    return this.#isDead
+  }
+
+  /** As `isDead`, asked anew after a wait. */
+  hasDied(): boolean {
+    return this.#isDead
+  }
+
   die(): void {
-    this.isDead = true
+    this.#isDead = true
     this.owned.clear()
   }
 
@@ -76,7 +85,7 @@ abstract class Member {
     if (this.isDead || this.random.chance(this.faults.loss)) return null
     const answer = await send()
     await this.sleep(this.random.below(20))
-    return this.isDead || this.random.chance(this.faults.loss) ? null : answer
+    return this.hasDied() || this.random.chance(this.faults.loss) ? null : answer
   }
 
   protected async revoke(partitions: Iterable<number>): Promise<void> {
@@ -177,7 +186,7 @@ class ClassicMember extends Member {
     const assigned = new Set(assignmentOf(synced.assignment)[TOPIC] ?? [])
     const lost = [...this.owned].filter((partition) => !assigned.has(partition))
     if (lost.length > 0) await this.revoke(lost)
-    if (this.isDead) return
+    if (this.hasDied()) return
     for (const partition of assigned) this.owned.add(partition)
     // Who gave something up says so at once, as cooperative members do.
     this.#mustJoin = lost.length > 0
