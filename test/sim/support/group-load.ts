@@ -103,7 +103,7 @@ export class GroupLoad {
     const cluster = this.#cluster
     for (const member of this.members) {
       if (member.isAlive) member.node.resume()
-      member.slowness = 1
+      member.slowness = 0 // what has piled up is a matter of time
     }
     if (this.present.length === 0) this.join('last')
     await this.settled(limitMs)
