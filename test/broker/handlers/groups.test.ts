@@ -207,8 +207,11 @@ describe('Committed offsets', () => {
   })
 
   it('that do not fit into a batch are refused as a whole', async () => {
-    const host = await stage({ 'message.max.bytes': '2000' })
+    const host = await stage()
     await coordinated(host, 'g')
+    const configs = [{ name: 'max.message.bytes', configOperation: 0, value: '2000' }]
+    const resources = [{ resourceType: 2, resourceName: '__consumer_offsets', configs }]
+    await host.call('IncrementalAlterConfigs', 1, { resources, validateOnly: false })
     expect(committed(await host.call('OffsetCommit', 8, commit('g', 1, 'm'.repeat(3000))))).toEqual([
       'INVALID_COMMIT_OFFSET_SIZE',
     ])
