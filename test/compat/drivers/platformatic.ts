@@ -1,20 +1,28 @@
 /** @platformatic/kafka, in the process of the test. */
 import { randomUUID } from 'node:crypto'
-import { createRequire } from 'node:module'
+import { readFileSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { Admin, Consumer, Producer, stringDeserializers, stringSerializers } from '@platformatic/kafka'
 import type { Message, MessagesStream } from '@platformatic/kafka'
 import type { Settings } from '../support/driver.ts'
 import { byPartition, Inbox, LocalDriver, waitFor } from '../support/local-driver.ts'
 import type { Handlers } from '../support/local-driver.ts'
 
-const { version } = createRequire(import.meta.url)('@platformatic/kafka/package.json') as { version: string }
+/** Beside its `dist`: the package does not export its manifest. */
+const manifest = new URL('../package.json', import.meta.resolve('@platformatic/kafka'))
+const { version } = JSON.parse(readFileSync(fileURLToPath(manifest), 'utf8')) as { version: string }
 
 type TextProducer = Producer<string, string, string, string>
 type TextConsumer = Consumer<string, string, string, string>
 type TextStream = MessagesStream<string, string, string, string>
 
-/** Often enough to last through a change of leader; delays in ms. */
-const RETRY = { retries: 100, retryDelay: 200 }
+/**
+ * It tries again at the broker that it began with, and looks who leads only when it has given up: so it gives up soon. Times
+ * in ms.
+ */
+const RETRY = { retries: 3, retryDelay: 250, metadataMaxAge: 500 }
 /** A consumer that is closed waits for the fetch under way, which the broker holds back for as long as it is let. */
 const FETCH_WAIT_MS = 100
 const READ_MS_MAX = 30_000
@@ -64,19 +72,18 @@ export class PlatformaticDriver extends LocalDriver {
           serializers: stringSerializers,
           compression: codec,
           idempotent,
-          acks: -1,
         })
       this.#producers.set(key, producer)
       const offsets = records.map((): number | null => null)
       // It tells the first offset of each partition's records.
       const sends = Array.from(byPartition(records), async ([partition, indexes]) => {
         const messages = indexes.map((index) => ({ topic, partition, value: records[index]!.value }))
-        const answer = await producer.send({ messages })
+        const answer = await producer.send({ messages, acks: -1 })
         const base = Number(answer.offsets![0]!.offset)
         for (const [at, index] of indexes.entries()) offsets[index] = base < 0 ? -1 : base + at
       })
       for (const each of await Promise.allSettled(sends))
-        if (each.status === 'rejected') this.log.push(String(each.reason))
+        if (each.status === 'rejected') this.log.push(inspect(each.reason))
       return offsets
     },
     read: async ({ topic, partition, from, count }) => {
@@ -112,11 +119,7 @@ export class PlatformaticDriver extends LocalDriver {
       this.#inbox = new Inbox()
       this.#topic = topic
       this.#consumer = this.#newConsumer(group)
-      this.#stream = await this.#consumer.consume({
-        ...{ topics: [topic], mode: 'committed', fallbackMode: 'earliest', autocommit: false },
-        maxWaitTime: FETCH_WAIT_MS,
-      })
-      this.#listen(this.#stream, (message) => this.#inbox.push(recordOf(message)))
+      await this.#consume(this.#consumer)
       return null
     },
     owned: async ({ count, ms }) => {
@@ -143,6 +146,32 @@ export class PlatformaticDriver extends LocalDriver {
     await this.#admin.close()
   }
 
+  /**
+   * Reads for the group. A stream ends with an error when the broker that it reads from has died, for its fetches stay with
+   * that one: then the program has to begin another, from what was taken.
+   */
+  async #consume(consumer: TextConsumer): Promise<void> {
+    const stream = await consumer.consume({
+      ...{ topics: [this.#topic], mode: 'committed', fallbackMode: 'earliest', autocommit: false },
+      maxWaitTime: FETCH_WAIT_MS,
+    })
+    this.#stream = stream
+    this.#listen(stream, (message) => this.#inbox.push(recordOf(message)))
+    stream.once('error', () => void this.#consumeAgain(consumer))
+  }
+
+  async #consumeAgain(consumer: TextConsumer): Promise<void> {
+    while (this.#consumer === consumer) {
+      try {
+        await this.#consume(consumer)
+        return
+      } catch (error) {
+        this.log.push(inspect(error))
+        await pause(RETRY.retryDelay)
+      }
+    }
+  }
+
   #owned(): readonly number[] {
     return (this.#consumer?.assignments ?? []).flatMap(({ topic, partitions }) =>
       topic === this.#topic ? partitions : [],
@@ -150,10 +179,11 @@ export class PlatformaticDriver extends LocalDriver {
   }
 
   async #leave(): Promise<void> {
-    await this.#stream?.close()
-    await this.#consumer?.close()
+    const [stream, consumer] = [this.#stream, this.#consumer]
     this.#stream = null
     this.#consumer = null
+    await stream?.close()
+    await consumer?.close()
   }
 
   #newConsumer(groupId: string): TextConsumer {
@@ -166,7 +196,7 @@ export class PlatformaticDriver extends LocalDriver {
 
   #listen(stream: TextStream, onMessage: (message: TextMessage) => void): void {
     stream.on('data', onMessage)
-    stream.on('error', (error) => this.log.push(String(error)))
+    stream.on('error', (error) => this.log.push(inspect(error)))
   }
 }
 

@@ -55,7 +55,9 @@ export function findRequestFault(
       return invalid('whoever joins subscribes to names or to a regular expression')
     }
   }
-  if (request.rebalanceTimeoutMs !== -1 && request.rebalanceTimeoutMs <= 0) {
+  // Whoever leaves waits for nobody: @platformatic/kafka sends 0 then, and Kafka lets it go.
+  const isLeaving = memberEpoch < JOIN_EPOCH
+  if (!isLeaving && request.rebalanceTimeoutMs !== -1 && request.rebalanceTimeoutMs <= 0) {
     return invalid(`rebalance timeout is ${request.rebalanceTimeoutMs} ms, wanted more than 0`)
   }
   if (subscribedTopicNames !== null && !isSubscriptionWithinBounds(subscribedTopicNames)) {

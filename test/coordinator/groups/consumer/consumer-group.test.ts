@@ -80,6 +80,20 @@ describe('joining', () => {
     expect((await shard.join('x', ['t'])).memberEpoch).toBe(1)
   })
 
+  it('lets a member leave whatever it says of its rebalance timeout, as @platformatic/kafka does', async () => {
+    const shard = new TestShard({ topics: { t: 2 } })
+    await shard.join('x', ['t'])
+
+    const answer = await shard.send({
+      memberId: 'x',
+      memberEpoch: -1,
+      rebalanceTimeoutMs: 0,
+      topicPartitions: [],
+    })
+
+    expect([answer.error, answer.memberEpoch]).toEqual(['NONE', -1])
+  })
+
   it.each([
     ['group id', { groupId: '' }],
     ['instance id', { instanceId: '' }],
