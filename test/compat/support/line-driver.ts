@@ -25,9 +25,4 @@ export class LineDriver implements Driver {
     this.#process.endInput()
     await this.#process.exited
   }
-
-  /** For a test that is over, however it ended. */
-  async kill(): Promise<void> {
-    await this.#process.kill('SIGKILL')
-  }
 }
