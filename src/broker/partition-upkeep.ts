@@ -114,9 +114,14 @@ export class PartitionUpkeep {
             fields,
           )
         }
-      } while (this.#hasNewFailures && !this.#isStopped)
+      } while (this.#mustGoOn())
     } finally {
       this.#isResigning = false
     }
+  }
+
+  /** Read anew after each wait: failures may have come, or the end. */
+  #mustGoOn(): boolean {
+    return this.#hasNewFailures && !this.#isStopped
   }
 }

@@ -54,14 +54,14 @@ export class SipHash {
       else high |= bytes[at]! << (shift - 32)
     }
     absorb(state, low, high)
-    state[4]! ^= 0xee
+    state[4] ^= 0xee
     rounds(state, FINAL_ROUNDS)
-    this.words[0] = state[0]! ^ state[2]! ^ state[4]! ^ state[6]!
-    this.words[1] = state[1]! ^ state[3]! ^ state[5]! ^ state[7]!
-    state[2]! ^= 0xdd
+    this.words[0] = state[0] ^ state[2] ^ state[4] ^ state[6]
+    this.words[1] = state[1] ^ state[3] ^ state[5] ^ state[7]
+    state[2] ^= 0xdd
     rounds(state, FINAL_ROUNDS)
-    this.words[2] = state[0]! ^ state[2]! ^ state[4]! ^ state[6]!
-    this.words[3] = state[1]! ^ state[3]! ^ state[5]! ^ state[7]!
+    this.words[2] = state[0] ^ state[2] ^ state[4] ^ state[6]
+    this.words[3] = state[1] ^ state[3] ^ state[5] ^ state[7]
   }
 }
 

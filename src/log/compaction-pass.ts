@@ -297,21 +297,21 @@ export class CompactionPass {
     const { codecs } = this.#tools
     const endPosition = segment.writtenBytes
     let position = 0
-    let isEnded = false
-    while (position < endPosition && !isEnded) {
+    const seen: { isEnded: boolean; missing: CodecName | null } = { isEnded: false, missing: null }
+    while (position < endPosition && !seen.isEnded) {
       const startPosition = position
-      let missing: CodecName | null = null
       const scan = await segment.scan(startPosition, true, (bytes, at, where) => {
         if (where - startPosition >= STEP_BYTES) return false
-        missing = findMissing(codecs, bytes, at)
-        if (missing !== null) return false
-        isEnded = !visit(bytes.subarray(at, at + batchSizeAt(bytes, at)))
-        return !isEnded
+        seen.missing = findMissing(codecs, bytes, at)
+        if (seen.missing !== null) return false
+        seen.isEnded = !visit(bytes.subarray(at, at + batchSizeAt(bytes, at)))
+        return !seen.isEnded
       })
       this.#check()
       if (scan.fault !== null) throw corruptAt(segment.path, scan.position, scan.fault)
       position = scan.position
-      if (missing !== null) await codecs.load(missing)
+      if (seen.missing !== null) await codecs.load(seen.missing)
+      seen.missing = null
       await flush()
       await this.#step(position - startPosition)
     }

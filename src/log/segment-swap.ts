@@ -104,7 +104,8 @@ export async function replaceSegments(
 async function insist(core: LogCore, step: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      return await step()
+      await step()
+      return
     } catch (error) {
       if (!isLackOfRoom(error) || tries === TRIES_MAX) throw error
       await new Promise<void>((resolve) => core.ports.clock.after(TRY_AGAIN_MS, resolve))

@@ -83,7 +83,8 @@ for (const [name, make] of Object.entries(subjects)) {
 
     story('append() takes effect in call order without waiting', async (files, root) => {
       const file = await files.open(`${root}/f`, 'append')
-      await Promise.all(Array.from({ length: 50 }, (_, index) => file.append([bytes(`${index},`)])))
+      const appended = Array.from({ length: 50 }, (_, index) => file.append([bytes(`${index},`)]))
+      for (const each of appended) await each
       const expected = Array.from({ length: 50 }, (_, index) => `${index},`).join('')
       expect(text(await file.read(0, 1000))).toBe(expected)
       await file.close()

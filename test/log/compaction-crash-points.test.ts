@@ -46,11 +46,11 @@ describe('A log whose compaction is cut short', () => {
       node.disk.onOperation = (number) => {
         if (number - first === operation) node.powerCut()
       }
-      let isDone = false
-      void life.manager.compact().then(() => (isDone = true))
-      await life.simulation.runUntil(() => isDone || !node.isUp)
-      if (isDone) break
-      for (let step = 1; !isDone; step++) {
+      const state = { isDone: false }
+      void life.manager.compact().then(() => (state.isDone = true))
+      await life.simulation.runUntil(() => state.isDone || !node.isUp)
+      if (state.isDone) break
+      for (let step = 1; !state.isDone; step++) {
         node.restart()
         const begin = node.disk.operationCount
         node.disk.onOperation = (number) => {
@@ -61,7 +61,7 @@ describe('A log whose compaction is cut short', () => {
         const options = { directory: HOME, nodeId: 1, memoryFiles: env.files, configFor: () => life.config }
         void LogManager.open(env, options).then((manager) => opened.push(manager))
         await life.simulation.runUntil(() => opened.length > 0 || !node.isUp)
-        isDone = opened.length > 0
+        state.isDone = opened.length > 0
       }
       node.disk.onOperation = () => undefined
       if (node.isUp) node.powerCut()

@@ -102,14 +102,14 @@ export async function crashWhile(
     if (modes === null) node.crash()
     else node.powerCut(modes)
   }
-  let isDone = false
+  const state = { isDone: false }
   void work().then(
-    () => (isDone = true),
-    () => (isDone = true),
+    () => (state.isDone = true),
+    () => (state.isDone = true),
   )
-  await life.simulation.runUntil(() => isDone || !node.isUp)
+  await life.simulation.runUntil(() => state.isDone || !node.isUp)
   node.disk.onOperation = () => undefined
-  if (isDone) return false
+  if (state.isDone) return false
   node.restart()
   await life.run(async () => {
     for await (const found of verifyDirectory(life.env.files, HOME))

@@ -13,7 +13,6 @@ import { CompactionModel, keyedBatch, loadCodecs, readRecords, strayNames } from
 import { logConfig, readAll, TOPIC_ID, whenDurable } from './support.ts'
 
 const HOME = '/data/log'
-const DAY_MS = 86_400_000
 const { set: CODECS, all: ALL_CODECS } = await loadCodecs()
 
 /** What a test returns that has closed the log or made it one that the model does not know. */
@@ -26,17 +25,17 @@ interface Scene {
   readonly log: PartitionLog
   readonly model: CompactionModel
   /** Appends one record in a segment of its own, or some in one batch. */
-  put(...records: (readonly [key: string | null, value: string | null])[]): void
+  readonly put: (...records: (readonly [key: string | null, value: string | null])[]) => void
   /** Closes the active segment, waits for the disk, and compacts. @returns Passes made. */
-  clean(): Promise<number>
-  sleep(ms: number): Promise<void>
-  keys(): Promise<string[]>
+  readonly clean: () => Promise<number>
+  readonly sleep: (ms: number) => Promise<void>
+  readonly keys: () => Promise<string[]>
 }
 
 async function withCompacted(
   name: string,
   overrides: Partial<LogConfig>,
-  test: (scene: Scene) => Promise<void | typeof LEFT>,
+  test: (scene: Scene) => Promise<typeof LEFT | undefined>,
   options: Partial<LogManagerOptions> = {},
 ): Promise<void> {
   const simulation = new Simulation({ seed: name })
@@ -404,10 +403,10 @@ describe('Beside compaction', () => {
       await whenDurable(scene.log, scene.log.logEndOffset)
       await scene.sleep(50)
       scene.model.judgedEndOffset = scene.log.logEndOffset
-      let isDone = false
-      const cleaning = scene.manager.compact().finally(() => (isDone = true))
+      const state = { isDone: false }
+      const cleaning = scene.manager.compact().finally(() => (state.isDone = true))
       let reads = 0
-      while (!isDone) {
+      while (!state.isDone) {
         await scene.model.check(scene.log, CODECS)
         await scene.log.offsetForTimestamp(0, Infinity)
         reads++
@@ -442,13 +441,13 @@ describe('Beside compaction', () => {
             scene.model.judgedEndOffset = 80
             const { disk } = scene.simulation.node('a')
             const first = disk.operationCount
-            let done: Promise<void> | null = null
+            const begun: Promise<void>[] = []
             disk.onOperation = (number) => {
-              if (number - first === step) done ??= deed(scene)
+              if (number - first === step && begun.length === 0) begun.push(deed(scene))
             }
             await scene.manager.compact()
             disk.onOperation = () => undefined
-            await done
+            await Promise.all(begun)
             if (name === 'delete') expect(await readRecords(scene.log, CODECS)).not.toEqual([])
             if (name !== 'truncate') return LEFT
             await whenDurable(scene.log, scene.log.logEndOffset)

@@ -85,7 +85,7 @@ export class NodeFile implements File {
         return undefined
       }
     } catch (error) {
-      return Promise.reject(error as Error)
+      return rejection(error)
     }
     const written = new Promise<void>((resolve, reject) => this.#waiting.push({ chunks, resolve, reject }))
     if (!this.#isWriting) void this.#track(this.#writeWaiting())
@@ -280,4 +280,8 @@ function writePieces(fd: number, pieces: readonly Uint8Array[], position: number
       else reject(error)
     })
   })
+}
+
+async function rejection(error: unknown): Promise<never> {
+  throw error
 }

@@ -143,7 +143,9 @@ describe('NodeFileSystem', () => {
     for (let call = 0; call < 20; call++) slow.record(40, 100)
     const fd = fs.openSync(path, 'r') // Writing to it fails with EBADF.
     const file = new NodeFile(fd, path, 'append', 3, { reads: slow, writes: slow })
-    const results = await Promise.allSettled([1, 2, 3].map(() => file.append([Buffer.from('x')])))
+    const results = await Promise.allSettled(
+      [1, 2, 3].map(() => Promise.resolve(file.append([Buffer.from('x')]))),
+    )
     expect(results.map((result) => result.status)).toEqual(['rejected', 'rejected', 'rejected'])
     await expect(file.append([Buffer.from('x')])).rejects.toMatchObject({ code: 'FILE_IO' })
     await file.close()
