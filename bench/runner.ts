@@ -61,27 +61,32 @@ export async function runWorkload(workload: Workload, options: RunOptions): Prom
   const closers: (() => void | Promise<void>)[] = [() => rm(directory, { recursive: true, force: true })]
   const { isToy, durability, profileDirectory, only } = options
   const onClose = (task: () => void | Promise<void>) => void closers.push(task)
-  const interrupted = rejectionOf(options.signal)
+  const { interrupted, release } = rejectionOf(options.signal)
   try {
     const opening = workload.open({ isToy, durability, profileDirectory, directory, onClose })
     const cases = await Promise.race([opening, interrupted])
     const chosen = cases.filter(({ name }) => name.includes(only))
     return await runInTurn(workload.name, chosen, options, interrupted)
   } finally {
+    release()
     // What a task opens after it was interrupted is closed, too: the list is read until it is empty.
     for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close()
   }
 }
 
 /** A promise that only ever rejects, once the signal is given. */
-function rejectionOf(signal: AbortSignal): Promise<never> {
+function rejectionOf(signal: AbortSignal): {
+  readonly interrupted: Promise<never>
+  readonly release: () => void
+} {
+  let onAbort = (): void => undefined
   const interrupted = new Promise<never>((_, reject) => {
-    const onAbort = () => reject(signal.reason as Error)
+    onAbort = () => reject(signal.reason as Error)
     if (signal.aborted) onAbort()
     else signal.addEventListener('abort', onAbort, { once: true })
   })
   interrupted.catch(() => undefined) // it is raced with work; between two pieces of work nobody may be listening
-  return interrupted
+  return { interrupted, release: () => signal.removeEventListener('abort', onAbort) }
 }
 
 async function runInTurn(

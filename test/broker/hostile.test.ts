@@ -395,7 +395,9 @@ it('X28: the far ends of every number are answered, and mean nothing bad', async
     for (const api of clientApiList) {
       for (let version = api.versions.first; version <= api.versions.last; version++) {
         if (api.name === 'Produce' || api.name === 'Fetch') continue
-        const body = fixedValue((api as Api).request, version, style) as never
+        const body = fixedValue((api as Api).request, version, style) as { timeoutMs?: number }
+        // What may wait for as long as its client wants is asked to be quick.
+        if (body.timeoutMs !== undefined) body.timeoutMs = Math.min(body.timeoutMs, 50)
         const one = attacker.isClosed ? await open() : attacker
         await one.call(api.name, version, body)
       }

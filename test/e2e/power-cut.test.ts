@@ -17,8 +17,8 @@ import { compareReplicas } from '../support/replica-files.ts'
 import { seedFromEnv } from '../support/seed.ts'
 import { temporaryDirectory } from '../support/temp-directory.ts'
 
-/** POWER_CUTS=… asks for more, as `.ci/run` does: each takes some three seconds. */
-const CUTS = Number(process.env['POWER_CUTS'] ?? '1')
+/** POWER_CUTS=… asks for some, as `.ci/run` does: each takes some three seconds, and the first twenty. */
+const CUTS = Number(process.env['POWER_CUTS'] ?? '0')
 const TOPIC = 'cut'
 const PARTITIONS = 3
 /** A cut comes after so many acknowledgements at most. */
@@ -37,7 +37,7 @@ afterAll(() => {
     console.log(`power cuts: ${load.history.count('acknowledged')} records acknowledged over ${cuts}`)
 })
 
-it.skipIf(missing !== null)(
+it.skipIf(missing !== null || CUTS === 0)(
   `F-PWR: ${CUTS} power cuts of a whole cluster under load lose, double and reorder nothing acknowledged${missing === null ? '' : ` [${missing}]`}`,
   async () => {
     const directory = temporaryDirectory('power-cut')

@@ -13,7 +13,7 @@ import type { Call } from './broker-model.ts'
 import { BrokerModel } from './broker-model.ts'
 
 const SEED = seedFromEnv('broker crash points')
-const STRIDE = Number(process.env['SIM_STRIDE'] ?? '9')
+const STRIDE = Number(process.env['SIM_STRIDE'] ?? '27')
 /** For runs of every crash point. */
 const TEST_MS_MAX = 600_000
 const SETTINGS = {

@@ -280,7 +280,7 @@ export function testClient(client: CompatClient): void {
       expect(resumed.map(({ value }) => value)).toEqual(values.slice(15))
     })
 
-    // The last, for it leaves the cluster with a broker that comes back.
+    // The last, for it leaves the cluster with a broker less.
     capability('fail-over', async () => {
       const [producer, consumer] = [openDriver(), openDriver()]
       const topic = await createTopic(3)
