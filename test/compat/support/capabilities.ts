@@ -233,6 +233,9 @@ export function testClient(client: CompatClient): void {
       const alone = await first.do('owned', { count: PARTITIONS, ms: WAIT_MS })
       await second.do('join', { group, topic })
       const shares = await settled(first, second)
+      // A client may fall back to the other protocol and say nothing.
+      const listed = (await ours.admin().listGroups()).find(({ groupId }) => groupId === group)
+      expect(listed?.kind).toBe(client.protocol ?? 'classic')
       await write(topic, firstValues)
       const [byFirst, bySecond] = await Promise.all([
         first.do('take', { count: 20, ms: WAIT_MS }),
