@@ -44,11 +44,16 @@ export function healthCommand(context: Context): Command {
     )
   addOutputOption(command)
   return addConnectOptions(command).action((options: OutputOptions) =>
-    withClient(context, options, async (client) => {
-      const health = judge(await facts(client))
-      context.exitCode = EXIT_CODES[health.status]
-      await show(context, health, options)
-    }),
+    withClient(
+      context,
+      options,
+      async (client) => {
+        const health = judge(await facts(client))
+        context.exitCode = EXIT_CODES[health.status]
+        await show(context, health, options)
+      },
+      'nothing',
+    ),
   )
 }
 

@@ -39,16 +39,21 @@ export function addConnectOptions(command: Command): Command {
     )
 }
 
-/** Runs `work` with a client that is closed afterwards. */
+/**
+ * Runs `work` with a client that is closed afterwards.
+ *
+ * @param says - Whether lost connections and the like are told as they happen. Not where telling it is the command's own work.
+ */
 export async function withClient<T>(
   { err }: Context,
   options: ConnectOptions,
   work: (client: Client, notices: Notices) => Promise<T>,
+  says: 'notices' | 'nothing' = 'notices',
 ): Promise<T> {
-  const { Client } = await import('../src/index.ts')
+  const { Client, silentLogger } = await import('../src/index.ts')
   const notices = new Notices(err)
   const client = new Client({
-    logger: notices,
+    logger: says === 'notices' ? notices : silentLogger,
     bootstrap: options.bootstrap,
     clientId: 'millrace-cli',
     bootstrapTimeoutMs: options.connectTimeout,

@@ -165,8 +165,8 @@ class BrokerChild {
       clearTimeout(this.#restart)
       this.#resolveStopped()
     }
-    // With a word that all stop: nobody is left to hand leaderships to.
-    this.#process?.send(STOP_ALL)
+    // With a word that all stop: nobody is left to hand leaderships to. One that is ending by itself does not hear it.
+    this.#process?.send(STOP_ALL, () => undefined)
   }
 
   #start(resolve: (place: Place) => void, reject: (error: Error) => void): void {

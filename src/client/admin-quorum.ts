@@ -4,6 +4,12 @@ import { describeQuorum } from './admin-cluster.ts'
 import type { AdminRequests } from './admin-requests.ts'
 import type { AdminOptions } from './admin-types.ts'
 import { brokerError, ClientError } from './client-error.ts'
+import { pause } from './backoff.ts'
+
+/** A leader of the quorum that was elected this moment knows all who follow after so long, in ms: they ask twice a second. */
+const FOLLOWERS_KNOWN_MS = 3000
+/** Between two looks, in ms. */
+const LOOK_MS = 100
 
 /** The disk that a vote belongs to. */
 export interface VoterOptions extends AdminOptions {
@@ -44,13 +50,19 @@ async function directoryOf(
   attempted: string,
   options: AdminOptions,
 ): Promise<string> {
-  const { voters, observers } = await describeQuorum(requests, options)
-  // A node whose disk was replaced is there twice; the one that asked last is the one that lives.
-  const [found] = [...observers, ...voters]
-    .filter((replica) => replica.nodeId === nodeId)
-    .sort((a, b) => (b.lastFetchTimestamp ?? -1) - (a.lastFetchTimestamp ?? -1))
-  const directoryId = found?.directoryId ?? null
-  if (directoryId !== null) return directoryId
+  const { clock } = requests.cluster.ports
+  const deadlineMs = clock.monotonicMs() + Math.min(FOLLOWERS_KNOWN_MS, requests.timeoutMs(options))
+  for (;;) {
+    const { voters, observers } = await describeQuorum(requests, options)
+    // A node whose disk was replaced is there twice; the one that asked last is the one that lives.
+    const [found] = [...observers, ...voters]
+      .filter((replica) => replica.nodeId === nodeId)
+      .sort((a, b) => (b.lastFetchTimestamp ?? -1) - (a.lastFetchTimestamp ?? -1))
+    const directoryId = found?.directoryId ?? null
+    if (directoryId !== null) return directoryId
+    if (clock.monotonicMs() >= deadlineMs) break
+    await pause(clock, LOOK_MS, attempted, options.signal)
+  }
   const problem = 'it does not follow the metadata log of this cluster; start it first'
   throw new ClientError('CLIENT_BAD_ARGUMENT', `${attempted}: ${problem}`)
 }

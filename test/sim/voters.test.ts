@@ -52,6 +52,15 @@ describe('The voters of a cluster', () => {
     await load!.finish()
   })
 
+  it('MQ-7: give one its vote back at once, though a leader that has just been elected does not know it yet', async () => {
+    const { cluster, client } = await start(3)
+    const admin = client.admin()
+    const { id } = cluster.controller!
+    const both = admin.removeVoter(id).then(() => admin.addVoter(id, { timeoutMs: 10_000 }))
+    expect(await outcome(cluster, both)).toBe('NONE')
+    expect(await voters(cluster, client)).toEqual([1, 2, 3])
+  })
+
   it('MQ-7: a vote that is gone counts no more: of three, two are left, and of them one may not stop', async () => {
     const { cluster, client } = await start(3)
     const admin = client.admin()

@@ -42,6 +42,9 @@ interface KafkaMessage {
 const DEVIATIONS: Readonly<Record<string, string>> = {
   'InitProducerIdRequest versions': 'Version 6 is unstable in Kafka 4.3, and Kafka does not announce it',
   'InitProducerIdResponse versions': 'Version 6 is unstable in Kafka 4.3, and Kafka does not announce it',
+  'AddRaftVoterRequest versions':
+    'Version 1 can ask for an answer before the change is committed: ours always means that it is',
+  'AddRaftVoterResponse versions': 'As its request',
   'AlterPartitionRequest versions': 'Version 2 has no broker epochs, and all our brokers speak 3',
   'AlterPartitionResponse versions': 'As its request',
   'BrokerRegistrationRequest versions': 'All our brokers speak 4',

@@ -103,8 +103,13 @@ export class SimCluster {
   /** A cluster of which every broker serves. */
   static async start(options: SimClusterOptions = {}): Promise<SimCluster> {
     const cluster = new SimCluster(options)
-    await cluster.run(Promise.all(cluster.hosts.map((host) => cluster.begin(host))))
+    await cluster.begun()
     return cluster
+  }
+
+  /** Starts all brokers; resolves when they serve. */
+  async begun(): Promise<void> {
+    await this.run(Promise.all(this.hosts.map((host) => this.begin(host))))
   }
 
   host(id: number): Host {
