@@ -1,6 +1,7 @@
 /**
  * When each broker was last heard of, and how much of the metadata it knows. Not replicated: a new controller begins with
- * no sessions, gives everyone one session time to show up, and nobody is fenced for its predecessor's silence.
+ * no sessions, gives everyone one session time to show up, and nobody is fenced for its predecessor's silence; but for the
+ * predecessor itself, whose own silence the new controller has heard.
  *
  * Invariants:
  * - Time in which this process itself stood still counts for nobody: what brokers sent meanwhile lies unread (faults.md
@@ -35,6 +36,14 @@ export class BrokerSessions {
   /** A sign of life. */
   touch(brokerId: number): void {
     this.#get(brokerId).heardMs = this.#nowMs
+  }
+
+  /**
+   * A broker that was heard of before this controller was active. Half a session is left to it whatever happens: it has to
+   * find the new controller first.
+   */
+  wasHeard(brokerId: number, atMs: number): void {
+    this.#get(brokerId).heardMs = Math.max(atMs, this.#nowMs - this.#sessionMs / 2)
   }
 
   /** A new incarnation knows nothing yet and wants to stay. */

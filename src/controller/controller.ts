@@ -52,6 +52,7 @@ import { createTopics, deleteTopics } from './topics.ts'
 
 export class Controller {
   readonly #ports: ControllerPorts
+  readonly #quorum: MetadataQuorum
   readonly #settings: ControllerSettings
   readonly #decider: Decider
   readonly #chores: Chores
@@ -71,6 +72,7 @@ export class Controller {
 
   constructor(ports: ControllerPorts, quorum: MetadataQuorum, settings: ControllerSettings) {
     this.#ports = ports
+    this.#quorum = quorum
     this.#settings = settings
     this.#sessions = this.#newSessions()
     this.#chores = this.#newChores()
@@ -274,6 +276,10 @@ export class Controller {
 
   #activate(epoch: number): void {
     this.#sessions = this.#newSessions()
+    // What silenced the last controller has most likely silenced the broker in its process.
+    const { lastLeader, nodeId } = this.#quorum
+    if (lastLeader !== null && lastLeader.id !== nodeId)
+      this.#sessions.wasHeard(lastLeader.id, lastLeader.heardMs)
     // In this turn, so before any other command; if there is no room for it now, the next round tries again.
     void this.#decider.run(formatCluster, null)
     this.#chores.start()

@@ -12,6 +12,7 @@ import { assert } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { Random } from '../env/index.ts'
 import type { QuorumState } from './quorum-state.ts'
+import type { HeardLeader } from './metadata-quorum.ts'
 import type { Envelope, FetchResponse, FetchSnapshotResponse, RaftMessage } from './raft-messages.ts'
 import type { SnapshotId } from './snapshot-file.ts'
 import type { Voter, VoterHistory } from './voter-set.ts'
@@ -118,6 +119,8 @@ export class CoreState {
   epoch: number
   voted: Voter | null
   leaderId: number | null = null
+  /** The last leader that this node has followed, through changes of epoch. */
+  lastLeader: HeardLeader | null = null
   /** Who leads the epoch as somebody has said, whether this node has found it or not. */
   namedLeaderId: number | null = null
   nowMs: number

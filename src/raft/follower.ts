@@ -73,7 +73,7 @@ export class Follower extends IdleRole {
       this.#pause()
       return
     }
-    this.#giveUpMs = this.#drawGiveUp()
+    this.#heard()
     this.#state.foundsWith(this.leaderId, answer.voterIds)
     if (answer.snapshotEpoch >= 0) {
       const id = { endOffset: answer.snapshotEndOffset, epoch: answer.snapshotEpoch }
@@ -103,7 +103,7 @@ export class Follower extends IdleRole {
       this.#to.toUnattached(null)
       return
     }
-    this.#giveUpMs = this.#drawGiveUp()
+    this.#heard()
     // A leader that has let go of the snapshot has a newer one: a fetch of records names it.
     if (!this.#snapshot.onChunk(this.#state, answer)) this.#snapshot = null
     this.#advance()
@@ -140,6 +140,11 @@ export class Follower extends IdleRole {
     }
     this.#followHighWatermark()
     this.#advance()
+  }
+
+  #heard(): void {
+    this.#giveUpMs = this.#drawGiveUp()
+    this.#state.lastLeader = { id: this.leaderId, heardMs: this.#state.nowMs }
   }
 
   /** Committed here is what the leader says is, and what this disk has. */

@@ -15,11 +15,20 @@ export const METADATA_BATCH_BYTES_MAX = 16 * 1024 * 1024
 /** Appends that wait for their commit; more mean that the disk stands still, and callers are refused. */
 export const PENDING_APPENDS_MAX = 1000
 
+/** A leader, as one that follows it knows it. */
+export interface HeardLeader {
+  readonly id: number
+  /** When it answered last, in monotonic ms. */
+  readonly heardMs: number
+}
+
 export interface MetadataQuorum {
   readonly nodeId: number
   /** The node that leads, as far as this one knows; null while there is none. */
   readonly leaderId: number | null
-  /** Epoch of that leader; rises with every change of leader, and with every start of a single voter. */
+  /** The last leader that this node has followed since it was started; null if there was none. */
+  readonly lastLeader: HeardLeader | null
+  /** Epoch of the leader; rises with every change of leader, and with every start of a single voter. */
   readonly leaderEpoch: number
   /** Offset after the last committed record. */
   readonly highWatermark: number

@@ -25,7 +25,7 @@ import type { VoterChangeRefusal } from './leader.ts'
 import { ListenerFeed } from './listener-feed.ts'
 import { scanVotersRecords } from './log-reader.ts'
 import { METADATA_BATCH_BYTES_MAX, PENDING_APPENDS_MAX, QuorumError } from './metadata-quorum.ts'
-import type { MetadataQuorum, QuorumListener } from './metadata-quorum.ts'
+import type { HeardLeader, MetadataQuorum, QuorumListener } from './metadata-quorum.ts'
 import { MetadataLogView } from './metadata-log-view.ts'
 import { openMetadataLog } from './metadata-log.ts'
 import type { OpenedMetadataLog } from './metadata-log.ts'
@@ -167,6 +167,10 @@ export class RaftQuorum implements MetadataQuorum {
     if (leaderId !== this.nodeId) return leaderId
     const startOffset = this.#core.leader?.epochStartOffset ?? null
     return startOffset !== null && this.#feed.seenOffset > startOffset ? leaderId : null
+  }
+
+  get lastLeader(): HeardLeader | null {
+    return this.#core.state.lastLeader
   }
 
   get leaderEpoch(): number {

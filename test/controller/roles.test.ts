@@ -75,6 +75,24 @@ describe('Controller roles', () => {
     expect([...controller.image.brokers.values()].every(({ isFenced }) => isFenced)).toBe(true)
   })
 
+  it('counts the silence of the last controller’s broker from when it was heard, and leaves it half a session at least', async () => {
+    for (const [silentMs, restMs] of [
+      [1500, 7500],
+      [8000, 4500],
+    ] as const) {
+      const { controller, quorum, clock } = await startController({ brokerCount: 3 })
+      quorum.loseLeadership(3)
+      quorum.lastLeader = { id: 3, heardMs: clock.monotonicMs() }
+      await clock.pass(silentMs)
+      await quorum.win()
+      const isFenced = (id: number): boolean => controller.image.brokers.get(id)!.isFenced
+      await clock.pass(restMs - 500)
+      expect(isFenced(3)).toBe(false)
+      await clock.pass(1500)
+      expect([isFenced(3), isFenced(2)]).toEqual([true, false])
+    }
+  })
+
   it('MQ-12: after a change of controllers, too, a live broker’s id is not given to another disk', async () => {
     const { controller, quorum } = await startController({ brokerCount: 2 })
     quorum.loseLeadership()

@@ -9,13 +9,14 @@ import { resolveConfigs } from '../../src/metadata/config-resolution.ts'
 import type { RequestOf } from '../../src/protocol/apis.ts'
 import { errorByCode } from '../../src/protocol/errors.ts'
 import { QuorumError } from '../../src/raft/metadata-quorum.ts'
-import type { MetadataQuorum, QuorumListener } from '../../src/raft/metadata-quorum.ts'
+import type { HeardLeader, MetadataQuorum, QuorumListener } from '../../src/raft/metadata-quorum.ts'
 
 /** A quorum whose commits the test lets through, one by one or all at once. */
 export class FakeQuorum implements MetadataQuorum {
   readonly nodeId = 1
   leaderId: number | null = 1
   leaderEpoch = 1
+  lastLeader: HeardLeader | null = null
   highWatermark = 0
   logEndOffset = 0
   /** Commits in the turn of the append. */

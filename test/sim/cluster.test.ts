@@ -71,6 +71,26 @@ describe('A cluster', () => {
     },
   )
 
+  it('S3: replaces a leader that was the controller, too, within a session time and one second', async () => {
+    const sessionMs = 9000
+    const settings = {
+      'broker.session.timeout.ms': String(sessionMs),
+      'broker.heartbeat.interval.ms': '2000',
+    }
+    const { cluster, load } = await underLoad({ settings })
+    const host = cluster.controller!
+    await cluster.createTopic('led', {
+      assignments: [[host.id, ...others(cluster, host).map((name) => Number(name.slice(1)))]],
+    })
+    const killedMs = cluster.simulation.nowMs
+    cluster.kill(host, 'crash')
+    await cluster.run(() => ![null, host].includes(cluster.leader('led')))
+    expect(cluster.simulation.nowMs - killedMs).toBeLessThan(sessionMs + 1000)
+    void cluster.revive(host)
+    await cluster.untilWhole()
+    await load.finish()
+  })
+
   it('R6, ND-2: loses nothing by a leader that stands still for longer than its session', async () => {
     const { cluster, load } = await underLoad()
     const host = cluster.leader(TOPIC)!
