@@ -147,8 +147,20 @@ export const LAYERS: readonly Layer[] = [
     mayImport: ['client', 'broker', 'log', 'records', ...BASE, ...ADAPTERS],
   },
   {
+    level: 8,
+    folders: ['sim'],
+    purpose: 'a whole cluster on simulated machines, for the tests of other projects and for our own',
+    mayImport: ['client', 'broker', 'metadata', ...BASE, 'env/memory', 'env/sim'],
+  },
+  {
     level: 9,
-    folders: PUBLIC_SURFACES,
+    folders: ['testing.ts'],
+    purpose: 'the public surface for tests: real brokers and simulated ones',
+    mayImport: ['node', 'sim', 'client', 'broker', ...BASE, ...ADAPTERS],
+  },
+  {
+    level: 9,
+    folders: PUBLIC_SURFACES.filter((name) => name !== 'testing.ts'),
     purpose: 'the public surfaces, nothing else',
     mayImport: ['node', 'client', 'broker', 'log', 'metadata', 'protocol', 'records', ...BASE, ...ADAPTERS],
   },
@@ -193,7 +205,6 @@ export const BROWSER_FOLDERS: readonly string[] = [
 export const ENTRY_POINTS: readonly string[] = [
   ...PUBLIC_SURFACES.map((name) => `src/${name}`),
   ...['cli/main.ts', 'cli/demo.ts', 'bench/main.ts', 'bench/worker-main.ts'],
-  'src/env/sim/simulation.ts',
   // Stands in place of engine.ts in the browser's build.
   'src/protocol/schema/engine-interpreted.ts',
 ]
