@@ -461,9 +461,13 @@ export class ConsumerGroup implements Group {
     return member.classicMetadata?.sessionTimeoutMs ?? this.#context.config.consumerSessionTimeoutMs
   }
 
+  /** Short while there is something to be told soon, or will be: when a member is about to be given up. */
   #heartbeatIntervalMs(): number {
     const usualMs = this.#context.config.consumerHeartbeatIntervalMs
-    const isAtRest = this.state.name === 'Stable' && this.#context.clock.monotonicMs() >= this.#restlessEndMs
+    const isAtRest =
+      this.state.name === 'Stable' &&
+      this.#context.clock.monotonicMs() >= this.#restlessEndMs &&
+      !this.#deadlines.isAnyOverdue(2 * usualMs)
     if (isAtRest) return usualMs
     const restlessMs = Math.max(RESTLESS_HEARTBEAT_MS, this.state.members.size * RESTLESS_MS_PER_MEMBER)
     return Math.min(usualMs, restlessMs)

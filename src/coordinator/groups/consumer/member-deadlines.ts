@@ -14,12 +14,16 @@ import type { Cancel, Clock } from '../../../env/index.ts'
 const LATE_MS = 1000
 /** How long what arrived in the meantime gets, in ms, to be read. */
 const GRACE_MS = 1000
+/** Whether a member is overdue is looked at no more often than this, in ms: it takes a walk over all of them. */
+const OVERDUE_LOOK_MS = 100
 
 export type DeadlineKind = 'session' | 'revocation'
 
 interface Deadlines {
   /** Monotonic ms. */
   session: number
+  /** How long the session was when it began, in ms. */
+  sessionMs: number
   revocation: number
 }
 
@@ -30,6 +34,8 @@ export class MemberDeadlines {
   #timerMs = Infinity
   #graceEndMs = 0
   #cancel: Cancel | null = null
+  #isAnyOverdue = false
+  #overdueLookMs = -Infinity
 
   /** @param onExpired - Members whose time has come, again and again until each is removed or has a new deadline. */
   constructor(clock: Clock, onExpired: (expired: ReadonlyMap<string, DeadlineKind>) => void) {
@@ -41,8 +47,10 @@ export class MemberDeadlines {
   set(memberId: string, kind: DeadlineKind, delayMs: number): void {
     let deadlines = this.#deadlines.get(memberId)
     if (deadlines === undefined) {
-      this.#deadlines.set(memberId, (deadlines = { session: Infinity, revocation: Infinity }))
+      deadlines = { session: Infinity, sessionMs: Infinity, revocation: Infinity }
+      this.#deadlines.set(memberId, deadlines)
     }
+    if (kind === 'session') deadlines.sessionMs = delayMs
     deadlines[kind] = this.#clock.monotonicMs() + delayMs
     const timeMs = Math.max(deadlines[kind], this.#graceEndMs)
     if (timeMs < this.#timerMs) this.#arm(timeMs)
@@ -67,6 +75,17 @@ export class MemberDeadlines {
   /** Looks again after `delayMs`: what was to be done about the expired did not succeed. */
   retry(delayMs: number): void {
     this.#arm(this.#clock.monotonicMs() + delayMs)
+  }
+
+  /** Whether the session of some member is more than half over, and ends within `ms`. */
+  isAnyOverdue(ms: number): boolean {
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs - this.#overdueLookMs < OVERDUE_LOOK_MS) return this.#isAnyOverdue
+    this.#overdueLookMs = nowMs
+    this.#isAnyOverdue = false
+    for (const { session, sessionMs } of this.#deadlines.values())
+      if (session - nowMs < Math.min(ms, sessionMs / 2)) this.#isAnyOverdue = true
+    return this.#isAnyOverdue
   }
 
   #arm(timeMs: number): void {

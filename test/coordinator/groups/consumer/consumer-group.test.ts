@@ -161,6 +161,18 @@ describe('heartbeats', () => {
     expect(later.heartbeatIntervalMs).toBe(5_000)
   })
 
+  it('are wanted often when a member is about to be given up, so that its partitions have an owner soon after', async () => {
+    const { shard, epoch } = await pair()
+    const startMs = shard.sim.nowMs
+    const intervals = new Map<number, number>()
+    for (let seconds = 5; seconds <= 40; seconds += 5) {
+      await shard.sim.run(startMs + seconds * 1000)
+      intervals.set(seconds, (await shard.send({ memberId: 'x', memberEpoch: epoch })).heartbeatIntervalMs)
+    }
+    expect(intervals.get(30)).toBe(5_000)
+    expect(intervals.get(40)).toBe(200)
+  })
+
   it('G3: of unknown members, of a group that is not there, and of epochs that were or never were, are refused', async () => {
     const { shard, epoch } = await pair()
 
