@@ -41,12 +41,14 @@ export interface SimClusterOptions {
 
 export class SimCluster {
   readonly simulation: Simulation
-  readonly hosts: readonly Host[]
   /** Everything logged but debug lines. */
   readonly said: Said[] = []
   /** A broker that stopped by itself, or could not start, is started again after this long, in ms; null: it is not. */
   restartMs: number | null = null
   readonly settings: Settings
+  /** Those that were retired among them, by id from 1. */
+  readonly #hosts: Host[] = []
+  readonly #retired = new Set<Host>()
 
   constructor(options: SimClusterOptions = {}) {
     const { seed = 'cluster', brokers = BROKERS, keepsTrace = false, eventsMax, startWallMs } = options
@@ -65,8 +67,27 @@ export class SimCluster {
       'controller.quorum.voters': voters.join(','),
       ...options.settings,
     }
-    this.hosts = voters.map((_, index) => new Host(index + 1, this.simulation.node(`b${index + 1}`)))
-    for (const { node } of this.hosts) node.disk.prepareDirectory(DIRECTORY)
+    for (let count = 0; count < brokers; count++) this.addHost()
+  }
+
+  /** The machines that belong to the cluster, up or down. */
+  get hosts(): readonly Host[] {
+    return this.#retired.size === 0 ? this.#hosts : this.#hosts.filter((host) => !this.#retired.has(host))
+  }
+
+  /** One more machine, with an empty disk; its broker is to be begun. It has no vote. */
+  addHost(): Host {
+    const id = this.#hosts.length + 1
+    const host = new Host(id, this.simulation.node(`b${id}`))
+    host.node.disk.prepareDirectory(DIRECTORY)
+    this.#hosts.push(host)
+    return host
+  }
+
+  /** Takes a machine out of the cluster for good: its broker has been decommissioned, and stops. */
+  retire(host: Host): void {
+    this.#retired.add(host)
+    this.kill(host, 'crash')
   }
 
   /** Starts all brokers; resolves when they serve. */
@@ -75,7 +96,7 @@ export class SimCluster {
   }
 
   host(id: number): Host {
-    return this.hosts[id - 1]!
+    return this.#hosts[id - 1]!
   }
 
   /** Starts the broker in the present life of its machine; resolves when it serves. */
@@ -84,7 +105,7 @@ export class SimCluster {
     host.failure = null
     const { generation } = host.node
     const isStill = (): boolean => host.node.generation === generation && host.node.isUp
-    const starting = startBroker(host.node.env, host.id, { ...this.settings, ...settings })
+    const starting = startBroker(host.node.env, host.id, { ...this.settings, ...host.settings, ...settings })
     host.starting = starting
     const failed = (error: Error): void => {
       host.broker = null
@@ -201,7 +222,7 @@ export class SimCluster {
       const isOver = this.said
         .slice(index + 1)
         .some((later) => later.node === node && later.message === 'Controller is inactive')
-      const host = this.hosts.find(({ name }) => name === node)!
+      const host = this.#hosts.find(({ name }) => name === node)!
       return isOver || !host.node.isUp || atMs > this.simulation.nowMs ? null : host
     }
     return null

@@ -26,6 +26,8 @@ export class Host {
   /** Why the last start failed, or why the broker stopped by itself. */
   failure: Error | null = null
   isClosing = false
+  /** Settings that its brokers have in place of the cluster's, from the next start on. */
+  settings: Settings = {}
 
   constructor(id: number, node: SimNode) {
     this.id = id
