@@ -27,6 +27,7 @@ import { RaftQuorum } from '../raft/raft-quorum.ts'
 import { Peers } from '../rpc/peers.ts'
 import { Admission } from './admission.ts'
 import { BrokerError } from './broker-error.ts'
+import type { BrokerView } from './broker-view.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { ControllerGateway } from './controller-gateway.ts'
 import { GroupCoordination } from './coordinator/group-coordination.ts'
@@ -110,6 +111,7 @@ export class Broker {
    * stopped by itself has left no clean mark; the next start checks its logs.
    */
   readonly stopped: Promise<Error | null>
+  readonly view: BrokerView
 
   /**
    * Starts a broker; resolves when it serves. One of several waits until a majority of the voters is up.
@@ -274,6 +276,7 @@ export class Broker {
       (delta) => this.#partitions.apply(delta),
       (delta) => this.#groups.apply(delta),
     )
+    this.view = { ...parts, partitions: this.#partitions, controller: this.#controller }
     this.#upkeep = new PartitionUpkeep({
       clock: env.clock,
       logger: env.logger,

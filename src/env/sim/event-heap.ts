@@ -26,6 +26,11 @@ export class EventHeap {
     return this.#events[0] ?? null
   }
 
+  /** All of them, in no order that means anything. */
+  events(): Iterable<SimEvent> {
+    return this.#events
+  }
+
   push(event: SimEvent): void {
     const events = this.#events
     let index = events.length

@@ -186,6 +186,7 @@ class SimFile implements File {
     this.#inode = inode
     this.#path = path
     this.#mode = mode
+    process.openFiles.set(this, path)
   }
 
   read(position: number, length: number): Promise<Uint8Array> {
@@ -245,6 +246,7 @@ class SimFile implements File {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#process.openFiles.delete(this)
     await Promise.allSettled(this.#underWay)
   }
 

@@ -108,6 +108,15 @@ export class SimNetwork {
     }
   }
 
+  /** What is open or listens, by the names of the nodes, for tests that look for leaks. */
+  openEnds(): readonly string[] {
+    const ends = Array.from(
+      this.#connections,
+      ({ process, peer }) => `${process.node.name}>${peer.process.node.name}`,
+    )
+    return [...ends, ...Array.from(this.#listening.keys(), (address) => `listens at ${address}`)]
+  }
+
   /** The port for one life of a node's process. */
   portFor(process: SimProcess, clock: Clock): Network {
     return {

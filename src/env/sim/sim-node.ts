@@ -23,6 +23,8 @@ export class SimProcess {
   readonly node: SimNode
   readonly generation: number
   isAlive = true
+  /** Paths of the files that it has open, by handle. */
+  readonly openFiles = new Map<object, string>()
 
   constructor(node: SimNode, generation: number) {
     this.node = node
@@ -36,7 +38,10 @@ export class SimProcess {
     const run = () => {
       if (isCancelled || !this.isAlive) return
       if (this.node.isPaused) this.node.hold(run)
-      else task()
+      else {
+        this.node.simulation.actor = this.node
+        task()
+      }
     }
     if (!this.isAlive) return () => undefined
     const cancel = simulation.schedule(delayMs, `${name}#${this.generation} ${what}`, run)
@@ -85,6 +90,11 @@ export class SimNode {
   /** Whether the machine's kernel answers, be the process up or not. */
   get hasPower(): boolean {
     return this.#hasPower
+  }
+
+  /** Paths of the files that the present life has open, for tests that look for leaks. */
+  get openFiles(): readonly string[] {
+    return [...this.#process.openFiles.values()]
   }
 
   get isPaused(): boolean {

@@ -54,6 +54,8 @@ export class Simulation {
   readonly network: SimNetwork
   /** Called after every event with the settled state; must only read, and draw nothing. Throws to fail the run. */
   readonly checks: (() => void)[] = []
+  /** Whose code ran in the last event; null: not one node's. Lets a check look at what may have changed alone. */
+  actor: SimNode | null = null
 
   readonly #heap = new EventHeap()
   readonly #scheduling: Prng
@@ -101,6 +103,11 @@ export class Simulation {
       this.#nodes.set(name, node)
     }
     return node
+  }
+
+  /** What is still to come, for tests that look for leaks. */
+  *pending(): IterableIterator<{ readonly timeMs: number; readonly label: string }> {
+    for (const event of this.#heap.events()) if (event.task !== null) yield event
   }
 
   findNode(name: string): SimNode | null {
@@ -184,6 +191,7 @@ export class Simulation {
     }
     this.#nowMs = event.timeMs
     this.trace.add(event.timeMs, event.label)
+    this.actor = null
     event.task()
     await settle()
     for (const check of this.checks) check()
