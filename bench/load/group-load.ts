@@ -17,7 +17,11 @@ export interface CommitWork {
   /** One group has one topic, in turn. */
   readonly topics: readonly string[]
   readonly groups: number
+  /** Commits of one group in a second. */
+  readonly eachPerSecond: number
   readonly seconds: number
+  /** Begins the names of the groups. */
+  readonly name: string
 }
 
 export interface CommitResult {
@@ -77,12 +81,12 @@ export async function groupLoad(bootstrap: string): Promise<{
       clients = []
       members = []
     },
-    openGroups: async ({ topics, groups }) => {
+    openGroups: async ({ name, topics, groups }) => {
       const client = await open()
       for (let first = 0; first < groups; first += JOINING_MAX) {
         const some = Array.from({ length: Math.min(JOINING_MAX, groups - first) }, (_, index) =>
           client.consumer({
-            group: `small-${first + index}`,
+            group: `${name}-${first + index}`,
             topics: [topics[(first + index) % topics.length]!],
             commit: 'manual',
           }),
@@ -91,12 +95,12 @@ export async function groupLoad(bootstrap: string): Promise<{
         members.push(...some)
       }
     },
-    /** Each group commits once a second, evenly spread. */
-    commit: async ({ groups, seconds }) => {
+    /** Each group commits so often a second, evenly spread. */
+    commit: async ({ groups, eachPerSecond, seconds }) => {
       const latency = new Histogram()
-      const commits = groups * seconds
+      const commits = groups * eachPerSecond * seconds
       const startMs = performance.now()
-      const dueMs = (index: number): number => startMs + (index * 1e3) / groups
+      const dueMs = (index: number): number => startMs + (index * 1e3) / (groups * eachPerSecond)
       const committing: Promise<void>[] = []
       await pace(commits, dueMs, (index) => {
         const member = members[index % groups]!

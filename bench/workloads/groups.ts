@@ -1,6 +1,6 @@
 /**
  * Groups of consumers on three brokers: how long members that join at once wait for their partitions, how long those of a
- * member that died lie idle, and what many small groups cost that commit every second.
+ * member that died lie idle, how long a commit takes, and what many small groups cost that commit every second.
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,6 +10,7 @@ import { Histogram } from '../histogram.ts'
 import type { CommitResult, CommitWork } from '../load/group-load.ts'
 import { startLoad } from '../load/start-load.ts'
 import { createTopic } from '../load/topics.ts'
+import type { TopicSpec } from '../load/topics.ts'
 import { NO_CONDITIONS, type Case, type Metric, type Workload, type WorkloadContext } from '../workload.ts'
 
 const MEMBERS = 10
@@ -17,7 +18,9 @@ const PARTITIONS = 30
 /** Shorter than the default, so that a repetition does not last most of a minute. */
 const SESSION_MS = 6_000
 const HEARTBEAT_MS = 2_000
-const GROUPS = 1000
+/** Many small groups, which load the cluster, and a few, which show how long a commit takes that waits for no other. */
+const MANY = { groups: 1000, eachPerSecond: 1 }
+const FEW = { groups: 10, eachPerSecond: 10 }
 const TOY_GROUPS = 20
 const SECONDS = 10
 const TOY_SECONDS = 1
@@ -44,16 +47,32 @@ export const groups: Workload = {
         'group.consumer.heartbeat.interval.ms': String(HEARTBEAT_MS),
       },
     })
-    const client = new Client({ bootstrap: cluster.url })
-    context.onClose(() => client.close())
-    const topics = [
-      { topic: 'shared', partitions: PARTITIONS },
-      ...SMALL_TOPICS.map((topic) => ({ topic, partitions: 1 })),
+    // Commits are measured with the settings that users get.
+    const usual = await ClusterProcess.start(context, { directory: join(context.directory, 'usual') })
+    await createTopics(context, cluster.url, [{ topic: 'shared', partitions: PARTITIONS }])
+    await createTopics(
+      context,
+      usual.url,
+      SMALL_TOPICS.map((topic) => ({ topic, partitions: 1 })),
+    )
+    return [
+      joinCase(context, cluster),
+      deathCase(context, cluster),
+      commitCase(context, usual, FEW),
+      commitCase(context, usual, MANY),
     ]
-    for (const topic of topics)
-      await createTopic(client, { ...topic, durability: 'disk', replicas: CLUSTER_SIZE })
-    return [joinCase(context, cluster), deathCase(context, cluster), commitCase(context, cluster)]
   },
+}
+
+async function createTopics(
+  context: WorkloadContext,
+  bootstrap: string,
+  topics: readonly Pick<TopicSpec, 'topic' | 'partitions'>[],
+): Promise<void> {
+  const client = new Client({ bootstrap })
+  context.onClose(() => client.close())
+  for (const topic of topics)
+    await createTopic(client, { ...topic, durability: 'disk', replicas: CLUSTER_SIZE })
 }
 
 function joinCase(context: WorkloadContext, cluster: ClusterProcess): Case {
@@ -101,15 +120,22 @@ function deathCase(context: WorkloadContext, cluster: ClusterProcess): Case {
   }
 }
 
-function commitCase(context: WorkloadContext, cluster: ClusterProcess): Case {
+function commitCase(
+  context: WorkloadContext,
+  cluster: ClusterProcess,
+  { groups: groupsAtFullSize, eachPerSecond }: Pick<CommitWork, 'groups' | 'eachPerSecond'>,
+): Case {
   const work: CommitWork = {
     topics: SMALL_TOPICS,
-    groups: context.isToy ? TOY_GROUPS : GROUPS,
+    groups: context.isToy ? Math.min(groupsAtFullSize, TOY_GROUPS) : groupsAtFullSize,
+    eachPerSecond,
     seconds: context.isToy ? TOY_SECONDS : SECONDS,
+    name: `small-${groupCount++}`,
   }
+  const often = eachPerSecond === 1 ? 'a commit a second' : `${eachPerSecond} commits a second`
   return {
-    name: `${work.groups} groups of one member, a commit a second each`,
-    conditions: { ...conditions, partitions: 1, ratePerSecond: work.groups },
+    name: `${work.groups} groups of one member, ${often} each`,
+    conditions: { ...conditions, partitions: 1, ratePerSecond: work.groups * eachPerSecond },
     run: async () => {
       const load = await startLoad(context, 'group-load', cluster.url)
       await load.call('openGroups', work)
