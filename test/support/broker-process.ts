@@ -6,8 +6,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { LineProcess } from './child-process.ts'
+import type { Exit } from './child-process.ts'
+import { REPOSITORY } from './repository.ts'
 
-const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
+const MAIN = join(REPOSITORY, 'dist/cli/main.js')
 
 export interface BrokerProcessOptions {
   readonly directory: string
@@ -94,6 +96,11 @@ export class BrokerProcess {
   /** Whether its process runs, be it paused. */
   get isRunning(): boolean {
     return this.#isRunning
+  }
+
+  /** How its process ended; resolves when it has, and all it logged was read. */
+  get exited(): Promise<Exit> {
+    return this.#process.exited
   }
 
   /** `kill -9`. */

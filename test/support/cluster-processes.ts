@@ -48,10 +48,18 @@ const LOOPBACK = '127.0.0.1'
 /** What brokers beyond loopback prove to each other. */
 const SECRET = 'what the brokers of a test know'
 
-/** The links of one node: those that others and clients open to it, and those that it opens. */
-interface NodeLinks {
+/** The connections between two nodes that one of them opens. */
+export interface PeerLink {
+  /** Who opens them; `there`, in the words of proxies, is what this one sends. */
+  readonly from: number
+  readonly to: number
+  readonly proxy: TcpProxy
+}
+
+/** The links of one node: those that clients open to it, and those that it and other nodes open to each other. */
+export interface NodeLinks {
   readonly clients: TcpProxy
-  readonly peers: readonly TcpProxy[]
+  readonly peers: readonly PeerLink[]
 }
 
 export class ClusterProcesses {
@@ -168,19 +176,25 @@ export class ClusterProcesses {
       return
     }
     const { peers, clients } = this.#links[nodeId - 1]!
-    if (from.peers) for (const proxy of peers) proxy.cut()
+    if (from.peers) for (const { proxy } of peers) proxy.cut()
     if (from.clients) clients.cut()
+  }
+
+  /** The links of a node, where there are any: see `links`. */
+  linksOf(nodeId: number): NodeLinks {
+    return this.#links[nodeId - 1]!
   }
 
   heal(): void {
     this.#namespaces?.heal()
-    for (const { peers, clients } of this.#links) for (const proxy of [...peers, clients]) proxy.heal()
+    for (const { peers, clients } of this.#links)
+      for (const proxy of [...peers.map((link) => link.proxy), clients]) proxy.heal()
   }
 
   /** Ends whatever still runs, paused or not. */
   async kill(): Promise<void> {
     await Promise.all(this.#brokers.map((broker) => broker.kill()))
-    const proxies = this.#links.flatMap(({ peers, clients }) => [...peers, clients])
+    const proxies = this.#links.flatMap(({ peers, clients }) => [...peers.map(({ proxy }) => proxy), clients])
     await Promise.all(Array.from(new Set(proxies), (proxy) => proxy.close()))
   }
 
@@ -241,17 +255,15 @@ interface Links {
 
 async function openLinks(ports: readonly number[]): Promise<Links> {
   const clients = await Promise.all(ports.map((port) => TcpProxy.open(port)))
-  const between = new Map<string, TcpProxy>()
+  const between: PeerLink[] = []
   for (const from of ports.keys())
     for (const [to, port] of ports.entries())
-      if (from !== to) between.set(`${from + 1}>${to + 1}`, await TcpProxy.open(port))
+      if (from !== to) between.push({ from: from + 1, to: to + 1, proxy: await TcpProxy.open(port) })
   return {
     nodes: clients.map((proxy, index) => ({
       clients: proxy,
-      peers: [...between].flatMap(([name, each]) =>
-        name.split('>').includes(String(index + 1)) ? [each] : [],
-      ),
+      peers: between.filter(({ from, to }) => [from, to].includes(index + 1)),
     })),
-    portOf: (from, to) => between.get(`${from}>${to}`)?.port,
+    portOf: (from, to) => between.find((link) => link.from === from && link.to === to)?.proxy.port,
   }
 }

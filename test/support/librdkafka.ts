@@ -1,8 +1,9 @@
-/** librdkafka by its Python binding: commands to the driver beside this file, and their answers. */
+/** librdkafka by its Python binding: commands to a driver in Python, and their answers. */
 import { join } from 'node:path'
 import { LineProcess } from './child-process.ts'
+import { REPOSITORY } from './repository.ts'
 
-const DRIVER = join(import.meta.dirname, 'librdkafka-driver.py')
+const DRIVER = join(REPOSITORY, 'test/support/librdkafka-driver.py')
 
 /** Settings of librdkafka, such as `compression.type`. */
 export type RdkafkaConfig = Readonly<Record<string, string | number | boolean>>

@@ -54,12 +54,23 @@ export class LoopDisk {
 
   /** A new one, for one test: unmounted when that has finished. @param directory - Where it is mounted; made if need be. */
   static async forTest(image: string, directory: string): Promise<LoopDisk> {
+    const disk = await LoopDisk.open(image, directory)
+    onTestFinished(() => disk.close())
+    return disk
+  }
+
+  /** A new one. @param bytes - Of the disk; the image takes the room of what is written. */
+  static async open(image: string, directory: string, bytes = IMAGE_BYTES): Promise<LoopDisk> {
     mkdirSync(directory, { recursive: true })
     const disk = new LoopDisk(image, directory)
-    for (const [command, args] of commandsToMake(image, directory)) await run(command, args)
-    onTestFinished(() => disk.#unmount('--lazy'))
+    for (const [command, args] of commandsToMake(image, directory, bytes)) await run(command, args)
     rmdirSync(join(directory, 'lost+found'))
     return disk
+  }
+
+  /** Unmounts it at once, whoever still uses it. */
+  close(): void {
+    spawnSync('umount', ['--lazy', this.directory])
   }
 
   /** What the disk holds now, as an image. Nobody may write meanwhile. */
@@ -83,7 +94,7 @@ export class LoopDisk {
    * @throws When something is there that nobody has synced: then this was no power cut.
    */
   async restore(snapshot: string): Promise<void> {
-    await this.#unmount()
+    await run('umount', [this.directory])
     rmSync(this.#image)
     this.#image = snapshot
     await run('mount', mountArgs(snapshot, this.directory))
@@ -92,15 +103,15 @@ export class LoopDisk {
     if (size > 0) throw new Error(`Restoring ${snapshot}: ${UNSYNCED} has ${size} bytes, wanted none`)
     rmSync(path, { force: true })
   }
-
-  async #unmount(...options: string[]): Promise<void> {
-    await run('umount', [...options, this.directory])
-  }
 }
 
-function commandsToMake(image: string, directory: string): readonly (readonly [string, readonly string[]])[] {
+function commandsToMake(
+  image: string,
+  directory: string,
+  bytes = IMAGE_BYTES,
+): readonly (readonly [string, readonly string[]])[] {
   return [
-    ['truncate', ['--size', String(IMAGE_BYTES), image]],
+    ['truncate', ['--size', String(bytes), image]],
     ['mkfs.ext4', ['-q', '-F', image]],
     ['mount', mountArgs(image, directory)],
   ]
