@@ -1,17 +1,31 @@
 /**
- * For the tests of other projects: a real broker in the process of the test, in memory, with nothing to clean up.
+ * For the tests of other projects: a real broker in the process of the test, in memory, with nothing to clean up; a
+ * replicated cluster of them; and a simulated cluster on virtual time, in which machines die and a seed decides how.
  *
  * It is the broker that runs in production, with files in memory. Clients of the same process reach it without a
  * socket; everybody else, foreign Kafka clients among them, by `broker.bootstrap`, a free port on loopback.
  */
 import type { Broker } from './broker/broker.ts'
-import { Client } from './node/client.ts'
 import type { ClientOptions } from './client/client-options.ts'
+import { nodeEnv } from './env/node/index.ts'
+import { Client } from './node/client.ts'
 import { IN_PROCESS_SUFFIX } from './node/in-process.ts'
 import { startBroker as startRealBroker } from './node/start-broker.ts'
+import { World } from './sim/world.ts'
+import type { SimulateOptions } from './sim/world.ts'
 
 export { Cluster } from './node/test-cluster.ts'
 export type { ClusterNode, ClusterOptions } from './node/test-cluster.ts'
+export type { Client as PortableClient } from './client/client.ts'
+export type { Cancel, LogFields, Logger } from './env/index.ts'
+export type { DataLoss, NameLoss, PowerCutModes } from './env/sim/disk-image.ts'
+export type { Machine, MachineClock } from './sim/machine.ts'
+export { formatSaid } from './sim/said.ts'
+export type { Said } from './sim/said.ts'
+export type { LinkDelayMs, SimulateOptions, WaitOptions, World, WorldClock } from './sim/world.ts'
+export type { BrokerState, DiskFailure, DiskSlowness, WorldBroker } from './sim/world-broker.ts'
+export { WorldError } from './sim/world-error.ts'
+export type { WorldErrorCode } from './sim/world-error.ts'
 
 export interface TestBrokerOptions {
   /** Broker settings by key, such as `{ 'num.partitions': '3' }`. */
@@ -79,4 +93,14 @@ export async function startBroker(options: TestBrokerOptions = {}): Promise<Test
     logLevel: 'warn',
   })
   return new TestBroker(broker, `in-process://${name}`)
+}
+
+/**
+ * Begins a world: a cluster of brokers and machines for the code under test, all on virtual time and ruled by a seed. Resolves
+ * when every broker serves. Close it, or have `await using` do so.
+ *
+ * @throws {WorldError} `WORLD_BAD_ARGUMENT`. @throws {ConfigError} if a setting is unknown or not allowed.
+ */
+export function simulate(options: SimulateOptions = {}): Promise<World> {
+  return World.start(options, nodeEnv({ logLevel: 'warn' }))
 }

@@ -12,15 +12,18 @@ export interface Said {
   readonly fields: LogFields
 }
 
-/** A logger for all machines, which keeps everything but debug lines in `said`. */
-export function keepSaid(said: Said[]): Logger {
+/** A logger for all machines, which keeps everything but debug lines in `said`, and tells listeners those, too. */
+export function keepSaid(said: Said[], listeners: readonly ((line: Said) => void)[]): Logger {
   const at =
     (level: keyof Logger) =>
     (message: string, fields: LogFields = {}) => {
+      if (level === 'debug' && listeners.length === 0) return
       const { node, virtualMs, ...rest } = fields
-      said.push({ atMs: Number(virtualMs), node: String(node), level, message, fields: rest })
+      const line = { atMs: Number(virtualMs), node: String(node), level, message, fields: rest }
+      if (level !== 'debug') said.push(line)
+      for (const listener of listeners) listener(line)
     }
-  return { debug: () => undefined, info: at('info'), warn: at('warn'), error: at('error') }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
 export function formatSaid({ atMs, node, level, message, fields }: Said): string {

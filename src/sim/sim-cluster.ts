@@ -11,6 +11,7 @@ import { Client } from '../client/client.ts'
 import type { ClientOptions } from '../client/client-options.ts'
 import type { Logger } from '../env/index.ts'
 import { newDirectory } from '../env/sim/disk-image.ts'
+import type { PowerCutModes } from '../env/sim/disk-image.ts'
 import { Simulation } from '../env/sim/simulation.ts'
 import type { ClusterImage, PartitionImage } from '../metadata/cluster-image.ts'
 import type { Said } from './said.ts'
@@ -43,6 +44,8 @@ export class SimCluster {
   readonly simulation: Simulation
   /** Everything logged but debug lines. */
   readonly said: Said[] = []
+  /** Are told every line as it is logged. */
+  readonly listeners: ((line: Said) => void)[] = []
   /** A broker that stopped by itself, or could not start, is started again after this long, in ms; null: it is not. */
   restartMs: number | null = null
   readonly settings: Settings
@@ -53,7 +56,7 @@ export class SimCluster {
   constructor(options: SimClusterOptions = {}) {
     const { seed = 'cluster', brokers = BROKERS, keepsTrace = false, eventsMax, startWallMs } = options
     this.simulation = new Simulation({
-      ...{ seed, keepsTrace, logger: keepSaid(this.said) },
+      ...{ seed, keepsTrace, logger: keepSaid(this.said, this.listeners) },
       ...(eventsMax === undefined ? {} : { eventsMax }),
       ...(startWallMs === undefined ? {} : { startWallMs }),
     })
@@ -142,10 +145,11 @@ export class SimCluster {
     this.kill(host, how === 'power cut' ? how : 'crash')
   }
 
-  kill(host: Host, how: Exclude<Death, 'close'>): void {
+  /** @param modes - What a power cut leaves of what was not synced; default: drawn from the seed. */
+  kill(host: Host, how: Exclude<Death, 'close'>, modes: PowerCutModes = {}): void {
     host.broker = null
     host.starting = null
-    if (how === 'power cut') host.node.powerCut()
+    if (how === 'power cut') host.node.powerCut(modes)
     else host.node.crash()
   }
 
@@ -166,7 +170,7 @@ export class SimCluster {
   /** Nothing is left of the disk (docs/faults.md F-DISK). The machine must be off. */
   wipe(host: Host): void {
     const { image } = host.node.disk
-    image.root = newDirectory(this.simulation.nowMs)
+    image.replace(newDirectory(this.simulation.nowMs))
     host.node.disk.prepareDirectory(DIRECTORY)
   }
 

@@ -150,7 +150,7 @@ export const LAYERS: readonly Layer[] = [
     level: 8,
     folders: ['sim'],
     purpose: 'a whole cluster on simulated machines, for the tests of other projects and for our own',
-    mayImport: ['client', 'broker', 'metadata', ...BASE, 'env/memory', 'env/sim'],
+    mayImport: ['client', 'broker', 'metadata', 'records', ...BASE, 'env/memory', 'env/sim'],
   },
   {
     level: 9,

@@ -44,6 +44,7 @@ export class SimProcess {
       }
     }
     if (!this.isAlive) return () => undefined
+    this.node.scheduledCount++
     const cancel = simulation.schedule(delayMs, `${name}#${this.generation} ${what}`, run)
     return () => {
       isCancelled = true
@@ -60,6 +61,8 @@ export class SimNode {
   readonly time: SimTime
   /** Draws for what the node does to itself when it dies. */
   readonly faults: Prng
+  /** Events that its processes have asked for so far. */
+  scheduledCount = 0
   readonly #turns: Prng
   #process: SimProcess
   #env: Env

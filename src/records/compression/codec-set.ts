@@ -16,25 +16,44 @@ export interface LoadOptions {
   readonly canWrite?: boolean
 }
 
-/** Loads a codec: the runtime's own where `env` has lent one, else the portable form. */
+/** Portable codecs with a module to load, for the process. */
+const loaded = new Map<string, Promise<Codec>>()
+
+/**
+ * Loads a codec: the runtime's own where `env` has lent one, else the portable form. What has been loaded once is there
+ * within the turn, which a simulation counts on.
+ */
 export async function loadCodec(name: CodecName, options: LoadOptions = {}): Promise<Codec> {
   switch (name) {
     case 'gzip': {
       const native = findNativeCodec('gzip')
-      return native === null ? (await import('./gzip.ts')).gzip : codecFromNative('gzip', 1, native)
+      if (native !== null) return codecFromNative('gzip', 1, native)
+      return once('gzip', async () => (await import('./gzip.ts')).gzip)
     }
     case 'snappy':
-      return (await import('./snappy.ts')).snappy
+      return once('snappy', async () => (await import('./snappy.ts')).snappy)
     case 'lz4':
-      return (await import('./lz4.ts')).lz4
+      return once('lz4', async () => (await import('./lz4.ts')).lz4)
     case 'zstd': {
       const native = findNativeCodec('zstd')
       if (native !== null) return codecFromNative('zstd', 4, native)
-      return (await import('./zstd.ts')).loadZstd(options.canWrite ?? true)
+      if (options.canWrite === false && !loaded.has('zstd'))
+        return once('zstd, for reading', async () => (await import('./zstd.ts')).loadZstd(false))
+      return once('zstd', async () => (await import('./zstd.ts')).loadZstd(true))
     }
     default:
       return assertNever(name)
   }
+}
+
+/** Loads what `key` names unless that was done before; a failed load may be tried again. */
+function once(key: string, load: () => Promise<Codec>): Promise<Codec> {
+  const known = loaded.get(key)
+  if (known !== undefined) return known
+  const loading = load()
+  loaded.set(key, loading)
+  loading.catch(() => loaded.delete(key))
+  return loading
 }
 
 /** What a reader or a producer has loaded so far. */
