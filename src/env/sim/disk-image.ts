@@ -74,6 +74,12 @@ export class DiskImage {
   /** Edits of names not yet durable, in order; those of one operation stand together. */
   #pendingNames: (readonly NameEdit[])[] = []
 
+  /** Another volume in the place of this one. */
+  replace(root: DirectoryInode): void {
+    this.root = root
+    this.#pendingNames = []
+  }
+
   editNames(edits: readonly NameEdit[]): void {
     for (const edit of edits) setName(edit.directory.live, edit)
     this.#pendingNames.push(edits)
@@ -181,6 +187,21 @@ export function newFile(modifiedMs: number): FileInode {
 
 export function newDirectory(modifiedMs: number): DirectoryInode {
   return { kind: 'directory', durable: new Map(), live: new Map(), modifiedMs }
+}
+
+/** A directory with all that is durable in it, and nothing that is not. */
+export function copyDurable({ durable, modifiedMs }: DirectoryInode): DirectoryInode {
+  const copy = newDirectory(modifiedMs)
+  for (const [name, inode] of durable) {
+    const copied = inode.kind === 'directory' ? copyDurable(inode) : copyOfFile(inode)
+    copy.durable.set(name, copied)
+    copy.live.set(name, copied)
+  }
+  return copy
+}
+
+function copyOfFile({ durable, modifiedMs }: FileInode): FileInode {
+  return { ...newFile(modifiedMs), durable: copyOf(durable), live: copyOf(durable) }
 }
 
 function setName(names: Map<string, Inode>, edit: NameEdit): void {

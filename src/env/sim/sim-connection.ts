@@ -42,6 +42,8 @@ export class SimConnection implements Connection {
   readonly subprotocol: Subprotocol
   readonly remote: string
   readonly process: SimProcess
+  /** Nothing that is sent from this side arrives any more. */
+  isSevered = false
   onMessage: (message: Uint8Array) => void = () => undefined
   onDrain: () => void = () => undefined
   onClose: (reason: string) => void = () => undefined
@@ -235,6 +237,7 @@ export class SimConnection implements Connection {
 
   /** The kernels' part: the process at the other end need not be running. */
   #arrive(): void {
+    if (this.isSevered) return
     const { node } = this.process
     const peer = this.#peer
     if (this.#network.isCut(node.name, peer.process.node.name)) {

@@ -6,9 +6,10 @@
  * of the operations under way a seeded first part done, for a write perhaps a first part of its bytes.
  */
 import { FileError } from '../files.ts'
+import type { ChunkedBytes } from '../memory/chunked-bytes.ts'
 import { pathParts } from '../paths.ts'
 import type { DirectoryInode, FileInode, Inode, PowerCutModes } from './disk-image.ts'
-import { DiskImage, newDirectory } from './disk-image.ts'
+import { copyDurable, DiskImage, newDirectory } from './disk-image.ts'
 import type { Prng } from './prng.ts'
 import type { SimProcess } from './sim-node.ts'
 import type { Simulation } from './simulation.ts'
@@ -138,15 +139,37 @@ export class SimDisk {
 
   /** Flips one bit of a file, on the platter and in the cache (faults.md F-ROT). `bit` is from 0 to 7. */
   flipBit(path: string, position: number, bit: number): void {
-    const file = this.find(path)
-    if (file?.kind !== 'file')
-      throw new FileError('FILE_NOT_FOUND', `Flipped a bit of ${path}: no such file`, path)
-    for (const bytes of [file.live, file.durable]) {
-      if (position >= bytes.size) continue
+    this.#rot(path, (bytes) => {
+      if (position >= bytes.size) return
       const byte = bytes.read(position, 1)
       byte[0]! ^= 1 << bit
       bytes.write(position, byte)
-    }
+    })
+  }
+
+  /** Zeroes a part of a file, on the platter and in the cache, as far as it reaches (faults.md F-ROT). */
+  zero(path: string, position: number, length: number): void {
+    this.#rot(path, (bytes) => {
+      const count = Math.min(length, bytes.size - position)
+      if (count > 0) bytes.write(position, new Uint8Array(count))
+    })
+  }
+
+  /** Cuts a file, on the platter and in the cache; what was not synced is lost with the rest (faults.md F-ROT). */
+  cutOff(path: string, size: number): void {
+    this.#rot(path, (bytes) => {
+      if (size < bytes.size) bytes.truncate(size)
+    }).pending = []
+  }
+
+  /** What would be left after a power cut that loses all that was not synced: a backup of the volume, for `restore`. */
+  backUp(): DirectoryInode {
+    return copyDurable(this.image.root)
+  }
+
+  /** Puts the volume back to what it was at a backup (faults.md F-DISK). The machine must be off. */
+  restore(backup: DirectoryInode): void {
+    this.image.replace(copyDurable(backup))
   }
 
   /** What a file holds now, as a process would see it, without taking virtual time; null when there is none. */
@@ -230,6 +253,13 @@ export class SimDisk {
       }
       process.schedule(this.#drawDelay(kind, file), `disk ${kind} ${path}`, finish)
     })
+  }
+
+  #rot(path: string, change: (bytes: ChunkedBytes) => void): FileInode {
+    const file = this.find(path)
+    if (file?.kind !== 'file') throw new FileError('FILE_NOT_FOUND', `Damaged ${path}: no such file`, path)
+    for (const bytes of [file.live, file.durable]) change(bytes)
+    return file
   }
 
   onProcessKilled(): void {

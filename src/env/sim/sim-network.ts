@@ -117,6 +117,24 @@ export class SimNetwork {
     return [...ends, ...Array.from(this.#listening.keys(), (address) => `listens at ${address}`)]
   }
 
+  /**
+   * Loses every connection that there is between two nodes, and tells neither: what is sent over one vanishes, as when a
+   * middlebox has forgotten it (half-open, faults.md F-NET, NW-1). New ones can be opened.
+   *
+   * @returns How many there were.
+   */
+  sever(a: string, b: string): number {
+    let count = 0
+    for (const connection of this.#connections) {
+      const from = connection.process.node.name
+      const to = connection.peer.process.node.name
+      if (!((from === a && to === b) || (from === b && to === a))) continue
+      connection.isSevered = true
+      count++
+    }
+    return count / 2
+  }
+
   /** The port for one life of a node's process. */
   portFor(process: SimProcess, clock: Clock): Network {
     return {
@@ -171,6 +189,7 @@ export class SimNetwork {
   /** Tells the other end of `connection` that it is gone; lost if the link is cut. */
   sendReset(connection: SimConnection): void {
     const { peer } = connection
+    if (connection.isSevered) return
     const from = connection.process.node
     const to = peer.process.node
     this.#simulation.schedule(this.drawLatency(from, to), `net reset ${from.name}>${to.name}`, () => {

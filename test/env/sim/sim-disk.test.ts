@@ -242,6 +242,41 @@ describe('SimDisk faults', () => {
       expect(node.disk.contents('/f')![3]).toBe(129)
     }))
 
+  test('F-ROT: zeroed and cut off parts show in reads and survive a power cut', () =>
+    withNode(async (node, simulation) => {
+      await simulation.runUntil(writeSome(node))
+      node.disk.zero('/f', 990, 1_000_000)
+      node.disk.zero('/f', 0, 10)
+      expect(node.disk.contents('/f')!.slice(8, 12)).toEqual(Uint8Array.of(0, 0, 1, 1))
+      expect(node.disk.contents('/f')!.slice(988, 992)).toEqual(Uint8Array.of(1, 1, 0, 0))
+      node.disk.cutOff('/f', 500)
+      node.powerCut({ data: 'kept' })
+      expect(node.disk.contents('/f')!.length).toBe(500)
+    }))
+
+  test('F-DISK: a restored volume holds what was durable at its backup, and nothing that came after', () =>
+    withNode(async (node, simulation) => {
+      await simulation.runUntil(writeSome(node))
+      const backup = node.disk.backUp()
+      const { files } = node.env
+      await simulation.runUntil(
+        (async () => {
+          const file = await files.open('/f', 'append')
+          await file.sync()
+          await (await files.open('/later', 'create')).close()
+          await files.syncDirectory('/')
+        })(),
+      )
+      for (const _ of ['once', 'and again']) {
+        node.powerCut()
+        node.disk.restore(backup)
+        node.restart()
+        expect(node.disk.contents('/f')).toEqual(bytes(1000, 1))
+        expect(node.disk.contents('/later')).toBe(null)
+        node.disk.flipBit('/f', 0, 0)
+      }
+    }))
+
   test('crash points: every operation that changes the disk can be preceded by a crash', async () => {
     const story = async (node: SimNode) => {
       const { files } = node.env

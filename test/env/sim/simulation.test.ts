@@ -245,6 +245,24 @@ describe('SimNetwork', () => {
     expect(closed.sort()).toEqual(['client: connection reset', 'server: connection reset'])
   })
 
+  test('F-NET NW-1: sever() loses what is sent over the connections there are and tells neither end; a new one works', async () => {
+    const simulation = new Simulation({ seed: SEED })
+    const { client, server, closed } = await pair(simulation)
+    const got: number[] = []
+    server.onMessage = (message) => got.push(message.length)
+    expect(simulation.network.sever('server', 'client')).toBe(1)
+    client.send([new Uint8Array(2)])
+    simulation.network.heal()
+    await simulation.run(simulation.nowMs + 1000)
+    expect([got, closed]).toEqual([[], []])
+    const next = await simulation.runUntil(
+      simulation.env('client').network.connect('ws://server:9092/', CONNECT),
+    )
+    next.send([new Uint8Array(3)])
+    await simulation.run(simulation.nowMs + 2.5 * LIMITS.idleMs)
+    expect(closed.sort(), 'the one that asks finds out').toEqual(['server: was silent for 60000 ms'])
+  })
+
   test('NW-1: over WebSocket a silent peer is asked, and closed when it does not answer, in virtual time', async () => {
     const simulation = new Simulation({ seed: SEED })
     const { closed } = await pair(simulation)
