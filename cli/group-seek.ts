@@ -3,14 +3,14 @@
  * members commit would overwrite it, so a group with members is refused.
  */
 import { Command, Option } from 'commander'
-import type { Client, GroupDescription, TopicPartition } from '../src/index.ts'
+import type { Client, GroupMember, TopicPartition } from '../src/index.ts'
 import { parseCount, parseDuration, parseShift, parseTime, parseTopicPartitions } from './arguments.ts'
 import type { OutputOptions } from './broker.ts'
 import { addConnectOptions, withClient, withTopic } from './connect.ts'
 import type { Context } from './context.ts'
 import { CommandError } from './errors.ts'
 import { EXIT } from './exit-codes.ts'
-import { findRanges, getGroup, memberHost, memberName, placeOf } from './group-view.ts'
+import { findGroup, findRanges, getGroup, memberHost, memberName, placeOf } from './group-view.ts'
 import { counted, humanCount } from './human.ts'
 import { addOutputOption, outputFormat, printRows } from './output.ts'
 import type { Column } from './output.ts'
@@ -26,6 +26,7 @@ interface SeekOptions extends OutputOptions {
   readonly byDuration?: number
   /** Partitions by topic; null: all. */
   readonly topic?: ReadonlyMap<string, readonly number[] | null>
+  readonly create?: boolean
   readonly dryRun?: boolean
 }
 
@@ -79,10 +80,17 @@ export function seekCommand(context: Context): Command {
         'only this one, or partitions of it as in orders:0,2-4; may be repeated (default: all that the group has offsets of)',
       ).argParser(parseTopicPartitions),
     )
+    .option('--create', 'begin a group of that name there, if there is none; needs --topic')
     .option('--dry-run', 'only show what would change')
   addOutputOption(command)
   return addConnectOptions(command).action((groupId: string, options: SeekOptions) => {
     const target = targetOf(options, Date.now())
+    if (options.create === true && options.topic === undefined)
+      throw new CommandError(
+        EXIT.usage,
+        `Cannot create group ${groupId}: nothing says of which topics`,
+        'Name them with --topic',
+      )
     return withClient(context, options, (client) => seek(context, client, groupId, target, options))
   })
 }
@@ -117,8 +125,9 @@ async function seek(
   const { out, err } = context
   const isDry = options.dryRun === true
   const note = (text: string): Promise<void> => err.line(`${err.style('yellow', 'note:')} ${text}`)
-  const group = await getGroup(client, groupId)
-  if (group.members.length > 0 && !isDry) throw inUse(group)
+  const group = options.create === true ? await findGroup(client, groupId) : await getGroup(client, groupId)
+  const members = group?.members ?? []
+  if (members.length > 0 && !isDry) throw inUse(groupId, members)
   const plan = (await findPartitions(client, groupId, target, options.topic ?? new Map())).map((one) =>
     planSeek(target, one),
   )
@@ -143,7 +152,7 @@ async function seek(
     return
   }
   await err.line(`Nothing was changed: without --dry-run, ${size} would move`)
-  if (group.members.length > 0) await note(`it would be refused now: ${describeUse(group)}`)
+  if (members.length > 0) await note(`it would be refused now: ${describeUse(members)}`)
 }
 
 /** What is to be moved, with where it is. */
@@ -200,15 +209,15 @@ function describeClamp(plan: PlannedSeek): string | null {
   return `${place} has offsets ${humanCount(startOffset)} to ${humanCount(endOffset)}: ${humanCount(newOffset)} is the nearest to ${humanCount(wantedOffset)}`
 }
 
-function inUse(group: GroupDescription): CommandError {
+function inUse(groupId: string, members: readonly GroupMember[]): CommandError {
   return new CommandError(
     EXIT.failed,
-    `Cannot seek in group ${group.groupId}: ${describeUse(group)}, whose commits would undo it`,
+    `Cannot seek in group ${groupId}: ${describeUse(members)}, whose commits would undo it`,
     'Stop them first; one that was killed counts until its session is over (45 s by default)',
   )
 }
 
-function describeUse({ members }: GroupDescription): string {
+function describeUse(members: readonly GroupMember[]): string {
   const named = members.slice(0, NAMED_MEMBERS_MAX).map((one) => `${memberName(one)} at ${memberHost(one)}`)
   const rest = members.length > NAMED_MEMBERS_MAX ? ', …' : ''
   return `it has ${counted(members.length, 'member')} (${named.join(', ')}${rest})`

@@ -45,6 +45,16 @@ export async function getGroup(client: Client, groupId: string): Promise<GroupDe
   return group!
 }
 
+/** Null if there is no such group. */
+export async function findGroup(client: Client, groupId: string): Promise<GroupDescription | null> {
+  try {
+    return (await client.admin().describeGroups([groupId]))[0]!
+  } catch (error) {
+    if (codeOf(error) !== 'GROUP_ID_NOT_FOUND') throw error
+    return null
+  }
+}
+
 /** How a person calls a member: its own name, else its client's, else its id. */
 export function memberName({ instanceId, clientId, memberId }: GroupMember): string {
   return instanceId ?? (clientId === '' ? memberId : clientId)

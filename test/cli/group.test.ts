@@ -164,6 +164,25 @@ describe('group seek', () => {
     expect(await committed(group)).toEqual([10, 4, 10, 10])
   })
 
+  it('begins a group that is not there when told to create it, and else takes its name for a slip', async () => {
+    const { topic, group } = await stage(2, [4, 4])
+    const name = `${group}-new`
+    const flags = ['--to-offset', '6', '--topic', topic]
+    expect((await millrace('group', 'seek', name, ...flags)).code).toBe(5)
+    expect(await millrace('group', 'seek', name, '--to-offset', '6', '--create')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--topic') as string,
+    })
+    const dry = await millrace('group', 'seek', name, ...flags, '--create', '--dry-run')
+    expect([dry.code, dry.err]).toEqual([0, expect.stringContaining('2 partitions of group')])
+    expect((await millrace('group', 'describe', name)).code).toBe(5)
+    expect(await millrace('group', 'seek', name, ...flags, '--create')).toMatchObject({
+      code: 0,
+      err: `Moved 2 partitions of group ${name}\n`,
+    })
+    expect(await committed(name)).toEqual([6, 6])
+  })
+
   it('moves what the log does not have to its nearest end, and says so', async () => {
     const { topic, group } = await stage(2, [4, 9])
     await client.admin().deleteRecords([{ topic, partition: 0, before: 3 }])
