@@ -3,7 +3,7 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'bench-results/', 'eslint.config.js', 'test/golden/'] },
+  { ignores: ['build/', 'dist/', 'node_modules/', 'bench-results/', 'eslint.config.js', 'test/golden/'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

@@ -7,7 +7,7 @@
  *   verdict     every acknowledged record is there, once and in order (R1, P1), on all replicas alike (R16); the group has
  *               handled it, and has committed that (G1 to G4, G8); what the operator was told is so (M11)
  *
- * A life tells how it ended as a report, never by an exception.
+ * A life tells how it ended as a report, never by an exception. Parts of it can be left out (Cuts), and somebody may look on.
  */
 import { USUAL_LATENCY } from '../../../src/env/sim/sim-disk.ts'
 import { Prng } from '../../../src/env/sim/prng.ts'
@@ -19,32 +19,70 @@ import { GROUP_SETTINGS } from '../support/group-members.ts'
 import { SimCluster } from '../support/sim-cluster.ts'
 import { FAULTS } from './faults.ts'
 import { drawWeather, STORM_MS } from './weather.ts'
-import type { Weather } from './weather.ts'
+import type { Act, Weather } from './weather.ts'
 import { VOLUME_BYTES } from './world.ts'
 import type { World } from './world.ts'
 
 /** After the storm the cluster must be whole within this, in virtual ms. */
 const HEALING_MS = 60_000
 
-export interface LifeOptions {
+/**
+ * What is left out of a life, so that less is there to read when it fails. The draws of what stays are what they were, but for
+ * those that all share (order of simultaneous events, delays of links): a smaller life may go another way.
+ */
+export interface Cuts {
   /** Numbers of the acts that do not happen. */
   readonly without?: ReadonlySet<number>
+  /** Only the first so many producers, consumers; at least one producer. */
+  readonly producers?: number
+  readonly consumers?: number
+  /** False: there is none. */
+  readonly hasGroup?: boolean
+  readonly hasOperator?: boolean
+  /** The storm ends after so long, in virtual ms. */
+  readonly stormMs?: number
+}
+
+/** Somebody who looks on. Must only read, and draw nothing. */
+export interface LifeWatcher {
+  /** Before the first event. */
+  begun(cluster: SimCluster, weather: Weather): void
+  /** An act of the storm, before it happens. */
+  act(act: Act): void
+  phase(name: LifePhase): void
+}
+
+export const LIFE_PHASES = ['start', 'storm', 'healing', 'progress', 'verdict', 'end'] as const
+export type LifePhase = (typeof LIFE_PHASES)[number]
+
+export interface LifeOptions extends Cuts {
   readonly groupChance?: number
   /** Keeps the trace, event for event. */
   readonly keepsTrace?: boolean
+  readonly watcher?: LifeWatcher
 }
 
 export interface LifeReport {
   readonly seed: number
   readonly weather: Weather
+  /** What was lived through of it. */
+  readonly lived: Weather
+  /** When the storm began, in virtual ms; 0: it did not. */
+  readonly stormAtMs: number
   /** Why the life failed; null: it did not. */
   readonly failure: string | null
+  /** Where it failed; 'end': it did not. */
+  readonly phase: LifePhase
   /** Of all events: equal seeds have equal ones (S7). */
   readonly hash: string
   readonly events: number
   readonly virtualMs: number
   readonly ackedCount: number
-  /** How often each rare path was taken, of a life that went well. */
+  /** Numbers of the acts that happened. */
+  readonly actsDone: readonly number[]
+  /** How often each kind of fault was made. */
+  readonly faults: ReadonlyMap<string, number>
+  /** How often each rare path was taken. */
   readonly marks: ReadonlyMap<string, number>
   /** The world as it was at the end, for whoever looks into a failure. */
   readonly cluster: SimCluster
@@ -62,8 +100,10 @@ export async function runLife(seed: number, options: LifeOptions = {}): Promise<
     settings: { ...GROUP_SETTINGS, ...settings, 'min.insync.replicas': String(minIsr) },
     keepsTrace: options.keepsTrace ?? false,
   })
-  const life = new Life(cluster, weather, seed)
-  const failure = await life.live(options.without ?? new Set()).then(
+  const lived = cut(weather, options)
+  options.watcher?.begun(cluster, lived)
+  const life = new Life(cluster, lived, seed, options)
+  const failure = await life.live().then(
     () => null,
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   )
@@ -71,11 +111,16 @@ export async function runLife(seed: number, options: LifeOptions = {}): Promise<
   return {
     seed,
     weather,
+    lived,
+    stormAtMs: life.stormAtMs,
     failure,
+    phase: life.phase,
     hash: simulation.trace.hash,
     events: simulation.eventCount,
     virtualMs: simulation.nowMs,
     ackedCount: life.ackedCount,
+    actsDone: life.actsDone,
+    faults: life.faults,
     marks: life.marks,
     cluster,
   }
@@ -92,24 +137,44 @@ export function formatFailure({ seed, weather, cluster, failure }: LifeReport): 
   ].join('\n')
 }
 
+/** The weather without what is left out. */
+function cut(
+  weather: Weather,
+  { without, producers, consumers, hasGroup, stormMs = STORM_MS }: Cuts,
+): Weather {
+  return {
+    ...weather,
+    producers: weather.producers.slice(0, producers),
+    consumers: weather.consumers.slice(0, consumers),
+    hasGroup: weather.hasGroup && hasGroup !== false,
+    acts: weather.acts.filter(({ index, atMs }) => without?.has(index) !== true && atMs < stormMs),
+  }
+}
+
 class Life {
   readonly marks = new Map<string, number>()
+  readonly actsDone: number[] = []
+  readonly faults = new Map<string, number>()
+  phase: LifePhase = 'start'
+  stormAtMs = 0
   readonly #cluster: SimCluster
   readonly #weather: Weather
   readonly #seed: number
+  readonly #options: LifeOptions
   #load: ClusterLoad | null = null
 
-  constructor(cluster: SimCluster, weather: Weather, seed: number) {
+  constructor(cluster: SimCluster, weather: Weather, seed: number, options: LifeOptions) {
     this.#cluster = cluster
     this.#weather = weather
     this.#seed = seed
+    this.#options = options
   }
 
   get ackedCount(): number {
     return this.#load?.ackedCount ?? 0
   }
 
-  async live(without: ReadonlySet<number>): Promise<void> {
+  async live(): Promise<void> {
     const cluster = this.#cluster
     const weather = this.#weather
     await cluster.begun()
@@ -117,7 +182,7 @@ class Life {
     const { producers, consumers } = weather
     const load = new ClusterLoad(cluster, { places, producers, consumers })
     this.#load = load
-    const operator = new SteadyOperator(cluster)
+    const operator = this.#options.hasOperator === false ? null : new SteadyOperator(cluster)
     const group = new GroupLoad(cluster, load.ledger, places)
     if (weather.hasGroup) group.start()
     const check = (): void => {
@@ -125,22 +190,37 @@ class Life {
       group.history.check()
     }
     cluster.restartMs = 500
-    await this.#storm(places, without, check)
-    operator.stop()
-    group.stop()
-    await this.#heal()
-    await load.progress()
-    await load.finish()
-    if (weather.hasGroup) await group.finish(HEALING_MS)
-    await cluster.run(() => !operator.isBusy)
-    operator.check()
-    await cluster.run(operator.close())
-    await cluster.run(Promise.all(cluster.hosts.map(({ broker }) => broker!.close())))
-    this.#mark('producer: ', load.outcomes)
-    this.#mark('', load.invariants.marks)
-    this.#mark('group: ', group.history.counts)
-    this.#mark('operator: ', new Map(Object.entries(operator.counts)))
-    for (const { level, message } of cluster.said) this.#mark('', new Map([[`${level}: ${message}`, 1]]))
+    try {
+      this.#enter('storm')
+      await this.#storm(places, check)
+      operator?.stop()
+      group.stop()
+      this.#enter('healing')
+      await this.#heal()
+      this.#enter('progress')
+      await load.progress()
+      this.#enter('verdict')
+      await load.finish()
+      if (weather.hasGroup) await group.finish(HEALING_MS)
+      if (operator !== null) {
+        await cluster.run(() => !operator.isBusy)
+        operator.check()
+        await cluster.run(operator.close())
+      }
+      await cluster.run(Promise.all(cluster.hosts.map(({ broker }) => broker!.close())))
+      this.#enter('end')
+    } finally {
+      this.#mark('producer: ', load.outcomes)
+      this.#mark('', load.invariants.marks)
+      this.#mark('group: ', group.history.counts)
+      if (operator !== null) this.#mark('operator: ', new Map(Object.entries(operator.counts)))
+      for (const { level, message } of cluster.said) this.#mark('', new Map([[`${level}: ${message}`, 1]]))
+    }
+  }
+
+  #enter(phase: LifePhase): void {
+    this.phase = phase
+    this.#options.watcher?.phase(phase)
   }
 
   async #createTopics(): Promise<Place[]> {
@@ -154,17 +234,21 @@ class Life {
     return places
   }
 
-  async #storm(places: readonly Place[], without: ReadonlySet<number>, check: () => void): Promise<void> {
+  async #storm(places: readonly Place[], check: () => void): Promise<void> {
     const cluster = this.#cluster
     const startMs = cluster.simulation.nowMs
-    for (const { index, atMs, fault } of this.#weather.acts) {
-      await cluster.pass(startMs + atMs - cluster.simulation.nowMs)
+    this.stormAtMs = startMs
+    for (const act of this.#weather.acts) {
+      await cluster.pass(startMs + act.atMs - cluster.simulation.nowMs)
       check()
-      const random = new Prng(`swarm ${this.#seed}`, `act ${index}`)
+      const random = new Prng(`swarm ${this.#seed}`, `act ${act.index}`)
       const world: World = { cluster, random, places }
-      if (!without.has(index)) FAULTS[fault]!(world)
+      this.#options.watcher?.act(act)
+      this.actsDone.push(act.index)
+      this.faults.set(act.fault, (this.faults.get(act.fault) ?? 0) + 1)
+      FAULTS[act.fault]!(world)
     }
-    await cluster.pass(startMs + STORM_MS - cluster.simulation.nowMs)
+    await cluster.pass(startMs + (this.#options.stormMs ?? STORM_MS) - cluster.simulation.nowMs)
     check()
   }
 

@@ -111,6 +111,8 @@ export class SteadyProducer {
       // Its producer was told that it is not in the log.
       if (error.message.includes('it was not')) this.#ledger.history.refused(record)
       this.#note(error.code)
+      const { logger } = this.#cluster.simulation.env(this.name)
+      logger.debug('Send failed', { record: id, log, error })
     } finally {
       this.#pending--
     }

@@ -83,6 +83,8 @@ export class SteadyOperator {
       if (!(error instanceof ClientError)) throw error
       this.counts.unknown++
       const { code } = error
+      const what = isCreation ? 'Creating' : 'Deleting'
+      this.#cluster.simulation.env('operator').logger.debug(`${what} a topic failed`, { name, error })
       if (code === 'TOPIC_ALREADY_EXISTS') this.faults.push(`M11: creating ${name} was carried out twice`)
       if (code === 'UNKNOWN_TOPIC_OR_PARTITION' && !isCreation)
         this.faults.push(`M11: deleting ${name} was carried out twice, or its creation undone`)
