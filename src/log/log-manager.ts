@@ -335,6 +335,11 @@ export class LogManager {
     for (const name of names.filter(isDeletedDirectoryName)) await this.#removeTree(files, `${path}/${name}`)
     const found = names.flatMap((name) => parseLogDirectoryName(name) ?? [])
     const own = found.filter(({ topic }) => topic !== METADATA_TOPIC)
+    if (own.length > 0 && !this.#home.wasClosedCleanly)
+      logger.info('The last stop was not a clean one: logs are checked from their recovery points', {
+        directory: path,
+        logs: own.length,
+      })
     await forEachInParallel(own, async ({ topic, partition }) => {
       const key = partitionKey(topic, partition)
       try {

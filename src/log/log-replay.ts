@@ -120,10 +120,20 @@ export async function replayProducers(
   const snapshot = await loadSnapshot(ports, snapshots, endOffset, producerCountMax)
   const state = snapshot?.state ?? new ProducerState(producerCountMax)
   const nowMs = ports.clock.monotonicMs()
-  await walkBatches(segments, snapshot?.offset ?? segments[0]!.baseOffset, endOffset, (bytes, at) => {
+  const startOffset = snapshot?.offset ?? segments[0]!.baseOffset
+  let batches = 0
+  await walkBatches(segments, startOffset, endOffset, (bytes, at) => {
     const header = readBatchHeader(bytes, at)
     state.update(header, header.baseOffset, nowMs)
+    if (header.producerId >= 0) batches++
   })
+  if (batches > 0)
+    ports.logger.debug('Folded the producers of a log from its batches', {
+      directory: ports.directory,
+      from: startOffset,
+      to: endOffset,
+      batches,
+    })
   return state
 }
 

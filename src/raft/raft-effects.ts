@@ -80,7 +80,12 @@ export class RaftEffects {
   carryOut(effect: RaftEffect): void {
     switch (effect.kind) {
       case 'send': {
-        this.#send(effect.to, effect.message)
+        const { to, message } = effect
+        if (message.kind === 'VoteResponse' && !message.isGranted) {
+          const { isPreVote, epoch, leaderId } = message
+          this.#ports.logger.debug('Refused a vote', { to, isPreVote, epoch, leaderId })
+        }
+        this.#send(to, message)
         return
       }
       case 'sendRecords': {
@@ -108,6 +113,9 @@ export class RaftEffects {
       }
       case 'truncate': {
         this.#later('its log could not be cut', async () => {
+          const { logEndOffset } = this.#log
+          const fields = { nodeId: this.#nodeId, from: logEndOffset, to: effect.offset }
+          this.#ports.logger.info('Cutting the metadata log: it has left the leader’s', fields)
           await this.#log.truncateTo(effect.offset)
           this.#host.step({ kind: 'truncated' })
         })
@@ -210,7 +218,11 @@ export class RaftEffects {
       await this.#snapshots.refresh()
       this.#snapshots.restartCount()
       if (snapshot === null) this.#host.step({ kind: 'snapshotRefused' })
-      else this.#host.step({ kind: 'snapshotInstalled', id, voters: snapshot.voters })
+      else {
+        const fields = { nodeId: this.#nodeId, endOffset: id.endOffset, epoch: id.epoch }
+        this.#ports.logger.info('Metadata snapshot of the leader is in place of the log', fields)
+        this.#host.step({ kind: 'snapshotInstalled', id, voters: snapshot.voters })
+      }
       return snapshot
     })
   }

@@ -100,6 +100,7 @@ export class SnapshotTaker {
     try {
       await writeSnapshot(files, this.#directory, snapshot, timestampMs, voters)
       await this.#dropOld()
+      logger.debug('Metadata snapshot is written', { directory: this.#directory, endOffset })
     } catch (error) {
       if (isLackOfRoom(error)) {
         logger.warn('Metadata snapshot was not written, the next one is tried later', { error })

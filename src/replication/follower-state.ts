@@ -19,6 +19,13 @@ export interface EpochEnd {
   readonly endOffset: number
 }
 
+/** Leader epochs that have records at or after an offset. */
+function countEpochs(log: EpochHistory, offset: number): number {
+  const entries = log.epochEntries()
+  const endOf = (index: number): number => entries[index + 1]?.startOffset ?? log.logEndOffset
+  return entries.filter(({ startOffset }, index) => endOf(index) > Math.max(offset, startOffset)).length
+}
+
 /** What the cut rule reads of a log. */
 export type EpochHistory = Pick<
   PartitionLog,
@@ -128,6 +135,7 @@ export class FollowerState {
       directory,
       from: logEndOffset,
       to: offset,
+      epochs: countEpochs(this.#log, offset),
       leaderEpoch: this.leaderEpoch,
     })
     await this.#log.truncateTo(offset)
