@@ -55,6 +55,8 @@ export class VirtualTime {
   #isMoving = false
   /** A wait has ended, and whoever waited has not gone on yet. */
   #hasEnded = false
+  /** How much had been asked when the last wait ended: whoever waited for it may have asked more since. */
+  #askedCount = 0
   #cancelWatch: Cancel = () => undefined
   #hasWarned = false
   #isClosed = false
@@ -90,7 +92,7 @@ export class VirtualTime {
     this.#simulation.schedule(ms, 'world advanced', () => {
       hasPassed = true
     })
-    return this.#wait<void>(() => hasPassed, null, Infinity)
+    return this.#wait<undefined>(() => hasPassed, null, Infinity)
   }
 
   /** Nothing happens any more; who waits is told. */
@@ -111,12 +113,13 @@ export class VirtualTime {
         if (!this.#waits.delete(wait)) return
         cancelLimit()
         this.#hasEnded = true
+        this.#askedCount = this.#options.asked()
         tell()
       }
       const wait: Wait = {
         isReached,
         succeed: () => end(() => resolve(undefined as T)),
-        fail: (error) => end(() => reject(error as Error)),
+        fail: (error) => end(() => reject(error)),
       }
       this.#waits.add(wait)
       if (this.#isClosed) {
@@ -165,10 +168,9 @@ export class VirtualTime {
   #watch(): void {
     const { real, stallMs, limitMs, asked } = this.#options
     if (stallMs === Infinity) return
-    const askedBefore = asked()
     this.#cancelWatch = real.clock.after(stallMs, () => {
-      const isAsked = asked() > askedBefore
-      if ((this.#hasWarned && !isAsked) || askedBefore === 0) return
+      const isAsked = asked() > this.#askedCount
+      if (asked() === 0 || (this.#hasWarned && !isAsked)) return
       this.#hasWarned = true
       real.logger.warn(
         `Virtual time has stood still for ${stallMs} ms with clients in the world of seed ${this.#simulation.seed}: ${WHAT_TO_DO}`,

@@ -23,7 +23,7 @@ export interface DiskFailure {
   readonly operations?: readonly ('read' | 'write' | 'sync')[]
   /** Only those on files of this topic. Default: on all files. */
   readonly topic?: string
-  /** Fail once, each of the operations, and then never again. Default: always, until `healDisk`. */
+  /** Only the first of them fails. Default: all do, until `healDisk`. */
   readonly once?: boolean
 }
 
@@ -143,9 +143,14 @@ export class WorldBroker {
    * again: it cannot know what is on it.
    */
   failDisk({ operations = ['write', 'sync'], topic, once = false }: DiskFailure = {}): void {
-    const path = topic === undefined ? {} : { path: (name: string) => name.includes(`/${topic}-`) }
+    let isSpent = false
+    const isHit = (path: string): boolean => {
+      if (isSpent || (topic !== undefined && !path.includes(`/${topic}-`))) return false
+      isSpent = once
+      return true
+    }
     for (const kind of operations.flatMap((operation) => KINDS[operation]))
-      this.#healers.push(this.#host.node.disk.fail({ kind, isSticky: !once, ...path }))
+      this.#healers.push(this.#host.node.disk.fail({ kind, isSticky: true, path: isHit }))
   }
 
   /** Ends whatever `slowDisk`, `stallDisk`, `fullDisk` and `failDisk` began. */

@@ -123,7 +123,8 @@ export class World {
    */
   static async start(options: SimulateOptions, real: RealPorts): Promise<World> {
     // Loading takes real time, which must not be part of a run.
-    await Promise.all(CODEC_NAMES.map((name) => (name === 'none' ? null : loadCodec(name))))
+    for (const name of CODEC_NAMES)
+      if (name !== 'none') await Promise.all([loadCodec(name), loadCodec(name, { canWrite: false })])
     const world = new World(options, real)
     try {
       await world.#time.run(Promise.all(world.#cluster.hosts.map((host) => world.#cluster.begin(host))))

@@ -37,9 +37,9 @@ export async function loadCodec(name: CodecName, options: LoadOptions = {}): Pro
     case 'zstd': {
       const native = findNativeCodec('zstd')
       if (native !== null) return codecFromNative('zstd', 4, native)
-      if (options.canWrite === false && !loaded.has('zstd'))
-        return once('zstd, for reading', async () => (await import('./zstd.ts')).loadZstd(false))
-      return once('zstd', async () => (await import('./zstd.ts')).loadZstd(true))
+      const canWrite = options.canWrite ?? true
+      const key = canWrite ? 'zstd' : 'zstd, for reading'
+      return once(key, async () => (await import('./zstd.ts')).loadZstd(canWrite))
     }
     default:
       return assertNever(name)
