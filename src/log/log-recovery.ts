@@ -23,7 +23,9 @@ import {
   batchSizeAt,
   lastOffsetAt,
   leaderEpochAt,
+  readBatchHeader,
 } from '../records/batch-header.ts'
+import { isFiller } from '../records/batch-filter.ts'
 import { isLackOfRoom, readWhole, writeAtomically } from './atomic-file.ts'
 import { parseEpochCheckpoint, type EpochEntry } from './checkpoint-file.ts'
 import { EPOCH_CHECKPOINT, offsetFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
@@ -219,6 +221,8 @@ class ChainCheck {
   #saved: LeaderEpochCache | null
   #nextOffset: number
   #epoch = -1
+  /** A batch below the start was seen. */
+  #isBeforeStart = false
   #suspect: { readonly epoch: number; readonly fault: string } | null = null
   /** After the last batch that is beyond doubt. */
   #sound: { segmentIndex: number; position: number; offset: number }
@@ -243,7 +247,14 @@ class ChainCheck {
     if (lastOffset < this.#startOffset) {
       this.#epoch = epoch
       this.#sound = { segmentIndex, position: endPosition, offset: lastOffset + 1 }
+      this.#isBeforeStart = true
       return true
+    }
+    // Compaction may have put one filler in the place of batches on both sides of the start.
+    if (baseOffset < this.#startOffset && this.#nextOffset === this.#startOffset) {
+      const isPlaceKnown = this.#isBeforeStart || position === 0
+      const beginsWell = !isPlaceKnown || baseOffset === this.#sound.offset
+      if (beginsWell && isFiller(readBatchHeader(bytes, at))) this.#nextOffset = baseOffset
     }
     this.fault = this.#findFault(baseOffset, epoch)
     if (this.fault !== null) return false

@@ -32,7 +32,7 @@ import {
 } from '../records/batch-header.ts'
 import type { AppendResult } from './append-result.ts'
 import { LogCompaction } from './compaction.ts'
-import { findFetchedFault } from './fetched-check.ts'
+import { continuedFrom, findFetchedFault } from './fetched-check.ts'
 import { FilePool } from './file-pool.ts'
 import type { LogConfig, LogPorts } from './log-config.ts'
 import { LogError } from './log-error.ts'
@@ -220,11 +220,12 @@ export class PartitionLog implements LogEvents {
   /**
    * Appends batches fetched from the leader, in this turn: all of them or, if it throws, none.
    *
-   * @param batches - Whole batches, end to end, that continue at `logEndOffset`. Handed over.
+   * @param fetched - Whole batches, end to end, that continue at `logEndOffset`. Handed over.
    * @throws {LogError} `LOG_BAD_BATCH`, `LOG_BUSY`, `LOG_FAILED`, `LOG_CLOSED`.
    */
-  appendAsFollower(batches: Uint8Array): void {
+  appendAsFollower(fetched: Uint8Array): void {
     this.#core.assertUsable()
+    const batches = continuedFrom(fetched, this.#core.logEndOffset)
     if (this.#core.state.kind !== 'open')
       throw new LogError('LOG_BUSY', `Appended to ${this.directory}: it is being cut`)
     // An epoch that this replica led without writing in it ends where the leader's batches go on.

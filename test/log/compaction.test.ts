@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Env } from '../../src/env/index.ts'
 import { Simulation } from '../../src/env/sim/simulation.ts'
+import { CLEAN_SHUTDOWN, RECOVERY_POINT_CHECKPOINT } from '../../src/log/file-names.ts'
 import type { LogConfig } from '../../src/log/log-config.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import type { LogManagerOptions } from '../../src/log/log-manager-options.ts'
@@ -117,6 +118,63 @@ describe('A compacted log', () => {
       await follower.close()
     })
   })
+
+  it('R10: a follower that ends within what its leader has compacted away goes on from there', async () => {
+    await withCompacted('behind', {}, async (scene) => {
+      for (let index = 0; index < 12; index++) scene.put(['a', `${index}`])
+      fill(scene)
+      const follower = await LogManager.open(scene.env, {
+        ...{ directory: '/data/follower', nodeId: 1, memoryFiles: scene.env.files },
+      })
+      for (const end of [1, 5, 9]) {
+        const copy = await follower.create(`behind-${end}`, 0, TOPIC_ID, scene.log.config)
+        const whole = Buffer.from(await readAll(scene.log))
+        let position = 0
+        for (let batches = 0; batches < end; batches++) position += batchSizeAt(whole, position)
+        copy.appendAsFollower(whole.subarray(0, position))
+        expect(copy.logEndOffset).toBe(end)
+      }
+      await scene.clean()
+      for (const end of [1, 5, 9]) {
+        const copy = follower.get(`behind-${end}`, 0)!
+        const slice = await scene.log.read(end, scene.log.logEndOffset, 1e6, true)
+        expect(slice.startOffset, 'in the middle of a filler').toBeLessThan(end)
+        copy.appendAsFollower(Buffer.concat(slice.chunks))
+        expect(copy.logEndOffset).toBe(scene.log.logEndOffset)
+        const newest = (await readRecords(copy, CODECS)).filter(({ offset }) => offset >= end)
+        expect(newest).toEqual((await readRecords(scene.log, CODECS)).filter(({ offset }) => offset >= end))
+      }
+      await follower.close()
+    })
+  })
+
+  it.each([1, 4, 7, 11])(
+    'D3: opens after a crash when one filler stands for offsets on both sides of the recovery point %i',
+    async (recoveryPoint) => {
+      await withCompacted(`recovery point ${recoveryPoint}`, { segmentBytes: 2000 }, async (scene) => {
+        const { env } = scene
+        for (let index = 0; index < 12; index++) scene.put(['a', `${index}`])
+        fill(scene, 20)
+        await scene.clean()
+        const before = await readRecords(scene.log, CODECS)
+        await scene.manager.close()
+        // As a crash leaves them that comes before the next checkpoint.
+        await env.files.remove(`${HOME}/${CLEAN_SHUTDOWN}`)
+        const file = await env.files.open(`${HOME}/${RECOVERY_POINT_CHECKPOINT}`, 'append')
+        await file.truncate(0)
+        await file.append([Buffer.from(`0\n1\norders 0 ${recoveryPoint}\n`)])
+        await file.close()
+        const manager = await LogManager.open(env, {
+          ...{ directory: HOME, nodeId: 1, memoryFiles: env.files, configFor: () => scene.log.config },
+        })
+        const log = manager.get('orders', 0)
+        expect(log, 'is served').toBeDefined()
+        expect(await readRecords(log!, CODECS)).toEqual(before)
+        await manager.close()
+        return LEFT
+      })
+    },
+  )
 
   it('merges the segments that are left into as few as segment.bytes allows', async () => {
     await withCompacted('merge', { segmentBytes: 1000 }, async (scene) => {
