@@ -179,7 +179,7 @@ export class Broker {
       quorum = await RaftQuorum.open(
         { clock, files, logger, random },
         {
-          ...{ directory, nodeId: config.nodeId },
+          ...{ directory, nodeId: config.nodeId, snapshotBytes: config.metadataSnapshotBytes },
           ...(peers === null
             ? {}
             : {

@@ -321,6 +321,14 @@ export const staticConfigShape = {
     documentation:
       'A controller that was not heard of for this long, in ms, is taken for dead by the other voters.',
   }),
+  metadataSnapshotBytes: longConfig({
+    name: 'metadata.log.max.record.bytes.between.snapshots',
+    min: 1,
+    fallback: '8388608',
+    update: 'read-only',
+    documentation:
+      'A snapshot of the metadata is written after so many bytes of their log, and what is older than the last two is deleted. A start replays the log from the newest one on.',
+  }),
   producerIdExpirationMs: longConfig({
     name: 'producer.id.expiration.ms',
     min: 1000,

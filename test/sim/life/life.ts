@@ -18,6 +18,7 @@ import { GroupLoad } from '../support/group-load.ts'
 import { GROUP_SETTINGS } from '../support/group-members.ts'
 import { SimCluster } from '../support/sim-cluster.ts'
 import { FAULTS } from './faults.ts'
+import { marksOf } from './marks.ts'
 import { drawWeather, STORM_MS } from './weather.ts'
 import type { Act, Weather } from './weather.ts'
 import { VOLUME_BYTES } from './world.ts'
@@ -168,6 +169,9 @@ class Life {
     this.#weather = weather
     this.#seed = seed
     this.#options = options
+    cluster.listeners.push((line) => {
+      for (const mark of marksOf(line)) this.#mark('', new Map([[mark, 1]]))
+    })
   }
 
   get ackedCount(): number {
@@ -214,7 +218,6 @@ class Life {
       this.#mark('', load.invariants.marks)
       this.#mark('group: ', group.history.counts)
       if (operator !== null) this.#mark('operator: ', new Map(Object.entries(operator.counts)))
-      for (const { level, message } of cluster.said) this.#mark('', new Map([[`${level}: ${message}`, 1]]))
     }
   }
 

@@ -2,6 +2,7 @@
  * Rare paths that lives must take (docs/faults.md section 7, marks): a swarm that never takes one does not test what it says. By
  * what the metadata tells, what nodes log, and how clients' requests end.
  */
+import type { Said } from '../support/sim-cluster.ts'
 
 export interface Mark {
   readonly name: string
@@ -13,24 +14,65 @@ export interface Mark {
 
 const USUAL = 10
 const RARE = 100
+const VERY_RARE = 1000
 
+/** By invariants.ts and the like, as they see it; `level: message`, as nodes log it; `producer:` and others, as clients see it. */
 export const MARKS: readonly Mark[] = [
   { name: 'fenced', withinSeeds: USUAL },
   { name: 'in-sync set grew', withinSeeds: USUAL },
   { name: 'in-sync set shrank', withinSeeds: USUAL },
   { name: 'leader changed', withinSeeds: USUAL },
   { name: 'registered again', withinSeeds: USUAL },
-  { name: 'info: Cutting a log that has left its leader’s', withinSeeds: USUAL },
+  { name: 'led by an eligible replica', withinSeeds: RARE },
+  { name: 'led by the last leader again', withinSeeds: RARE },
   { name: 'warn: Broker is silent: others lead in its place', withinSeeds: USUAL },
   { name: 'info: Controller is active', withinSeeds: USUAL, perSeed: 1 },
+  { name: 'info: Controller is inactive', withinSeeds: USUAL },
+  { name: 'pre-vote refused', withinSeeds: USUAL },
+  { name: 'vote refused', withinSeeds: USUAL },
+  { name: 'info: Cutting the metadata log: it has left the leader’s', withinSeeds: RARE },
+  {
+    name: 'info: The last stop was not a clean one: logs are checked from their recovery points',
+    withinSeeds: USUAL,
+  },
+  {
+    name: 'warn: Cut the end of a log after an unclean stop: it was never flushed, and is not sound',
+    withinSeeds: RARE,
+  },
+  { name: 'debug: Folded the producers of a log from its batches', withinSeeds: USUAL },
+  { name: 'info: Cutting a log that has left its leader’s', withinSeeds: USUAL },
+  { name: 'cut across two leader epochs or more', withinSeeds: VERY_RARE },
+  { name: 'info: A change of the in-sync replicas was refused', withinSeeds: RARE },
   { name: 'producer: acknowledged', withinSeeds: USUAL },
   { name: 'producer: CLIENT_DELIVERY_TIMED_OUT', withinSeeds: USUAL },
   { name: 'operator: created', withinSeeds: USUAL },
   { name: 'operator: deleted', withinSeeds: USUAL },
   { name: 'operator: unknown', withinSeeds: USUAL },
-  { name: 'led by an eligible replica', withinSeeds: RARE },
-  { name: 'led by the last leader again', withinSeeds: RARE },
+  { name: 'group: handled', withinSeeds: USUAL },
+  { name: 'group: revoked', withinSeeds: RARE },
+  { name: 'group: lost', withinSeeds: RARE },
+  { name: 'info: Loaded a shard of the group coordinator', withinSeeds: USUAL },
+  { name: 'info: Member removed from its group: out of time', withinSeeds: RARE },
 ]
+
+/** Told where debugging is on alone, and rare enough to be counted. */
+const TOLD_BY_DEBUG: ReadonlySet<string> = new Set([
+  'Folded the producers of a log from its batches',
+  'Metadata snapshot is written',
+])
+/** What differs from place to place, in messages that name one: node 3, 5000 ms, ws://b1:9092. */
+const PLACES = /\bws:\/\/\S+|\d+/g
+
+/** The paths that a line tells of. */
+export function marksOf({ level, message, fields }: Said): readonly string[] {
+  if (message === 'Refused a vote')
+    return [fields['isPreVote'] === true ? 'pre-vote refused' : 'vote refused']
+  if (level === 'debug' && !TOLD_BY_DEBUG.has(message)) return []
+  const name = `${level}: ${message.replace(PLACES, '#')}`
+  return message.startsWith('Cutting a log') && Number(fields['epochs']) >= 2
+    ? [name, 'cut across two leader epochs or more']
+    : [name]
+}
 
 /** How often each path was taken over a run of seeds. */
 export class MarkCounts {
@@ -55,10 +97,19 @@ export class MarkCounts {
     }).map(({ name }) => name)
   }
 
+  /** A line for each, the rare ones first. */
   format(): string {
     return [...this.#counts]
+      .sort((a, b) => a[1] - b[1])
       .map(([name, count]) => `${String(count).padStart(8)} ${name}`)
-      .sort()
+      .join('\n')
+  }
+
+  /** Those that a run must have, the rare ones first. */
+  formatWanted(): string {
+    return MARKS.map(({ name }) => ({ name, count: this.#counts.get(name) ?? 0 }))
+      .sort((a, b) => a.count - b.count)
+      .map(({ name, count }) => `${String(count).padStart(8)} ${name}`)
       .join('\n')
   }
 }

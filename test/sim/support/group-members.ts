@@ -16,6 +16,8 @@ import type { GroupHistory, Ownership, Suspect } from './group-history.ts'
 import type { Settings, SimCluster } from './sim-cluster.ts'
 
 export const GROUP = 'members'
+/** One that joins while nobody of the cluster is to be reached waits for longer than any storm lasts; in virtual ms. */
+const BOOTSTRAP_MS = 300_000
 export const GROUP_SESSION_MS = 6000
 
 /** Sessions in proportion to those of brokers, and a short heartbeat, so that much happens in little virtual time. */
@@ -69,7 +71,7 @@ export class GroupMember implements Suspect {
     if (!this.node.isUp) this.node.restart()
     this.#options = { mode, handlingMs, commitEvery, mayFail }
     this.#random = cluster.simulation.stream(`member ${name} ${this.node.generation}`)
-    this.#client = cluster.client(name)
+    this.#client = cluster.client(name, { bootstrapTimeoutMs: BOOTSTRAP_MS })
     this.consumer = this.#client.consumer({
       group: GROUP,
       from: 'beginning',
