@@ -2,15 +2,17 @@
  * The simulation's events, earliest first; ties at one virtual time are broken by a seeded draw, then by age.
  * A binary heap in an array; cancelled events stay until they surface.
  */
+import type { SimProcess } from './sim-node.ts'
+import type { EventLabel } from './trace.ts'
 
-export interface SimEvent {
+export interface SimEvent extends EventLabel {
   readonly timeMs: number
   /** Seeded: events of one time come in an order that differs from seed to seed. */
   readonly tie: number
   /** Count of events before it: makes the order total. */
   readonly sequence: number
-  /** For the trace. */
-  readonly label: string
+  /** The life whose code it runs: it does not happen after its end, and waits while it is paused. Null: the world's own. */
+  readonly process: SimProcess | null
   /** Null once cancelled. */
   task: (() => void) | null
 }

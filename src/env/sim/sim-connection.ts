@@ -54,6 +54,8 @@ export class SimConnection implements Connection {
   #limits: SimConnectionLimits
   readonly #decoder: LengthPrefixDecoder
   #peer!: SimConnection
+  /** What an arrival at the peer is called. */
+  #wayLabel = ''
   #state: 'open' | 'closing' | 'closed' = 'open'
   #isPaused = false
   #isOverHighWater = false
@@ -103,6 +105,7 @@ export class SimConnection implements Connection {
 
   joinTo(peer: SimConnection): void {
     this.#peer = peer
+    this.#wayLabel = `net ${this.process.node.name}>${peer.process.node.name}`
     this.#watch()
   }
 
@@ -176,7 +179,7 @@ export class SimConnection implements Connection {
     this.#waiting = []
     this.#arrived = []
     this.#network.forget(this)
-    this.process.schedule(0, `net close ${reason}`, () => this.onClose(reason))
+    this.process.schedule(0, 'net close', () => this.onClose(reason), reason)
   }
 
   /** The link from this side to the peer works again. */
@@ -228,15 +231,14 @@ export class SimConnection implements Connection {
   }
 
   #scheduleArrival(delayMs: number): void {
-    const { simulation, name } = this.process.node
+    const { simulation } = this.process.node
     const atMs = Math.max(simulation.nowMs + delayMs, this.#lastArrivalMs + MINIMAL_STEP_MS)
     this.#lastArrivalMs = atMs
-    const peerName = this.#peer.process.node.name
-    simulation.schedule(atMs - simulation.nowMs, `net ${name}>${peerName}`, () => this.#arrive())
+    simulation.schedule(atMs - simulation.nowMs, this.#wayLabel, this.#arrive)
   }
 
   /** The kernels' part: the process at the other end need not be running. */
-  #arrive(): void {
+  readonly #arrive = (): void => {
     if (this.isSevered) return
     const { node } = this.process
     const peer = this.#peer
@@ -254,7 +256,16 @@ export class SimConnection implements Connection {
     }
     peer.#arrived.push(typeof segment === 'string' ? segment : this.#network.corrupt(segment))
     peer.#arrivedBytes += sizeOf(segment)
-    peer.#readLater()
+    peer.#readNow()
+  }
+
+  /** A process that waits for nothing else reads in the instant in which something arrives: this is its event then. */
+  #readNow(): void {
+    const { node } = this.process
+    if (node.isPaused) this.#readLater()
+    if (this.#isReadScheduled || this.#isPaused) return
+    node.simulation.actor = node
+    this.#read()
   }
 
   #readLater(): void {

@@ -68,6 +68,22 @@ const CHANGES: ReadonlySet<DiskOperationKind> = new Set([
   'sync-directory',
 ])
 
+/** What their events are called. */
+const EVENTS: Readonly<Record<DiskOperationKind, string>> = {
+  open: 'disk open',
+  create: 'disk create',
+  read: 'disk read',
+  append: 'disk append',
+  truncate: 'disk truncate',
+  sync: 'disk sync',
+  stat: 'disk stat',
+  list: 'disk list',
+  rename: 'disk rename',
+  remove: 'disk remove',
+  'make-directory': 'disk make-directory',
+  'sync-directory': 'disk sync-directory',
+}
+
 /** Kept apart in time, so that the order on one file never depends on a tie. */
 const MINIMAL_STEP_MS = 1e-6
 const VOLUME_BYTES = 2 ** 40
@@ -251,7 +267,7 @@ export class SimDisk {
           reject(error instanceof Error ? error : new Error(String(error)))
         }
       }
-      process.schedule(this.#drawDelay(kind, file), `disk ${kind} ${path}`, finish)
+      process.schedule(this.#drawDelay(kind, file), EVENTS[kind], finish, path)
     })
   }
 

@@ -10,6 +10,7 @@ import type { Cancel } from '../clock.ts'
 import type { Env } from '../index.ts'
 import type { LogFields, Logger } from '../logger.ts'
 import type { PowerCutModes } from './disk-image.ts'
+import type { SimEvent } from './event-heap.ts'
 import type { Prng } from './prng.ts'
 import { SimClock, SimTime } from './sim-clock.ts'
 import { SimDisk } from './sim-disk.ts'
@@ -22,6 +23,8 @@ const TURN_MS_MAX = 0.1
 export class SimProcess {
   readonly node: SimNode
   readonly generation: number
+  /** Names it in traces. */
+  readonly label: string
   isAlive = true
   /** Paths of the files that it has open, by handle. */
   readonly openFiles = new Map<object, string>()
@@ -29,27 +32,13 @@ export class SimProcess {
   constructor(node: SimNode, generation: number) {
     this.node = node
     this.generation = generation
+    this.label = `${node.name}#${generation}`
   }
 
   /** An event of this life: it does not happen once the life has ended, and waits while the node is paused. */
-  schedule(delayMs: number, what: string, task: () => void): Cancel {
-    const { simulation, name } = this.node
-    let isCancelled = false
-    const run = () => {
-      if (isCancelled || !this.isAlive) return
-      if (this.node.isPaused) this.node.hold(run)
-      else {
-        this.node.simulation.actor = this.node
-        task()
-      }
-    }
+  schedule(delayMs: number, what: string, task: () => void, about = ''): Cancel {
     if (!this.isAlive) return () => undefined
-    this.node.scheduledCount++
-    const cancel = simulation.schedule(delayMs, `${name}#${this.generation} ${what}`, run)
-    return () => {
-      isCancelled = true
-      cancel()
-    }
+    return this.node.simulation.schedule(delayMs, what, task, this, about)
   }
 }
 
@@ -68,7 +57,7 @@ export class SimNode {
   #env: Env
   #isPaused = false
   #hasPower = true
-  #held: (() => void)[] = []
+  #held: SimEvent[] = []
 
   constructor(simulation: Simulation, name: string) {
     this.simulation = simulation
@@ -125,7 +114,7 @@ export class SimNode {
     assert(!this.isUp, `Restarted ${this.name}: it is up`)
     this.#hasPower = true
     this.#process = new SimProcess(this, this.#process.generation + 1)
-    this.simulation.trace.add(this.simulation.nowMs, `${this.name}#${this.#process.generation} restart`)
+    this.#note('restart')
     this.#env = this.#makeEnv()
     return this.#env
   }
@@ -140,12 +129,12 @@ export class SimNode {
     const held = this.#held
     this.#held = []
     // Each is an event of its own again, a hair apart, so that their order is kept.
-    held.forEach((run, index) => this.simulation.schedule(index * 1e-6, `${this.name} resumed`, run))
+    held.forEach((event, index) => this.simulation.reschedule(event, index * 1e-6))
   }
 
   /** Keeps an event that came while the node was paused. */
-  hold(run: () => void): void {
-    this.#held.push(run)
+  hold(event: SimEvent): void {
+    this.#held.push(event)
   }
 
   /** How long the present turn of the event loop lasts: half the time no time at all. */
@@ -153,9 +142,13 @@ export class SimNode {
     return Math.max(0, this.#turns.between(-TURN_MS_MAX, TURN_MS_MAX))
   }
 
+  #note(what: string): void {
+    this.simulation.trace.add(this.simulation.nowMs, { owner: this.#process.label, what, about: '' })
+  }
+
   #die(how: string, isKill: boolean): void {
     if (!this.#process.isAlive) return
-    this.simulation.trace.add(this.simulation.nowMs, `${this.name}#${this.#process.generation} ${how}`)
+    this.#note(how)
     this.#process.isAlive = false
     this.#hasPower = isKill
     this.#isPaused = false

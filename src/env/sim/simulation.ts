@@ -6,9 +6,10 @@
  * checks. Promise jobs have a fixed order, so what is nondeterministic in real life (timers, completions of disk
  * and network) is exactly what comes out of the heap.
  *
- * The one real `setImmediate` below is how promise chains settle: it runs when the microtask queue is empty,
- * however long the chains were, and its own order against other real events does not matter because nothing
- * else real is awaited inside a simulation. A microtask of our own could not tell that the others are done.
+ * The real `setImmediate` below is how promise chains settle: it runs when the microtask queue is empty, however long the
+ * chains were, and its own order against other real events does not matter because nothing else real is awaited inside a
+ * simulation. A microtask of our own could not tell that the others are done. Between two immediates of one turn of Node's
+ * event loop the microtasks settle as well, so that many wait at a time, and a turn is paid for once for all of them.
  */
 import { assert } from '../../base/assert.ts'
 import type { Cancel } from '../clock.ts'
@@ -20,7 +21,8 @@ import type { SimEvent } from './event-heap.ts'
 import { Prng } from './prng.ts'
 import { SimNetwork } from './sim-network.ts'
 import { SimNode } from './sim-node.ts'
-import { Trace } from './trace.ts'
+import type { SimProcess } from './sim-node.ts'
+import { formatLabel, Trace } from './trace.ts'
 
 export interface SimulationOptions {
   readonly seed: number | string
@@ -37,6 +39,8 @@ export interface SimulationOptions {
 /** The first instant of 2026, UTC. */
 const START_WALL_MS = 1_767_225_600_000
 const EVENTS_MAX = 20_000_000
+/** Events in one turn of the real event loop: what it costs is small in a share of so many. */
+const EVENTS_PER_TURN = 32
 
 /** Thrown by a run that cannot end: nothing left to do, or too many events. */
 export class SimulationError extends Error {
@@ -65,6 +69,8 @@ export class Simulation {
   #eventCount = 0
   #scheduledCount = 0
   #isRunning = false
+  /** An event has happened and the checks have not run since. */
+  #hasHappened = false
 
   constructor(options: SimulationOptions) {
     this.seed = options.seed
@@ -107,7 +113,9 @@ export class Simulation {
 
   /** What is still to come, for tests that look for leaks. */
   *pending(): IterableIterator<{ readonly timeMs: number; readonly label: string }> {
-    for (const event of this.#heap.events()) if (event.task !== null) yield event
+    for (const event of this.#heap.events())
+      if (event.task !== null && event.process?.isAlive !== false)
+        yield { timeMs: event.timeMs, label: formatLabel(event) }
   }
 
   findNode(name: string): SimNode | null {
@@ -119,28 +127,61 @@ export class Simulation {
     return this.node(name).env
   }
 
-  /** Puts an event on the heap, at least `delayMs` from now. */
-  schedule(delayMs: number, label: string, task: () => void): Cancel {
-    assert(delayMs >= 0, `An event lies in the future: ${label} in ${delayMs} ms`)
-    const event: SimEvent = {
-      timeMs: this.#nowMs + delayMs,
-      tie: this.#scheduling.uint32(),
-      sequence: this.#scheduledCount++,
-      label,
-      task,
-    }
-    this.#heap.push(event)
+  /**
+   * Puts an event on the heap, at least `delayMs` from now.
+   *
+   * @param what - Names it in the trace, and `about` what it works on. Best texts that exist: each new one costs a hash.
+   * @param process - Whose code it runs; it does not happen once that life has ended, and waits while it is paused.
+   */
+  schedule(
+    delayMs: number,
+    what: string,
+    task: () => void,
+    process: SimProcess | null = null,
+    about = '',
+  ): Cancel {
+    const event = this.#push(delayMs, what, task, process, about)
     return () => {
       event.task = null
     }
   }
 
+  /** Lets an event that was held while its process was paused happen after all, `delayMs` from now. */
+  reschedule(event: SimEvent, delayMs: number): void {
+    if (event.task === null) return
+    const { what, process, about } = event
+    // The one that may be cancelled stays the one that was given out.
+    this.#push(delayMs, what, () => event.task?.(), process, about)
+  }
+
+  #push(
+    delayMs: number,
+    what: string,
+    task: () => void,
+    process: SimProcess | null,
+    about: string,
+  ): SimEvent {
+    assert(delayMs >= 0, `An event lies in the future: ${what} in ${delayMs} ms`)
+    const event: SimEvent = {
+      timeMs: this.#nowMs + delayMs,
+      tie: this.#scheduling.uint32(),
+      sequence: this.#scheduledCount++,
+      owner: process === null ? '' : process.label,
+      what,
+      about,
+      process,
+      task,
+    }
+    this.#heap.push(event)
+    return event
+  }
+
   /** Runs all events up to virtual time `untilMs` and leaves the time there. */
   async run(untilMs: number): Promise<void> {
-    await this.#exclusively(async () => {
-      await settle()
-      while ((this.#heap.peek()?.timeMs ?? Infinity) <= untilMs) await this.#step()
+    await this.#drive(() => {
+      if ((this.#heap.peek()?.timeMs ?? Infinity) <= untilMs) return false
       this.#nowMs = Math.max(this.#nowMs, untilMs)
+      return true
     })
   }
 
@@ -152,63 +193,98 @@ export class Simulation {
    */
   async runUntil<T>(goal: Promise<T> | (() => boolean), limitMs = Infinity): Promise<T> {
     const endMs = this.#nowMs + limitMs
-    return this.#exclusively(async () => {
-      if (typeof goal === 'function') {
-        await this.#stepUntil(goal, endMs)
-        return undefined as T
-      }
-      let isSettled = false
-      const markSettled = () => {
-        isSettled = true
-      }
-      goal.then(markSettled, markSettled)
-      await this.#stepUntil(() => isSettled, endMs)
-      return goal
-    })
-  }
-
-  async #stepUntil(isReached: () => boolean, endMs: number): Promise<void> {
-    await settle()
-    while (!isReached()) {
-      const next = this.#heap.peek()
-      if (next === null)
-        throw new SimulationError(`Ran seed ${this.seed}: nothing is left to do, the goal is not met`)
-      if (next.timeMs > endMs) {
-        throw new SimulationError(`Ran seed ${this.seed}: the goal is not met by ${endMs.toFixed(3)} ms`)
-      }
-      await this.#step()
+    if (typeof goal === 'function') {
+      await this.#drive(() => goal() || this.#failAt(endMs))
+      return undefined as T
     }
-  }
-
-  async #step(): Promise<void> {
-    const event = this.#heap.pop()!
-    if (event.task === null) return
-    this.#eventCount++
-    if (this.#eventCount > this.#eventsMax) {
-      throw new SimulationError(
-        `Ran seed ${this.seed}: more than ${this.#eventsMax} events, the last ${event.label}`,
-      )
+    let isSettled = false
+    const markSettled = () => {
+      isSettled = true
     }
-    this.#nowMs = event.timeMs
-    this.trace.add(event.timeMs, event.label)
-    this.actor = null
-    event.task()
-    await settle()
-    for (const check of this.checks) check()
+    goal.then(markSettled, markSettled)
+    await this.#drive(() => isSettled || this.#failAt(endMs))
+    return goal
   }
 
-  /** Two loops over one heap would interleave by real time. */
-  async #exclusively<T>(body: () => Promise<T>): Promise<T> {
+  /** @throws {SimulationError} If a goal that is not met now cannot be, or not by `endMs`. */
+  #failAt(endMs: number): false {
+    const next = this.#heap.peek()
+    if (next === null)
+      throw new SimulationError(`Ran seed ${this.seed}: nothing is left to do, the goal is not met`)
+    if (next.timeMs > endMs)
+      throw new SimulationError(`Ran seed ${this.seed}: the goal is not met by ${endMs.toFixed(3)} ms`)
+    return false
+  }
+
+  /** Runs event after event, each on what the one before has settled to, until `isOver` holds or something throws. */
+  async #drive(isOver: () => boolean): Promise<void> {
+    // Two loops over one heap would interleave by real time.
     assert(!this.#isRunning, 'One run of a simulation at a time')
     this.#isRunning = true
     try {
-      return await body()
+      await new Promise<void>((resolve, reject) => {
+        let waiting = 1
+        let hasEnded = false
+        const turn = () => {
+          if (hasEnded) return
+          try {
+            if (this.#hasHappened) {
+              this.#hasHappened = false
+              for (const check of this.checks) check()
+            }
+            hasEnded = this.#advance(isOver)
+          } catch (error) {
+            hasEnded = true
+            reject(error instanceof Error ? error : new Error(String(error)))
+            return
+          }
+          if (hasEnded) {
+            resolve()
+            return
+          }
+          setImmediate(turn)
+          if (waiting === EVENTS_PER_TURN) return
+          waiting++
+          setImmediate(turn)
+        }
+        setImmediate(turn)
+      })
     } finally {
       this.#isRunning = false
     }
   }
-}
 
-function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
+  /** Goes on until an event has happened, or, before any does, the end is reached: then true. */
+  #advance(isOver: () => boolean): boolean {
+    while (!this.#hasHappened) {
+      if (isOver()) return true
+      this.#step()
+    }
+    return false
+  }
+
+  /** Takes the next event, and makes it happen unless it is cancelled, its process is over, or paused. */
+  #step(): void {
+    const event = this.#heap.pop()!
+    const { task, process } = event
+    if (task === null) return
+    if (process !== null) {
+      if (!process.isAlive) return
+      if (process.node.isPaused) {
+        process.node.hold(event)
+        return
+      }
+    }
+    this.#eventCount++
+    if (this.#eventCount > this.#eventsMax) {
+      throw new SimulationError(
+        `Ran seed ${this.seed}: more than ${this.#eventsMax} events, the last ${formatLabel(event)}`,
+      )
+    }
+    this.#nowMs = event.timeMs
+    this.trace.add(event.timeMs, event)
+    this.actor = process === null ? null : process.node
+    this.#hasHappened = true
+    task()
+  }
 }
