@@ -113,9 +113,15 @@ export class PartitionLog implements LogEvents {
     const { directory, topicId, partition } = options
     const all = { clock, files, logger, ...shared, directory, topicId, partition }
     await claimDirectory(files, directory, topicId)
-    const log = new PartitionLog(all, options, await recoverLog(all, options))
-    if (log.#core.epochs.isDirty) await log.#core.epochs.save()
-    return log
+    try {
+      const log = new PartitionLog(all, options, await recoverLog(all, options))
+      if (log.#core.epochs.isDirty) await log.#core.epochs.save()
+      return log
+    } catch (error) {
+      // What was opened to look at it is not to be read under the names of a log that takes its place.
+      await shared.pool.retireAll(directory)
+      throw error
+    }
   }
 
   /** First offset that can be read. */

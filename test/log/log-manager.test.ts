@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Env } from '../../src/env/index.ts'
 import { MemoryFileSystem } from '../../src/env/memory/memory-file-system.ts'
+import { CLEAN_SHUTDOWN } from '../../src/log/file-names.ts'
 import { LogManager } from '../../src/log/log-manager.ts'
 import type { LogManagerOptions } from '../../src/log/log-manager-options.ts'
 import { append, logConfig, readAll, simulate, TOPIC_ID, whenDurable } from './support.ts'
@@ -96,6 +97,30 @@ describe('A data directory', () => {
       await expect(manager.create('bad', 0, TOPIC_ID, logConfig())).rejects.toMatchObject({
         code: 'LOG_CORRUPT',
       })
+    })
+  })
+
+  it('R9: reads of a log that took the place of a corrupt one never meet the files of that one', async () => {
+    await inSimulation('in its place', async (env) => {
+      const config = logConfig({ segmentBytes: 300, tailCacheBytes: 0 })
+      let manager = await open(env, { configFor: () => config })
+      const bad = await manager.create('orders', 0, TOPIC_ID, config)
+      for (let index = 0; index < 20; index++) append(bad, { valueBytes: 10 })
+      await whenDurable(bad, 20)
+      await manager.close()
+      await env.files.remove(`${HOME}/${CLEAN_SHUTDOWN}`)
+      const names = (await env.files.list(`${HOME}/orders-0`)).filter((name) => name.endsWith('.log')).sort()
+      await env.files.remove(`${HOME}/orders-0/${names.at(-1)!}`)
+      manager = await open(env, { configFor: () => config })
+      expect([...manager.quarantined.keys()]).toEqual(['orders-0'])
+      await manager.setAside('orders', 0)
+      const anew = await manager.create('orders', 0, TOPIC_ID, config)
+      for (let index = 0; index < 20; index++) append(anew, { valueBytes: 50 + index })
+      await whenDurable(anew, 20)
+      const sizes = []
+      for (let offset = 0; offset < 20; offset++) sizes.push((await anew.read(offset, 20, 1, true)).bytes)
+      expect(new Set(sizes).size).toBe(20)
+      await manager.close()
     })
   })
 
