@@ -88,9 +88,14 @@ export class BrokerProcess {
     return this.#process.pid
   }
 
-  /** All that its processes have logged so far, which is warnings and errors unless asked for more. */
+  /** All that its processes have logged so far. */
+  get log(): readonly string[] {
+    return [...this.#earlierLog, ...this.#process.errLines]
+  }
+
+  /** As `log`, which is warnings and errors unless asked for more, without what a clean stop says. */
   get complaints(): readonly string[] {
-    return [...this.#earlierLog, ...this.#process.errLines].filter((line) => !/^Stopped cleanly/.test(line))
+    return this.log.filter((line) => !/^Stopped cleanly/.test(line))
   }
 
   /** Whether its process runs, be it paused. */

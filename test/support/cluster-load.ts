@@ -6,11 +6,12 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { CompressionTypes, Kafka, logLevel, Partitioners } from 'kafkajs'
+import { crc32c } from '../../src/bytes/crc32c.ts'
 import { Prng } from '../../src/env/sim/prng.ts'
 import type { Consumer, ConsumerRecord, Producer } from '../../src/index.ts'
 import { Librdkafka } from './librdkafka.ts'
 import { checkLogs, formatFaults, LogHistory } from './log-checker.ts'
-import type { LogRead, ReadRecord, SentRecord } from './log-checker.ts'
+import type { LogFault, LogRead, ReadRecord, SentRecord } from './log-checker.ts'
 
 export interface ClusterLoadOptions {
   readonly seed: number
@@ -28,6 +29,14 @@ export interface ClusterLoadOptions {
 
 /** Records in one call of the driver of librdkafka: some hundred batches, of which it has five under way. */
 const LIBRDKAFKA_RECORDS = 400
+
+export interface LoadVerdict {
+  readonly faults: readonly LogFault[]
+  /** Records that a reader was given although they were not committed, as the answer that brought them says. */
+  readonly aboveHighWatermark: readonly string[]
+  /** Where the final read ended, by partition. */
+  readonly ends: readonly number[]
+}
 
 interface Report {
   readonly offset?: number
@@ -96,12 +105,19 @@ export class ClusterLoad {
    * kafkajs has one request under way at a time: with more, its own retries would write out of order.
    *
    * @param requestTimeoutMs - When it gives up on a broker that does not answer.
+   * @param log - Takes what it has to say.
    */
-  writeWithKafkajs(name: string, bootstrap: readonly string[], requestTimeoutMs = 30_000): void {
+  writeWithKafkajs(
+    name: string,
+    bootstrap: readonly string[],
+    requestTimeoutMs = 30_000,
+    log: (line: string) => void = () => undefined,
+  ): void {
     const retry = { initialRetryTime: 20, maxRetryTime: 200, retries: 100_000 }
     const kafka = new Kafka({
       brokers: [...bootstrap],
-      logLevel: logLevel.NOTHING,
+      logLevel: logLevel.WARN,
+      logCreator: () => (entry) => log(`${entry.namespace}: ${JSON.stringify(entry.log)}`),
       retry,
       requestTimeout: requestTimeoutMs,
     })
@@ -176,6 +192,16 @@ export class ClusterLoad {
     await this.while(new Promise<void>((resolve) => (this.#wake = resolve)))
   }
 
+  /** Resolves when every partition has had an acknowledgement after the call. @throws As `more`. */
+  async everywhere(): Promise<void> {
+    const sinceMs = performance.now()
+    const { partitions } = this.#options
+    while (
+      Array.from({ length: partitions }, (_, index) => this.#ackedMs[index] ?? 0).some((ms) => ms <= sinceMs)
+    )
+      await this.more(1)
+  }
+
   /** Waits for `work`. @throws When a writer or follower fails meanwhile. */
   async while<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.#failed])
@@ -220,6 +246,12 @@ export class ClusterLoad {
    * @returns Every promise that was broken, a line each; empty if none.
    */
   async check(consumer: Consumer): Promise<string> {
+    const { faults, aboveHighWatermark } = await this.judge(consumer)
+    return [formatFaults(faults), ...aboveHighWatermark].filter((line) => line !== '').join('\n')
+  }
+
+  /** As `check`. @param others - What else was read by whomever. */
+  async judge(consumer: Consumer, others: readonly LogRead[] = []): Promise<LoadVerdict> {
     const followers = [...this.#readers]
     const last = new Reader('last', this.#options.partitions)
     this.#readers.push(last)
@@ -228,8 +260,13 @@ export class ClusterLoad {
     const reads = [
       ...last.reads(this.#options.topic, true),
       ...followers.flatMap((reader) => reader.reads(this.#options.topic, false)),
+      ...others,
     ]
-    return formatFaults(checkLogs(this.history, reads))
+    return {
+      faults: checkLogs(this.history, reads),
+      aboveHighWatermark: [...followers, last].flatMap((reader) => reader.aboveHighWatermark),
+      ends: last.ends,
+    }
   }
 
   #run(work: Promise<void>): void {
@@ -253,7 +290,7 @@ export class ClusterLoad {
     const { topic, valueBytesMax } = this.#options
     const id = `${name}:${(this.#count++).toString()}`
     const value = `${id} ${id.repeat(prng.below(Math.ceil(valueBytesMax / id.length)))}`
-    return { value, sent: this.history.sent(name, `${topic}-${partition}`, id, value) }
+    return { value, sent: this.history.sent(name, `${topic}-${partition}`, id, digestOf(Buffer.from(value))) }
   }
   #count = 0
 
@@ -272,6 +309,7 @@ export class ClusterLoad {
 class Reader {
   readonly #name: string
   readonly #records: ReadRecord[][]
+  readonly aboveHighWatermark: string[] = []
   #hasEnded = false
 
   constructor(name: string, partitions: number) {
@@ -280,13 +318,23 @@ class Reader {
   }
 
   async read(consumer: Consumer): Promise<void> {
-    for await (const record of consumer) this.#records[record.partition]!.push(readRecord(record))
+    for await (const { records, partition, highWatermark } of consumer.batches()) {
+      for (const record of records) this.#records[partition]!.push(readRecord(record))
+      const { offset } = records.at(-1)!
+      if (offset >= highWatermark)
+        this.aboveHighWatermark.push(
+          `${this.#name} was given offset ${offset} of partition ${partition}, and the high watermark was ${highWatermark}`,
+        )
+    }
     this.#hasEnded = true
   }
 
+  get ends(): readonly number[] {
+    return this.#records.map((records) => (records.at(-1)?.offset ?? -1) + 1)
+  }
+
   describe(): string {
-    const ends = this.#records.map((records) => (records.at(-1)?.offset ?? -1) + 1)
-    return `${this.#name} has read up to ${ends.join(', ')}${this.#hasEnded ? ' and has ended' : ''}`
+    return `${this.#name} has read up to ${this.ends.join(', ')}${this.#hasEnded ? ' and has ended' : ''}`
   }
 
   reads(topic: string, isFinal: boolean): LogRead[] {
@@ -299,7 +347,16 @@ class Reader {
   }
 }
 
-function readRecord({ offset, value }: ConsumerRecord): ReadRecord {
-  const content = value === null ? '' : Buffer.from(value).toString()
-  return { offset, id: content.slice(0, content.indexOf(' ')), content }
+export function readRecord({ offset, value }: ConsumerRecord): ReadRecord {
+  const bytes = Buffer.from(value ?? [])
+  return {
+    offset,
+    id: bytes.toString('latin1', 0, Math.max(0, bytes.indexOf(' '))),
+    content: digestOf(bytes),
+  }
+}
+
+/** Of a million records the whole content would be too much to keep. */
+function digestOf(value: Uint8Array): string {
+  return `${value.length} ${crc32c(value)}`
 }
