@@ -10,8 +10,11 @@ export interface Mark {
   readonly withinSeeds: number
   /** And at least so often in each seed on average. Default: once in all. */
   readonly perSeed?: number
+  /** Needs lives with a group, as many as there usually are. */
+  readonly ofGroups?: boolean
 }
 
+const USUAL_GROUP_CHANCE = 0.2
 const USUAL = 10
 const RARE = 100
 const VERY_RARE = 1000
@@ -48,11 +51,11 @@ export const MARKS: readonly Mark[] = [
   { name: 'operator: created', withinSeeds: USUAL },
   { name: 'operator: deleted', withinSeeds: USUAL },
   { name: 'operator: unknown', withinSeeds: USUAL },
-  { name: 'group: handled', withinSeeds: USUAL },
-  { name: 'group: revoked', withinSeeds: RARE },
-  { name: 'group: lost', withinSeeds: RARE },
-  { name: 'info: Loaded a shard of the group coordinator', withinSeeds: USUAL },
-  { name: 'info: Member removed from its group: out of time', withinSeeds: RARE },
+  { name: 'group: handled', withinSeeds: RARE, ofGroups: true },
+  { name: 'group: revoked', withinSeeds: RARE, ofGroups: true },
+  { name: 'group: lost', withinSeeds: RARE, ofGroups: true },
+  { name: 'info: Loaded a shard of the group coordinator', withinSeeds: RARE, ofGroups: true },
+  { name: 'info: Member removed from its group: out of time', withinSeeds: RARE, ofGroups: true },
 ]
 
 /** Told where debugging is on alone, and rare enough to be counted. */
@@ -89,10 +92,14 @@ export class MarkCounts {
     return this.#counts
   }
 
-  /** Names of those that a run of this length must have taken, and has not. */
-  missing(): readonly string[] {
-    return MARKS.filter(({ name, withinSeeds, perSeed = 0 }) => {
-      if (this.#seedCount < withinSeeds) return false
+  /**
+   * Names of those that a run of this length must have taken, and has not.
+   *
+   * @param groupChance - How many of its lives had a group. Default: as many as there usually are.
+   */
+  missing(groupChance = USUAL_GROUP_CHANCE): readonly string[] {
+    return MARKS.filter(({ name, withinSeeds, perSeed = 0, ofGroups = false }) => {
+      if (this.#seedCount < withinSeeds || (ofGroups && groupChance < USUAL_GROUP_CHANCE)) return false
       return (this.#counts.get(name) ?? 0) < Math.max(1, perSeed * this.#seedCount)
     }).map(({ name }) => name)
   }

@@ -69,12 +69,14 @@ export function lostLife({ seed }: LifeTask, failure: string): LifeSummary {
 
 /**
  * What failed, without its particulars: two lives with the same symptom are taken to fail for the same reason. The identifier of
- * what was violated (R2, S7, lost-write) if the message begins with one; else its first line without numbers and names.
+ * what was violated (R2, S7, lost-write) if the message begins with one; else what was attempted, without numbers and addresses.
  */
 export function symptomOf({ failure, phase }: Pick<LifeSummary, 'failure' | 'phase'>): string | null {
   if (failure === null) return null
   const named = /^([A-Z]+-?\d+[a-z]?|[a-z]+(?:-[a-z]+)+|duplicate|unseen): /.exec(failure)
   if (named !== null) return named[1]!
   const [first = ''] = failure.split('\n')
-  return `${phase}: ${first.replace(/\d+(\.\d+)?/g, '#')}`
+  const text = first.replace(/^Ran seed [^:]*: /, '').replace(/\b\w+:\d+(, )?/g, '')
+  const [attempted = ''] = text.split(': ')
+  return `${phase}: ${attempted.replace(/\d+(\.\d+)?/g, '#').trim()}`
 }

@@ -15,6 +15,7 @@ export interface SwarmOrder {
   readonly minutes: number | null
   /** So many of the first run twice. */
   readonly twice: number
+  readonly isVerbose: boolean
 }
 
 /** One life, to be looked at. */
@@ -57,7 +58,7 @@ interface Parsed {
   readonly trace?: string
 }
 
-const OF_ONE = ['without', 'producers', 'consumers', 'stormMs', 'verbose', 'trace'] as const
+const OF_ONE = ['without', 'producers', 'consumers', 'stormMs', 'trace'] as const
 const OF_MANY = ['seeds', 'from', 'jobs', 'minutes', 'twice'] as const
 
 const EXAMPLES = `
@@ -103,10 +104,10 @@ function makeProgram(tell: (text: string) => void): Command {
     .option('--no-group', 'no group')
     .option('--no-operator', 'nobody who makes and deletes topics')
     .option('--storm-ms <ms>', 'faults for so long only, in virtual ms', whole(0, 3_600_000))
-    .option('-v, --verbose', 'all that is logged')
     .option('--trace <file>', 'write every event to this file')
     .optionsGroup('Both:')
     .option('--groups <chance>', 'how many of all lives have a group, from 0 to 1 (default 0.2)', chance)
+    .option('-v, --verbose', 'all that is logged; of many lives, how often')
     .addOption(new Option('--planted').hideHelp())
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', EXAMPLES)
@@ -124,7 +125,7 @@ function toOrder(parsed: Parsed, cores: number): Order {
     const stray = given(OF_ONE) ?? (!parsed.group ? 'no-group' : !parsed.operator ? 'no-operator' : undefined)
     if (stray !== undefined) throw new RangeError(`${flag(stray)} is for one life: name it by --seed`)
     const { seeds, minutes = null, from = 1, jobs = cores, twice = 0 } = parsed
-    const order = { from, jobs, groupChance, minutes, twice }
+    const order = { from, jobs, groupChance, minutes, twice, isVerbose: parsed.verbose ?? false }
     return { kind: 'swarm', seeds: seeds ?? (minutes === null ? SEEDS : null), ...order }
   }
   const stray = given(OF_MANY)

@@ -27,12 +27,15 @@ export async function replay(order: ReplayOrder, print: (line: string) => void):
   })
   const { failure, phase, events, virtualMs, cpuMs, ackedCount, hash, story } = summary
   print('')
-  if (story !== null) print(story.state)
-  print(
+  const printWrapped = (text: string): void => {
+    for (const line of text.split('\n')) for (const part of wrapText(line, 4)) print(part)
+  }
+  if (story !== null) printWrapped(story.state)
+  printWrapped(
     `${(virtualMs / 1000).toFixed(1)} s simulated in ${(cpuMs / 1000).toFixed(1)} s of a core; ${humanCount(events)} events with hash ${hash}; ${counted(ackedCount, 'record')} acknowledged`,
   )
   if (tracePath !== null) print(`Every event: ${tracePath}`)
   const verdict = failure === null ? 'The life went well' : `FAILED in its ${phase}: ${failure}`
-  for (const line of verdict.split('\n')) for (const part of wrapText(line, 4)) print(part)
+  printWrapped(verdict)
   return failure === null
 }

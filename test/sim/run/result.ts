@@ -13,7 +13,7 @@ export function describeResult(order: SwarmOrder, result: SwarmResult): string {
     tally.format(realMs, order.jobs),
     '',
     '  how often each path was taken',
-    tally.marks.format(),
+    order.isVerbose ? tally.marks.format() : tally.marks.formatWanted(),
     '',
   ]
   if (comparedCount > 0)

@@ -81,7 +81,7 @@ class Swarm {
       tally,
       realMs,
       comparedCount: this.#comparedCount,
-      missingMarks: this.#isStopped ? [] : tally.marks.missing(),
+      missingMarks: this.#isStopped ? [] : tally.marks.missing(this.#order.groupChance),
       endedBy: this.#isStopped ? 'interrupt' : (endedBy.find((why) => why !== null) ?? null),
     }
   }

@@ -12,7 +12,7 @@
 import type { ClusterImage, PartitionImage } from '../../../src/metadata/cluster-image.ts'
 import type { Said, SimCluster } from '../support/sim-cluster.ts'
 import type { LifePhase, LifeWatcher } from '../life/life.ts'
-import type { Act, Weather } from '../life/weather.ts'
+import type { Act } from '../life/weather.ts'
 import { wrapText } from './wrap.ts'
 
 export interface TimelineOptions {
@@ -62,7 +62,7 @@ export class Timeline implements LifeWatcher {
     this.#isVerbose = isVerbose
   }
 
-  begun(cluster: SimCluster, _weather: Weather): void {
+  begun(cluster: SimCluster): void {
     this.#cluster = cluster
     cluster.listeners.push((line) => this.#log(line))
     cluster.simulation.checks.push(() => this.#look())
