@@ -6,6 +6,7 @@ import './native.ts'
 import { Broker } from '../broker/broker.ts'
 import { loadBrokerConfig } from '../broker/broker-config.ts'
 import type { ConfigSources } from '../broker/broker-config.ts'
+import type { Env } from '../env/index.ts'
 import { silentLogger } from '../env/index.ts'
 import { MemoryFileSystem } from '../env/memory/memory-file-system.ts'
 import { absolutePath } from '../env/node/absolute-path.ts'
@@ -39,7 +40,16 @@ const EPHEMERAL_DIRECTORY = '/millrace'
  * @throws {LogError | FileError} if the data directory is in use, of another cluster or node, damaged, or not readable.
  * @throws {NetworkError} if a listener cannot be opened.
  */
-export async function startBroker(options: StartBrokerOptions = {}): Promise<Broker> {
+export function startBroker(options: StartBrokerOptions = {}): Promise<Broker> {
+  return startBrokerOn(options, (env) => env)
+}
+
+/**
+ * As `startBroker`, on ports that are not quite those of the machine.
+ *
+ * @param adapt - Gets the machine's ports; the broker has what it returns.
+ */
+export async function startBrokerOn(options: StartBrokerOptions, adapt: (env: Env) => Env): Promise<Broker> {
   const config = loadBrokerConfig(options)
   const { logLevel = 'info', logTo, ephemeral = false } = options
   const machine = nodeEnv({
@@ -55,7 +65,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
   }
   const directory = ephemeral ? EPHEMERAL_DIRECTORY : absolutePath(config.dataDirectory)
   const { addressOf, signal } = options
-  return Broker.start(env, {
+  return Broker.start(adapt(env), {
     ...{ config, directory, memoryFiles },
     ...(addressOf === undefined ? {} : { addressOf }),
     ...(signal === undefined ? {} : { signal }),

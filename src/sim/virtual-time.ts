@@ -42,7 +42,7 @@ interface Wait {
   /** Tested after every event; null for a promise, which ends the wait by itself. */
   readonly isReached: (() => boolean) | null
   readonly succeed: () => void
-  readonly fail: (error: unknown) => void
+  readonly fail: (error: Error) => void
 }
 
 const WHAT_TO_DO =
@@ -126,7 +126,9 @@ export class VirtualTime {
         wait.fail(closedError())
         return
       }
-      promise?.then((value) => end(() => resolve(value)), wait.fail)
+      // What it rejects with is passed on as it is.
+      const settled = () => end(() => resolve(promise as PromiseLike<T>))
+      promise?.then(settled, settled)
       if (limitMs !== Infinity)
         cancelLimit = this.#simulation.schedule(limitMs, 'limit of a wait', () =>
           wait.fail(this.#lateError(limitMs)),
@@ -142,7 +144,7 @@ export class VirtualTime {
       // Each round begins by letting promises settle: whoever waited goes on there.
       while (this.#waits.size > 0) await this.#simulation.runUntil(() => this.#testWaits())
     } catch (error) {
-      for (const wait of [...this.#waits]) wait.fail(error)
+      for (const wait of [...this.#waits]) wait.fail(error as Error)
     } finally {
       this.#isMoving = false
       if (!this.#isClosed) this.#watch()
@@ -156,7 +158,7 @@ export class VirtualTime {
       try {
         if (wait.isReached()) wait.succeed()
       } catch (error) {
-        wait.fail(error)
+        wait.fail(error as Error)
       }
     }
     const hasEnded = this.#hasEnded

@@ -1,4 +1,6 @@
 /** A broker of a world and the machine it runs on, with what may become of them. */
+import type { DiskFailure, DiskOperation, DiskSlowness } from '../env/memory/troubled-files.ts'
+import { failing, SLOW_DISK } from '../env/memory/troubled-files.ts'
 import type { PowerCutModes } from '../env/sim/disk-image.ts'
 import type { DiskOperationKind } from '../env/sim/sim-disk.ts'
 import { USUAL_LATENCY } from '../env/sim/sim-disk.ts'
@@ -10,28 +12,9 @@ import { WorldError, checkNumber } from './world-error.ts'
 /** `up`: it serves. `starting`: it waits for the rest of the cluster. `failed`: it stopped by itself. `down`: killed. */
 export type BrokerState = 'up' | 'starting' | 'paused' | 'failed' | 'down'
 
-/** How long operations of a slow disk take, in ms: the least and the most; what is left out is as `slowDisk` has it. */
-export interface DiskSlowness {
-  readonly readMs?: readonly [number, number]
-  readonly writeMs?: readonly [number, number]
-  readonly syncMs?: readonly [number, number]
-}
-
-/** Which operations of a failing disk fail. */
-export interface DiskFailure {
-  /** Default: `write` and `sync`. */
-  readonly operations?: readonly ('read' | 'write' | 'sync')[]
-  /** Only those on files of this topic. Default: on all files. */
-  readonly topic?: string
-  /** Only the first of them fails. Default: all do, until `healDisk`. */
-  readonly once?: boolean
-}
-
-/** A disk in trouble: a hundred times what a good one takes. */
-const SLOW: Required<DiskSlowness> = { readMs: [1, 20], writeMs: [1, 20], syncMs: [20, 200] }
 const VOLUME_BYTES = 2 ** 40
 
-const KINDS: Readonly<Record<'read' | 'write' | 'sync', readonly DiskOperationKind[]>> = {
+const KINDS: Readonly<Record<DiskOperation, readonly DiskOperationKind[]>> = {
   read: ['read'],
   write: ['create', 'append', 'truncate'],
   sync: ['sync', 'sync-directory'],
@@ -122,9 +105,9 @@ export class WorldBroker {
   slowDisk({ readMs, writeMs, syncMs }: DiskSlowness = {}): void {
     this.#host.node.disk.latency = {
       ...USUAL_LATENCY,
-      read: checkRange('readMs', readMs ?? SLOW.readMs),
-      write: checkRange('writeMs', writeMs ?? SLOW.writeMs),
-      sync: checkRange('syncMs', syncMs ?? SLOW.syncMs),
+      read: checkRange('readMs', readMs ?? SLOW_DISK.readMs),
+      write: checkRange('writeMs', writeMs ?? SLOW_DISK.writeMs),
+      sync: checkRange('syncMs', syncMs ?? SLOW_DISK.syncMs),
     }
   }
 
@@ -142,15 +125,13 @@ export class WorldBroker {
    * Operations of its disk fail from now on. A broker whose write or sync failed stops using that disk until it is started
    * again: it cannot know what is on it.
    */
-  failDisk({ operations = ['write', 'sync'], topic, once = false }: DiskFailure = {}): void {
-    let isSpent = false
-    const isHit = (path: string): boolean => {
-      if (isSpent || (topic !== undefined && !path.includes(`/${topic}-`))) return false
-      isSpent = once
-      return true
-    }
-    for (const kind of operations.flatMap((operation) => KINDS[operation]))
-      this.#healers.push(this.#host.node.disk.fail({ kind, isSticky: true, path: isHit }))
+  failDisk(failure: DiskFailure = {}): void {
+    const fails = failing(failure)
+    for (const operation of ['read', 'write', 'sync'] as const)
+      for (const kind of KINDS[operation])
+        this.#healers.push(
+          this.#host.node.disk.fail({ kind, isSticky: true, path: (path) => fails(operation, path) }),
+        )
   }
 
   /** Ends whatever `slowDisk`, `stallDisk`, `fullDisk` and `failDisk` began. */

@@ -28,7 +28,10 @@ export interface SimulateOptions {
   readonly seed?: number | string
   /** How many, 1 to 9. Default 3. */
   readonly brokers?: number
-  /** Settings of every broker by key, such as `{ 'num.partitions': '3' }`; the others are those of production. */
+  /**
+   * Settings of every broker by key, such as `{ 'num.partitions': '3' }`. The others are those of production, time-outs
+   * included; only `offsets.topic.num.partitions` is 4.
+   */
   readonly settings?: Settings
   /** Where brokers stand, the first in the first of these and so on: their `broker.rack`. Default: nowhere. */
   readonly racks?: readonly string[]
@@ -65,6 +68,9 @@ const BROKERS = 3
 const BROKERS_MAX = 9
 const STALL_MS = 1000
 
+/** Fifty logs of groups on each of three brokers are most of what a short test would spend its time with. */
+const SETTINGS: Settings = { 'offsets.topic.num.partitions': '4' }
+
 export class World {
   readonly seed: number | string
   readonly clock: WorldClock
@@ -83,7 +89,7 @@ export class World {
         `Cannot simulate ${brokers} brokers: wanted 1 to ${BROKERS_MAX}`,
       )
     const cluster = new SimCluster({
-      ...{ seed, brokers, settings: options.settings ?? {} },
+      ...{ seed, brokers, settings: { ...SETTINGS, ...options.settings } },
       ...(startMs === undefined ? {} : { startWallMs: checkNumber('startMs', startMs, 0) }),
     })
     cluster.hosts.forEach((host, index) => {

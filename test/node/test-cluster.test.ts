@@ -2,7 +2,7 @@
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Cluster } from '../../src/testing.ts'
-import type { ClusterOptions } from '../../src/testing.ts'
+import type { ClusterBroker, ClusterOptions } from '../../src/testing.ts'
 
 let cluster: Cluster | null = null
 
@@ -115,5 +115,119 @@ describe('Cluster.start()', () => {
     await expect(Cluster.start({ brokers: 0 })).rejects.toThrow('wanted 1 to 9')
     await start({ brokers: 1 })
     await expect(cluster!.stop(2)).rejects.toThrow('There is no broker 2')
+    expect(() => cluster!.partition(['b1'], ['b2'])).toThrow('There is no broker "b2": wanted b1')
   })
+})
+
+describe('trouble in a cluster', () => {
+  /** A cluster with a topic, a producer that has sent `before`, and the broker that leads. */
+  async function troubled(run: (given: Given) => Promise<void>): Promise<void> {
+    await start()
+    await using client = cluster!.client()
+    await client.admin().createTopics([{ name: 'events', partitions: 1 }])
+    await using producer = client.producer()
+    const send = (value: string) => producer.send({ topic: 'events', value })
+    await send('before')
+    const leader = cluster!.broker(cluster!.leaderOf('events')!)
+    const others = cluster!.brokers.filter((broker) => broker !== leader).map(({ name }) => name)
+    await run({ leader, others, send })
+  }
+  interface Given {
+    readonly leader: ClusterBroker
+    readonly others: readonly string[]
+    readonly send: (value: string) => Promise<unknown>
+  }
+
+  it('F-PART: a leader that is cut off from the others is replaced, and follows when the links heal', () =>
+    troubled(async ({ leader, others, send }) => {
+      cluster!.partition([leader.name], others)
+      await send('meanwhile')
+      expect(cluster!.leaderOf('events')).not.toBe(leader.nodeId)
+      cluster!.heal()
+      await send('after')
+
+      expect(await readAll(cluster!, 'events')).toEqual(['before', 'meanwhile', 'after'])
+    }))
+
+  it('F-NET: links that are slow make acknowledgements slow', () =>
+    troubled(async ({ leader, others, send }) => {
+      cluster!.delay([leader.name], others, [150, 160])
+
+      const beganMs = performance.now()
+      await send('slowly')
+
+      expect(performance.now() - beganMs).toBeGreaterThan(150)
+    }))
+
+  it('F-PAUSE: a leader that is paused is replaced, and goes on as a follower', () =>
+    troubled(async ({ leader, send }) => {
+      leader.pause()
+      expect(leader.state).toBe('paused')
+      await send('meanwhile')
+      expect(cluster!.leaderOf('events')).not.toBe(leader.nodeId)
+      leader.resume()
+      await send('after')
+
+      expect(leader.state).toBe('up')
+      expect(await readAll(cluster!, 'events')).toEqual(['before', 'meanwhile', 'after'])
+    }))
+
+  it('F-EIO: a broker whose disk fails goes out of service, and comes back with what it has', () =>
+    troubled(async ({ leader, send }) => {
+      leader.failDisk({ operations: ['sync'], topic: 'events', once: true })
+
+      await send('meanwhile')
+      expect(leader.state).toBe('failed')
+      expect(leader.failure?.message).toContain('has failed')
+      await leader.restart()
+      await send('after')
+
+      expect(await readAll(cluster!, 'events')).toEqual(['before', 'meanwhile', 'after'])
+    }))
+
+  it('F-SLOW: a disk that is slow makes acknowledgements slow; one that is stuck, until it is not', () =>
+    troubled(async ({ leader, send }) => {
+      leader.slowDisk({ syncMs: [150, 160] })
+      const beganMs = performance.now()
+      await send('slowly')
+      expect(performance.now() - beganMs).toBeGreaterThan(150)
+
+      leader.stallDisk()
+      let isSent = false
+      const sending = send('stuck').then(() => (isSent = true))
+      await readAll(cluster!, 'events')
+      expect(isSent).toBe(false)
+      leader.healDisk()
+      await sending
+    }))
+
+  it('F-FULL: a broker takes no records while its disk is full, and takes them when there is room', () =>
+    troubled(async ({ leader, send }) => {
+      leader.fullDisk()
+      let isSent = false
+      const sending = send('no room').then(() => (isSent = true))
+      await readAll(cluster!, 'events')
+      expect(isSent).toBe(false)
+      leader.healDisk()
+      await sending
+
+      expect(await readAll(cluster!, 'events')).toEqual(['before', 'no room'])
+    }))
+
+  it.each(['pause', 'stallDisk', 'fullDisk', 'failDisk'] as const)(
+    'F-KILL: a broker in trouble (%s) can be killed, started again and closed',
+    (trouble) =>
+      troubled(async ({ leader, send }) => {
+        leader[trouble]()
+
+        await leader.kill()
+        leader.healDisk()
+        await leader.restart()
+        await send('after')
+
+        expect(await readAll(cluster!, 'events')).toEqual(['before', 'after'])
+        leader[trouble]()
+        await cluster!.close()
+      }),
+  )
 })
