@@ -49,6 +49,9 @@ export class SimCluster {
   /** A broker that stopped by itself, or could not start, is started again after this long, in ms; null: it is not. */
   restartMs: number | null = null
   readonly settings: Settings
+  /** The image that `isWhole` looked at last, and what it found there. */
+  #judgedImage: ClusterImage | null = null
+  #isFullImage = false
   /** Those that were retired among them, by id from 1. */
   readonly #hosts: Host[] = []
   readonly #retired = new Set<Host>()
@@ -234,14 +237,15 @@ export class SimCluster {
 
   /** Whether every broker serves and every partition has its preferred number of replicas in sync, on all brokers. */
   get isWhole(): boolean {
+    // Whoever waits for it asks after every event: what is soonest told comes first.
     const { hosts } = this
-    if (hosts.some(({ broker }) => broker === null || broker.unreadiness().length > 0)) return false
-    const ends = new Set(hosts.map(({ broker }) => broker!.image.endOffset))
-    if (ends.size > 1) return false
-    for (const topic of this.image.topicsByName.values())
-      for (const { isr, leader, replicas } of topic.partitions)
-        if (leader === null || isr.length < replicas.length) return false
-    return true
+    const end = hosts[0]?.broker?.image.endOffset
+    for (const { broker } of hosts) if (broker === null || broker.image.endOffset !== end) return false
+    if (this.image !== this.#judgedImage) {
+      this.#judgedImage = this.image
+      this.#isFullImage = isFull(this.image)
+    }
+    return this.#isFullImage && hosts.every(({ broker }) => broker!.unreadiness().length === 0)
   }
 
   untilWhole(limitMs = PATIENCE_MS): Promise<void> {
@@ -275,4 +279,12 @@ export class SimCluster {
   tail(count = 40): string {
     return this.said.slice(-count).map(formatSaid).join('\n')
   }
+}
+
+/** Whether every partition has its preferred number of replicas in sync. */
+function isFull({ topicsByName }: ClusterImage): boolean {
+  for (const topic of topicsByName.values())
+    for (const { isr, leader, replicas } of topic.partitions)
+      if (leader === null || isr.length < replicas.length) return false
+  return true
 }

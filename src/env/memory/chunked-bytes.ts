@@ -1,7 +1,7 @@
 /**
  * A byte string that grows by whole chunks, so that growth never copies what is there.
  *
- *   chunk 0: 4 KiB | chunk 1: 8 KiB | ... doubling ... | every later chunk: 1 MiB
+ *   chunk 0: 256 bytes | chunk 1: 512 bytes | ... doubling ... | every later chunk: 1 MiB
  *
  * Small files stay small, large ones waste at most a chunk, and cutting gives chunks back at once. Reads copy:
  * the bytes past a later cut are written anew, so a view would change under its reader (faults.md ND-7).
@@ -10,10 +10,11 @@
  */
 import { assert } from '../../base/assert.ts'
 
-const FIRST_CHUNK_BYTES = 4 * 1024
-/** 2^8 times the first: chunks 0 to 7 double, so they hold 255 first chunks in all. */
+/** Most files of a small log are indexes and snapshots of some dozen bytes, made and removed by the thousand. */
+const FIRST_CHUNK_BYTES = 256
+/** 2^12 times the first: chunks 0 to 11 double, so they hold 4095 first chunks in all. */
 const CHUNK_BYTES_MAX = 1024 * 1024
-const DOUBLING_CHUNKS = 8
+const DOUBLING_CHUNKS = 12
 const DOUBLING_BYTES = FIRST_CHUNK_BYTES * (2 ** DOUBLING_CHUNKS - 1)
 
 export class ChunkedBytes {

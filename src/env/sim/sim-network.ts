@@ -24,6 +24,8 @@ import type { Simulation } from './simulation.ts'
 
 /** First port given out for port 0, and the first that a client is shown to come from. */
 const FREE_PORTS_FROM = 1024
+/** Share of the writes that are cut up: each piece is an event, and in a second of a busy cluster there are hundreds. */
+const CUT_RATE = 0.1
 const TRANSPORTS: ReadonlyMap<string, Transport> = new Map<string, Transport>([
   ['tcp', 'tcp'],
   ['ws', 'websocket'],
@@ -166,11 +168,11 @@ export class SimNetwork {
     return from === to ? drawn / 10 : drawn
   }
 
-  /** Cuts at seeded places; half the writes arrive in as few pieces as the window allows. */
+  /** Cuts some of the writes at seeded places; the others arrive in as few pieces as the window allows. */
   cutInPieces(bytes: Uint8Array, piecesMax: number, pieceBytesMax: number): Uint8Array[] {
     const pieces: Uint8Array[] = []
     let position = 0
-    let cuts = this.#random.chance(0.5) ? 0 : this.#random.below(piecesMax)
+    let cuts = this.#random.chance(CUT_RATE) ? this.#random.below(piecesMax) : 0
     while (position < bytes.length) {
       const left = Math.min(bytes.length - position, pieceBytesMax)
       const size = cuts-- > 0 ? 1 + this.#random.below(left) : left
