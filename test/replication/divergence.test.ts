@@ -100,6 +100,24 @@ describe('Replicas whose logs part', () => {
     expect(cluster.life(1)!.partition(0)!.log.logEndOffset).toBe(7)
   })
 
+  it('RP-2 R4: of two old tails at the same offsets the leader’s stays, which is of the older epoch and the longer one', async () => {
+    const cluster = await start('two tails')
+    await cluster.produceOnce(0)
+    for (const from of [1, 2, 3]) for (const to of [1, 2, 3]) if (from !== to) cluster.links.block(from, to)
+    appendAlone(cluster.life(1)!, 10)
+    cluster.controller.elect(0, 2)
+    await cluster.until(() => cluster.life(2)!.partition(0)!.isLeader)
+    appendAlone(cluster.life(2)!, 3)
+    cluster.controller.elect(0, 1)
+    await cluster.until(
+      () => cluster.life(1)!.partition(0)!.isLeader && !cluster.life(2)!.partition(0)!.isLeader,
+    )
+    expect([1, 2].map((id) => cluster.life(id)!.partition(0)!.log.logEndOffset)).toEqual([11, 4])
+    cluster.links.heal()
+    await settle(cluster)
+    expect(cluster.life(2)!.partition(0)!.log.logEndOffset).toBeGreaterThanOrEqual(11)
+  })
+
   it('R11: a cut that an earlier leader has asked for is not carried out in a later epoch', async () => {
     const cluster = await start('late cut')
     for (let count = 0; count < 4; count++) await cluster.produceOnce(0)

@@ -132,8 +132,11 @@ describe('Replicas', () => {
       life.partition(0)!.appendAsLeader(batch, readBatchHeader(batch))
     }
     await cluster.until(() => cluster.life(2)!.partition(0)!.log.durableEndOffset === 5)
-    cluster.links.block(3, 2)
+    await cluster.until(() => cluster.controller.isLive(3))
+    // It fetches, and has nothing of it on its disk.
+    slow(cluster, 3)
     cluster.controller.elect(0, 2)
+    await cluster.until(() => cluster.life(2)!.partition(0)!.leaderState?.position(3)?.durableEndOffset === 0)
     await cluster.pass(3000)
     expect([isrOf(cluster).includes(3), cluster.life(2)!.partition(0)!.highWatermark]).toEqual([false, 0])
     cluster.links.heal()
