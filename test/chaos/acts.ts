@@ -218,6 +218,7 @@ async function corrupt(
   const { directory } = scene.broker(nodeId)
   const saved = scene.savedCheckpoints(nodeId)
   const damaged = await damage(act.damage, { directory, topic: TOPIC, seed: act.seed, saved })
+  if (act.damage === 'indexes') for (const { path } of damaged) scene.damagedCaches.add(path)
   await scene.restart(nodeId)
   if (damaged.length === 0) return false
   tally.add('corruptions')

@@ -30,8 +30,13 @@ export interface DamageOptions {
   readonly saved: string
 }
 
-/** @returns What was damaged, a line for each file; empty when there was nothing to damage yet. */
-export async function damage(kind: Damage, options: DamageOptions): Promise<readonly string[]> {
+export interface DamagedFile {
+  readonly path: string
+  readonly how: string
+}
+
+/** @returns The files that were damaged; none when there was nothing to damage yet. */
+export async function damage(kind: Damage, options: DamageOptions): Promise<readonly DamagedFile[]> {
   const random = new Prng(String(options.seed), 'damage')
   switch (kind) {
     case 'bits':
@@ -64,7 +69,7 @@ export function flipBit(path: string, random: Prng, start = 0, end = statSync(pa
   return position
 }
 
-async function damageBits(random: Prng, { directory, topic }: DamageOptions): Promise<string[]> {
+async function damageBits(random: Prng, { directory, topic }: DamageOptions): Promise<DamagedFile[]> {
   const paths = someOf(random, closedSegments(directory, topic), FILES_MAX)
   const flipped = paths.map((path) => ({ path, position: flipBit(path, random) }))
   const found = new Map<string, number>()
@@ -83,10 +88,10 @@ async function damageBits(random: Prng, { directory, topic }: DamageOptions): Pr
       )
     truncateSync(path, foundAt ?? position)
   }
-  return flipped.map(({ path, position }) => `${path}: a bit at ${position}`)
+  return flipped.map(({ path, position }) => ({ path, how: `a bit at ${position}` }))
 }
 
-function damageIndexes(random: Prng, { directory, topic }: DamageOptions): string[] {
+function damageIndexes(random: Prng, { directory, topic }: DamageOptions): DamagedFile[] {
   const files = logDirectories(directory, topic).flatMap((log) =>
     readdirSync(log)
       .filter((name) => IS_DERIVED.test(name) || name === EPOCHS)
@@ -99,11 +104,11 @@ function damageIndexes(random: Prng, { directory, topic }: DamageOptions): strin
     else if (how === 'cut') truncateSync(path, random.below(size))
     else if (how === 'zero') writeFileSync(path, Buffer.alloc(size))
     else flipBit(path, random)
-    return `${path}: ${how}`
+    return { path, how }
   })
 }
 
-function damageCheckpoints(random: Prng, { directory, topic, saved }: DamageOptions): string[] {
+function damageCheckpoints(random: Prng, { directory, topic, saved }: DamageOptions): DamagedFile[] {
   const old = CHECKPOINTS.filter((name) => existsSync(join(saved, name)))
   if (!old.includes(RECOVERY_POINTS)) return []
   rmSync(join(directory, CLEAN_MARK), { force: true })
@@ -115,8 +120,8 @@ function damageCheckpoints(random: Prng, { directory, topic, saved }: DamageOpti
   })
   const flipped = someOf(random, above, FILES_MAX)
   return [
-    ...old.map((name) => `${join(directory, name)}: as it was`),
-    ...flipped.map((path) => `${path}: a bit at ${flipBit(path, random)}`),
+    ...old.map((name) => ({ path: join(directory, name), how: 'as it was' })),
+    ...flipped.map((path) => ({ path, how: `a bit at ${flipBit(path, random)}` })),
   ]
 }
 

@@ -39,7 +39,7 @@ const program = new Command('chaos')
   .option('--disk-faults <count>', 'failing, full and slow disks', parseCount, 20)
   .option('--corruptions <count>', 'damaged files of a stopped broker', parseCount, 6)
   .option('--power-cuts <count>', 'of one machine, or of all', parseCount, 6)
-  .option('--pace <ms>', 'between two calls of a writer: larger for long runs', parseCount, 20)
+  .option('--pace <ms>', 'between two calls of a writer: larger for long runs', parseCount, 10)
 
 program.parse()
 const flags = program.opts<Flags>()
@@ -83,7 +83,8 @@ console.log(formatOutcome(outcome))
 process.exit(outcome.verdict.faults.length === 0 ? 0 : 1)
 
 function commandFor(seed: number, flags: Flags): string {
-  const given = Object.entries({ seed, ...flags, ...{ seed } }).map(([name, value]) => {
+  const others = Object.entries(flags).filter(([name]) => name !== 'seed')
+  const given = [['seed', seed] as const, ...others].map(([name, value]) => {
     const option = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
     return `--${option} ${value}`
   })

@@ -5,6 +5,7 @@
  *
  *   producers: ours over TCP and WebSocket, kafkajs, librdkafka   ──> brokers, 3 or 5 ──>   followers, a group
  */
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from '../../src/index.ts'
@@ -67,6 +68,8 @@ export class Scene {
   readonly #directory: string
   readonly #clients: readonly Client[]
   readonly #logs: ClientLogs
+  /** Indexes and snapshots that were damaged: nobody has to put them right (D5), so in the end they may be as they are. */
+  readonly damagedCaches = new Set<string>()
   /** Brokers that somebody here has taken down. */
   readonly #down = new Set<number>()
   /** Brokers to which something is being done. */
@@ -95,8 +98,8 @@ export class Scene {
     this.load.follow('WebSocket follower', webSocket!.consumer({ topics: [TOPIC], from: 'beginning' }))
     this.load.writeWith('tcp', tcp!.producer())
     this.load.writeWith('webSocket', webSocket!.producer({ compression: 'lz4' }))
-    const { info } = logs.of('kafkajs')
-    this.load.writeWithKafkajs('kafkajs', cluster.bootstrap, REQUEST_MS, (line) => info(line))
+    const kafkajsLog = logs.of('kafkajs')
+    this.load.writeWithKafkajs('kafkajs', cluster.bootstrap, REQUEST_MS, (line) => kafkajsLog.info(line))
     this.writers = ['our client over TCP', 'our client over WebSocket', 'kafkajs']
     const librdkafka = confluentKafka()
     if (librdkafka.missing === null) {
@@ -234,6 +237,12 @@ export class Scene {
   async close(keptIn: string | null): Promise<void> {
     clearInterval(this.#watch)
     for (const nodeId of this.nodeIds) this.takeDown(nodeId)
+    if (keptIn !== null) {
+      // What the brokers that run still have open: the first question about one that should not.
+      const { stdout } = spawnSync('ss', ['--tcp', '--all', '--numeric', '--processes'], { encoding: 'utf8' })
+      const pids = this.nodeIds.map((nodeId) => this.broker(nodeId).pid)
+      writeFileSync(join(keptIn, 'sockets.log'), `brokers: ${pids.join(', ')}\n${stdout}`)
+    }
     await this.cluster.kill()
     await Promise.allSettled(this.#clients.map((client) => client.close()))
     try {

@@ -43,7 +43,7 @@ export async function judge(scene: Scene): Promise<Verdict> {
     faults: [
       ...judgeReads(faults),
       ...aboveHighWatermark.map((message) => ({ kind: 'read above the high watermark' as const, message })),
-      ...(await judgeReplicas(directories, TOPIC, ends)),
+      ...(await judgeReplicas(directories, TOPIC, ends, scene.damagedCaches)),
       ...[...groupFaults, ...unexplained(scene.cluster.complaints), ...withoutOutcome(scene)].map(
         (message) => ({
           kind: 'other' as const,
@@ -65,11 +65,13 @@ export function judgeReads(faults: readonly LogFault[]): readonly VerdictFault[]
  * Compares the replicas of stopped brokers byte by byte, and checks the files of each.
  *
  * @param ends - High watermarks by partition.
+ * @param damagedCaches - Files that need not be sound: what they say is believed only where the log agrees (D5).
  */
 export async function judgeReplicas(
   directories: readonly string[],
   topic: string,
   ends: readonly number[],
+  damagedCaches: ReadonlySet<string> = new Set(),
 ): Promise<readonly VerdictFault[]> {
   const found: VerdictFault[] = []
   for (const [partition, end] of ends.entries()) {
@@ -81,10 +83,11 @@ export async function judgeReplicas(
   for (const directory of directories)
     for await (const { faults } of verifyDataDirectory(directory))
       for (const { path, position, fault } of faults)
-        found.push({
-          kind: 'other',
-          message: `${path}${position === null ? '' : ` at ${position}`}: ${fault}`,
-        })
+        if (!damagedCaches.has(path))
+          found.push({
+            kind: 'other',
+            message: `${path}${position === null ? '' : ` at ${position}`}: ${fault}`,
+          })
   return found
 }
 
