@@ -32,8 +32,11 @@ export class Ledger {
   readonly history = new LogHistory()
   /** Highest offset acknowledged to anybody, by log. */
   readonly ackedEnds = new Map<string, number>()
+  /** What was acknowledged, in the order in which clients heard of it. */
+  readonly answers: { readonly log: string; readonly offset: number }[] = []
 
   acked(log: string, offset: number): void {
+    this.answers.push({ log, offset })
     this.ackedEnds.set(log, Math.max(this.ackedEnds.get(log) ?? 0, offset + 1))
   }
 }

@@ -3,7 +3,7 @@ import type { ProducerOptions } from '../../../src/client/producer-options.ts'
 import { checkLogs, formatFaults } from '../../support/log-checker.ts'
 import { Ledger, logName, readAll, SteadyConsumer, SteadyProducer } from './cluster-clients.ts'
 import type { Place } from './cluster-clients.ts'
-import { ClusterInvariants } from './cluster-invariants.ts'
+import { Oracle } from '../oracle/oracle.ts'
 import { PATIENCE_MS } from './sim-cluster.ts'
 import type { SimCluster } from './sim-cluster.ts'
 
@@ -21,7 +21,7 @@ export interface LoadOptions {
 }
 
 export class ClusterLoad {
-  readonly invariants: ClusterInvariants
+  readonly invariants: Oracle
   /** What its producers know. */
   readonly ledger = new Ledger()
   readonly #cluster: SimCluster
@@ -32,7 +32,7 @@ export class ClusterLoad {
   constructor(cluster: SimCluster, { places, producers, consumers }: LoadOptions) {
     this.#cluster = cluster
     this.#places = places
-    this.invariants = new ClusterInvariants(cluster, this.ledger, places)
+    this.invariants = new Oracle(cluster, this.ledger)
     this.#producers = producers.map(
       (options, index) => new SteadyProducer(cluster, this.ledger, `p${index}`, places, options),
     )

@@ -1,0 +1,84 @@
+/**
+ * What must hold of a cluster at rest and after its end (docs/faults.md section 3):
+ *
+ *   S2   nobody waits for an answer any more once nothing is written
+ *   S6   no election, no change of in-sync replicas, no rebalance while nothing happens
+ *   S1   what was closed has no timer, no file and no connection left
+ */
+import type { ClusterImage } from '../../../src/metadata/cluster-image.ts'
+import { fail } from './violation.ts'
+
+/** What changes only when something happens: who leads and is in sync, who is registered, who decides, who has what. */
+export interface Stillness {
+  readonly image: ClusterImage
+  readonly controllerEpoch: number
+  /** Members of groups and what they have, as they know it. */
+  readonly groups: readonly string[]
+}
+
+/** S6. @throws Violation */
+export function checkStill(before: Stillness, after: Stillness): void {
+  if (after.controllerEpoch !== before.controllerEpoch)
+    fail(
+      'S6',
+      `the metadata quorum went from epoch ${before.controllerEpoch} to ${after.controllerEpoch} at rest`,
+    )
+  for (const [id, broker] of after.image.brokers)
+    if (before.image.brokers.get(id)?.epoch !== broker.epoch || broker.isFenced)
+      fail('S6', `broker ${id} ${broker.isFenced ? 'is fenced' : 'registered again'} at rest`)
+  for (const topic of after.image.topicsByName.values()) {
+    const old = before.image.topicsById.get(topic.id)
+    for (const [index, { leader, leaderEpoch, isr, replicas }] of topic.partitions.entries()) {
+      const earlier = old?.partitions[index]
+      if (earlier === undefined || leaderEpoch === earlier.leaderEpoch) {
+        if (earlier !== undefined && isr.join() !== earlier.isr.join())
+          fail(
+            'S6',
+            `${topic.name}-${index}: in sync were ${earlier.isr.join()}, and are ${isr.join()} at rest`,
+          )
+        continue
+      }
+      // The first replica takes its place again when the controller looks, which may be long after the last fault.
+      if (leader === replicas[0] && earlier.leader !== leader) continue
+      fail(
+        'S6',
+        `${topic.name}-${index}: led by ${earlier.leader} in ${earlier.leaderEpoch}, and by ${leader} in ${leaderEpoch} at rest`,
+      )
+    }
+  }
+  if (after.groups.join('\n') !== before.groups.join('\n'))
+    fail(
+      'S6',
+      `members of a group had ${before.groups.join('; ')}, and have ${after.groups.join('; ')} at rest`,
+    )
+}
+
+/** S2. @throws Violation */
+export function checkNobodyWaits(
+  name: string,
+  partitions: Iterable<{ readonly topic: string; readonly index: number; readonly waitingCount: number }>,
+): void {
+  for (const { topic, index, waitingCount } of partitions)
+    if (waitingCount > 0)
+      fail(
+        'S2',
+        `${waitingCount} batches of ${topic}-${index} wait at ${name} for an answer, and nobody writes`,
+      )
+}
+
+/** What a machine has open after its process has closed everything. */
+export interface Leavings {
+  readonly name: string
+  readonly openFiles: readonly string[]
+  readonly connections: readonly string[]
+  /** Labels of events that are still to come. */
+  readonly timers: readonly string[]
+}
+
+/** S1. @throws Violation */
+export function checkNothingLeft({ name, openFiles, connections, timers }: Leavings): void {
+  if (openFiles.length > 0) fail('S1', `${name} was closed and has ${openFiles.join(', ')} open`)
+  if (connections.length > 0)
+    fail('S1', `${name} was closed and has the connections ${connections.join(', ')}`)
+  if (timers.length > 0) fail('S1', `${name} was closed and has timers: ${timers.join(', ')}`)
+}
