@@ -1,0 +1,502 @@
+/** Mistakes in the log: what is durable, what recovery believes, what is cut, producers, compaction. */
+import type { PlantedBug } from '../planted-bug.ts'
+
+export const LOG_BUGS: readonly PlantedBug[] = [
+  {
+    id: 'durable-when-written',
+    file: 'src/log/log-core.ts',
+    find: "if (this.config.durability !== 'disk') this.raiseDurable(endOffset)",
+    replace: 'this.raiseDurable(endOffset)',
+    what: 'records count as durable when the operating system has them',
+    breaks: ['D1', 'R2', 'R13'],
+    scenarios: ['RP-13'],
+    catcher: {
+      test: {
+        file: 'test/log/crash-points.test.ts',
+        name: 'D1 D2 D6 D7 P2 ST-6: is what was promised after a power cut that loses all that was not synced',
+      },
+    },
+  },
+  {
+    id: 'sync-vouches-for-later-writes',
+    file: 'src/log/log-writer.ts',
+    find: 'this.#syncedEndOffset = this.#syncTargetOffset\n',
+    replace: 'this.#syncedEndOffset = this.#writtenEndOffset\n',
+    what: 'a sync counts for what was written while it was under way',
+    breaks: ['D1', 'R2', 'D8'],
+    scenarios: [],
+    catcher: {
+      test: {
+        file: 'test/log/crash-points.test.ts',
+        name: 'D1 D2 D6 D7 P2 ST-6: is what was promised after a power cut that loses all that was not synced',
+      },
+    },
+  },
+  {
+    id: 'directory-of-a-segment-unsynced',
+    file: 'src/log/log-writer.ts',
+    find: 'if (isDirectoryDirty) await this.#files.syncDirectory(this.#directory)\n    this.#syncedTotal = total',
+    replace: 'this.#syncedTotal = total',
+    what: 'a new segment is synced, and the directory that names it is not',
+    breaks: ['D1', 'R2'],
+    scenarios: ['ST-6'],
+    catcher: {
+      test: {
+        file: 'test/log/crash-points.test.ts',
+        name: 'D1 D2 D6 D7 P2 ST-6: is what was promised after a power cut that loses all that was not synced',
+      },
+    },
+  },
+  {
+    id: 'rename-without-directory-sync',
+    file: 'src/log/atomic-file.ts',
+    find: '  await files.rename(temporaryPath, path)\n  await files.syncDirectory(directory)',
+    replace: '  await files.rename(temporaryPath, path)',
+    what: 'a checkpoint, a vote or a snapshot is renamed into place, and the directory is not synced',
+    breaks: ['M2', 'D6', 'M10', 'R2'],
+    scenarios: ['ST-6', 'MQ-1'],
+    catcher: {
+      test: {
+        file: 'test/raft/raft-quorum.test.ts',
+        name: 'M1, M2, M3, M4, M5, M6, M11 hold after every event',
+      },
+    },
+  },
+  {
+    id: 'failed-sync-tried-again',
+    file: 'src/log/log-writer.ts',
+    find: `        this.#wantsSync = false
+        await this.#syncOnce()
+      }`,
+    replace: `        this.#wantsSync = false
+        await this.#syncOnce().catch(() => this.#syncOnce())
+      }`,
+    what: 'a sync that failed is tried again, on pages that the system has marked clean',
+    breaks: ['D4'],
+    scenarios: ['ST-7'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'ST-7 D4: ends appends for good, and nothing is acknowledged after it',
+      },
+    },
+  },
+  {
+    id: 'cut-beside-a-sync',
+    file: 'src/log/log-writer.ts',
+    find: `    while (this.#writing !== null || this.#syncing !== null) await Promise.all([this.#writing, this.#syncing])
+  }
+
+  /** A file was created or removed in the directory: the next sync covers that. */
+  directoryChanged(): void {
+    this.#isDirectoryDirty = true
+  }
+
+  /** Stops writing and forgets what is queued; a write under way goes on. */
+  stop(): void {
+    if (this.#state === 'open') this.#state = 'stopped'
+    while (this.#queue.shift() !== undefined);
+  }
+
+  /** The log ends at \`endOffset\` now: what was written or synced above it does not count any more. */
+  cut(endOffset: number, keeps: (segment: Segment) => boolean): void {
+    this.#writtenEndOffset = Math.min(this.#writtenEndOffset, endOffset)
+    this.#syncedEndOffset = Math.min(this.#syncedEndOffset, endOffset)
+    this.#syncTargetOffset = Math.min(this.#syncTargetOffset, endOffset)
+`,
+    replace: `    while (this.#writing !== null) await this.#writing
+  }
+
+  directoryChanged(): void {
+    this.#isDirectoryDirty = true
+  }
+
+  stop(): void {
+    if (this.#state === 'open') this.#state = 'stopped'
+    while (this.#queue.shift() !== undefined);
+  }
+
+  cut(endOffset: number, keeps: (segment: Segment) => boolean): void {
+    this.#writtenEndOffset = Math.min(this.#writtenEndOffset, endOffset)
+    this.#syncedEndOffset = Math.min(this.#syncedEndOffset, endOffset)
+`,
+    what: 'a truncation does not wait for the sync under way, which then vouches for other bytes',
+    breaks: ['D8'],
+    scenarios: ['RP-18'],
+    catcher: {
+      test: { file: 'test/log/late-sync.test.ts', name: 'RP-18 D8' },
+    },
+  },
+  {
+    id: 'cut-unsynced',
+    file: 'src/log/log-surgery.ts',
+    find: `    await segment.appendFile.truncate(position)
+    await segment.appendFile.sync()
+    segment.mayBeTorn = false`,
+    replace: `    await segment.appendFile.truncate(position)
+    segment.mayBeTorn = false`,
+    what: 'new bytes are appended before the cut of the old ones is on the disk',
+    breaks: ['D2', 'R13'],
+    scenarios: ['ST-8'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'R13: a power cut right after the report does not bring failed batches back',
+      },
+    },
+  },
+  {
+    id: 'recovery-point-above-the-cut',
+    file: 'src/log/log-surgery.ts',
+    find: `      this.#core.recoveryPoint = boundary.offset
+      await this.#core.checkpoints.saveRecoveryPoint()`,
+    replace: '      this.#core.recoveryPoint = boundary.offset',
+    what: 'the recovery point on disk is not lowered before the log is cut below it',
+    breaks: ['D6'],
+    scenarios: [],
+    catcher: {
+      test: {
+        file: 'test/log/crash-points.test.ts',
+        name: 'D1 D2 D6 D7 P2 TX-5: is what was promised after kill -9',
+      },
+    },
+  },
+  {
+    id: 'clean-mark-stays',
+    file: 'src/log/log-directory.ts',
+    find: '      await files.remove(`${path}/${CLEAN_SHUTDOWN}`)\n',
+    replace: '',
+    what: 'the mark of a clean stop is still there while the broker runs, and after it crashed',
+    breaks: ['D2', 'R2'],
+    scenarios: ['ST-13'],
+    catcher: {
+      test: {
+        file: 'test/log/log-manager.test.ts',
+        name: 'ST-13: says that it was closed cleanly only right after a clean close',
+      },
+    },
+  },
+  {
+    id: 'recovery-without-checksums',
+    file: 'src/log/log-recovery.ts',
+    find: 'const scan = await segment.scan(position, true, (bytes, at, where) =>',
+    replace: 'const scan = await segment.scan(position, false, (bytes, at, where) =>',
+    what: 'recovery goes by the sizes in headers, and does not check the bytes behind them',
+    breaks: ['D2'],
+    scenarios: ['ST-1', 'ST-3'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'ST-1: a tail torn at any byte of the last three batches leaves the whole batches before it',
+      },
+    },
+  },
+  {
+    id: 'recovery-cuts-flushed-records',
+    file: 'src/log/log-recovery.ts',
+    find: 'if (end.offset < recoveryPoint) {',
+    replace: 'if (end.offset < logStartOffset) {',
+    what: 'recovery takes damage below the recovery point for a torn end, and cuts it off',
+    breaks: ['D3'],
+    scenarios: ['ST-2', 'ST-3'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'D3: below the recovery point a lost or broken batch is refused, and no file is changed',
+      },
+    },
+  },
+  {
+    id: 'epoch-of-a-batch-unchecked',
+    file: 'src/log/log-recovery.ts',
+    find: 'if (saved !== epoch && !isForgotten(this.#saved, saved)) {',
+    replace: 'if (saved > epoch && !isForgotten(this.#saved, saved)) {',
+    what: 'recovery believes a leader epoch, which no checksum covers, that no leader has begun',
+    breaks: ['D2', 'R5'],
+    scenarios: ['ST-3'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'ST-3 D2: a bit flipped in any byte of the last two batches is cut off with all after it',
+      },
+    },
+  },
+  {
+    id: 'leftovers-stay',
+    file: 'src/log/log-recovery.ts',
+    find: 'await removeLogFiles(ports, [], untrusted, found.leftovers)',
+    replace: 'await removeLogFiles(ports, [], untrusted)',
+    what: 'temporary files of a crash stay in the directory',
+    breaks: ['D7'],
+    scenarios: ['ST-12'],
+    catcher: {
+      test: {
+        file: 'test/log/crash-points.test.ts',
+        name: 'D1 D2 D6 D7 P2 TX-5: is what was promised after kill -9',
+      },
+    },
+  },
+  {
+    id: 'index-believed',
+    file: 'src/log/segment.ts',
+    find: `      if (await this.#isBatchAt(entry.position, entry.relativeOffset)) return entry.position
+    } catch (error) {
+      if (!(error instanceof IndexDamagedError)) throw error
+    }
+    await this.#rebuild()
+    const entry`,
+    replace: `      return entry.position
+    } catch (error) {
+      if (!(error instanceof IndexDamagedError)) throw error
+    }
+    await this.#rebuild()
+    const entry`,
+    what: 'a read goes where the index says, without a look at whether that batch begins there',
+    breaks: ['D5'],
+    scenarios: ['ST-4'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'D5 ST-4: an index entry that rots between sound ones is found out when it is used',
+      },
+    },
+  },
+  {
+    id: 'epochs-without-records-forgotten',
+    file: 'src/log/log-recovery.ts',
+    find: 'epochs.truncateFromEnd(logEndOffset, true)',
+    replace: 'epochs.truncateFromEnd(logEndOffset, false)',
+    what: 'a leader epoch in which nothing was written is forgotten by a restart',
+    breaks: ['R5', 'D5'],
+    scenarios: ['RP-16'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'RP-16: an epoch in which nothing was written is still known after a restart',
+      },
+    },
+  },
+  {
+    id: 'undone-batches-in-the-same-epoch',
+    file: 'src/log/log-surgery.ts',
+    find: 'if (this.#core.exposedEndOffset > fromOffset) this.#core.fencedEpoch = this.#core.epochs.cache.latestEpoch',
+    replace: '',
+    what: 'after a full disk a leader writes other batches at the same offsets in the same leader epoch',
+    breaks: ['R4', 'R6', 'R16'],
+    scenarios: ['ST-8'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'R4: fences the epoch if a reader was given what is undone, and only then',
+      },
+    },
+  },
+  {
+    id: 'batches-that-leave-a-gap',
+    file: 'src/log/fetched-check.ts',
+    find: 'if (baseOffset !== expected) {',
+    replace: 'if (baseOffset < expected) {',
+    what: 'a follower appends what does not continue its log',
+    breaks: ['R10'],
+    scenarios: ['RP-19'],
+    catcher: {
+      test: {
+        file: 'test/log/density.test.ts',
+        name: 'R10: a batch that leaves a gap, or repeats an offset, is taken from no leader',
+      },
+    },
+  },
+  {
+    id: 'producers-outlive-a-cut',
+    file: 'src/log/log-surgery.ts',
+    find: '    this.#core.producers = await this.#core.replayProducers(boundary.offset)\n',
+    replace: '',
+    what: 'what was known of producers is not rolled back when a log is cut',
+    breaks: ['P1', 'P2'],
+    scenarios: ['TX-4'],
+    catcher: {
+      test: {
+        file: 'test/log/partition-log.test.ts',
+        name: 'TX-4: drops producer state past the new end, whatever snapshots were taken of it',
+      },
+    },
+  },
+  {
+    id: 'snapshots-outlive-a-cut',
+    file: 'src/log/log-surgery.ts',
+    find: 'const snapshots = this.#core.snapshots.take((candidate) => candidate > boundary.offset)',
+    replace:
+      'const snapshots = this.#core.snapshots.take((candidate) => candidate > boundary.offset + 2 ** 40)',
+    what: 'producer snapshots above a cut stay, and are believed when the log has grown past them again',
+    breaks: ['P2'],
+    scenarios: ['TX-4'],
+    catcher: {
+      test: {
+        file: 'test/log/partition-log.test.ts',
+        name: 'TX-4: drops producer state past the new end, whatever snapshots were taken of it',
+      },
+    },
+  },
+  {
+    id: 'producers-forgotten-by-a-restart',
+    file: 'src/log/log-replay.ts',
+    find: 'const startOffset = snapshot?.offset ?? segments[0]!.baseOffset',
+    replace: 'const startOffset = snapshot?.offset ?? endOffset',
+    what: 'a log without a producer snapshot begins with no producers, though its batches name them',
+    breaks: ['P1', 'P2'],
+    scenarios: ['TX-1', 'TX-5'],
+    catcher: {
+      test: {
+        file: 'test/log/crash-points.test.ts',
+        name: 'D1 D2 D6 D7 P2 TX-5: is what was promised after kill -9',
+      },
+    },
+  },
+  {
+    id: 'followers-know-no-producers',
+    file: 'src/log/log-core.ts',
+    find: '    this.producers.update(header, baseOffset, nowMs)\n',
+    replace: '    if (header.leaderEpoch !== leaderEpoch) this.producers.update(header, baseOffset, nowMs)\n',
+    what: 'a follower takes no note of producers, so that the next leader does not know what it has of them',
+    breaks: ['P1', 'P2'],
+    scenarios: ['TX-1'],
+    catcher: {
+      test: { file: 'test/replication/swarm.test.ts', name: 'keep their promises (R1-R4' },
+    },
+  },
+  {
+    id: 'checked-in-one-turn-noted-in-the-next',
+    file: 'src/log/log-core.ts',
+    find: '    this.producers.update(header, baseOffset, nowMs)\n',
+    replace: '    void Promise.resolve().then(() => this.producers.update(header, baseOffset, nowMs))\n',
+    what: 'a batch is checked against its producer’s state before the one ahead of it is noted there',
+    breaks: ['P1'],
+    scenarios: ['TX-3'],
+    catcher: {
+      test: {
+        file: 'test/broker/handlers/produce.test.ts',
+        name: 'TX-3: pipelined copies of a batch are appended once',
+      },
+    },
+  },
+  {
+    id: 'four-batches-remembered',
+    file: 'src/log/producer-state.ts',
+    find: 'export const BATCHES_KEPT = 5',
+    replace: 'export const BATCHES_KEPT = 4',
+    what: 'of five batches that may be in flight four are remembered',
+    breaks: ['P1'],
+    scenarios: ['TX-2'],
+    catcher: {
+      test: {
+        file: 'test/log/partition-log.test.ts',
+        name: 'TX-2: get the offsets of any of their last five batches again, in any order',
+      },
+    },
+  },
+  {
+    id: 'sequence-gaps-taken',
+    file: 'src/log/producer-state.ts',
+    find: 'if (header.baseSequence === expected) return NEW',
+    replace: 'if (header.baseSequence >= expected) return NEW',
+    what: 'a batch is taken although the one before it is missing',
+    breaks: ['P1'],
+    scenarios: ['TX-2'],
+    catcher: {
+      test: {
+        file: 'test/log/partition-log.test.ts',
+        name: 'TX-2: get the offsets of any of their last five batches again, in any order',
+      },
+    },
+  },
+  {
+    id: 'retry-of-the-last-batch-only',
+    file: 'src/log/producer-state.ts',
+    find: 'if (this.#fields[index * 4] === lastSequence && this.#fields[index * 4 + 2] === offsetDelta)',
+    replace: 'if (this.#fields[index * 4] === lastSequence && index === this.count)',
+    what: 'a batch that is sent again is taken for one out of order, at which clients begin a new epoch and write it twice',
+    breaks: ['P1'],
+    scenarios: ['TX-1', 'TX-2'],
+    catcher: {
+      test: {
+        file: 'test/log/partition-log.test.ts',
+        name: 'TX-2: get the offsets of any of their last five batches again, in any order',
+      },
+    },
+  },
+  {
+    id: 'sequences-end-at-2-31',
+    file: 'src/log/producer-state.ts',
+    find: 'return sequence === SEQUENCE_MAX ? 0 : sequence + 1',
+    replace: 'return sequence + 1',
+    what: 'sequences do not go on at 0 after the last one',
+    breaks: ['P1'],
+    scenarios: ['ST-16'],
+    catcher: {
+      test: {
+        file: 'test/log/partition-log.test.ts',
+        name: 'ST-16: count on at 0 after sequence 2^31 - 1, also inside a batch',
+      },
+    },
+  },
+  {
+    id: 'snapshot-of-the-first-segment-goes',
+    file: 'src/log/log-surgery.ts',
+    find: 'this.#core.snapshots.take((offset) => offset < firstOffset),',
+    replace: 'this.#core.snapshots.take((offset) => offset <= firstOffset),',
+    what: 'with deleted segments goes the snapshot that stands for what their batches said of producers',
+    breaks: ['P1', 'P2'],
+    scenarios: ['TX-5'],
+    catcher: {
+      test: {
+        file: 'test/log/crash-points.test.ts',
+        name: 'D1 D2 D6 D7 P2 TX-5: is what was promised after kill -9',
+      },
+    },
+  },
+  {
+    id: 'retention-passes-the-high-watermark',
+    file: 'src/log/retention.ts',
+    find: '(segments[index + 1]?.baseOffset ?? segments[index]!.endOffset) <= highWatermark',
+    replace: 'segments[index]!.baseOffset <= highWatermark',
+    what: 'retention deletes a segment that begins below the high watermark and ends above it',
+    breaks: ['R12'],
+    scenarios: [],
+    catcher: {
+      test: {
+        file: 'test/log/partition-log.test.ts',
+        name: 'R12: deletes by age and by size, whole segments, never past the high watermark',
+      },
+    },
+  },
+  {
+    id: 'deletions-forgotten-at-once',
+    file: 'src/log/compaction-pass.ts',
+    find: 'const mayForget = isCertain && this.#opaqueCount === 0 && this.#isExpired(batch, 0)',
+    replace: 'const mayForget = isCertain && this.#opaqueCount === 0',
+    what: 'compaction drops a tombstone before readers had delete.retention.ms to see it',
+    breaks: ['R9'],
+    scenarios: ['ST-17'],
+    catcher: {
+      test: {
+        file: 'test/log/compaction.test.ts',
+        name: 'ST-17 KIP-534: keeps a tombstone for delete.retention.ms after its pass, then forgets it, and the key stays deleted',
+      },
+    },
+  },
+  {
+    id: 'newest-values-compacted-away',
+    file: 'src/log/compaction-pass.ts',
+    find: 'return newestOffset <= offset && !(isTombstone && mayForget && newestOffset === offset)',
+    replace: 'return newestOffset < offset && !(isTombstone && mayForget && newestOffset === offset)',
+    what: 'compaction takes the newest record of a key for superseded by itself',
+    breaks: ['R9'],
+    scenarios: ['ST-17'],
+    catcher: {
+      test: {
+        file: 'test/log/compaction.test.ts',
+        name: 'ST-17: keeps the newest record of each key, at its offset, and every record of the active segment',
+      },
+    },
+  },
+]
