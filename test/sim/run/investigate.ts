@@ -32,6 +32,7 @@ export async function investigate(
     const now = again.failure === null ? 'it does not fail' : `it fails by: ${again.failure.split('\n')[0]!}`
     return [
       ...head,
+      `  compare   ${commandFor(task)} --trace FILE, more than once`,
       `  A second time ${now}. The life is not a function of its seed (S7), or not of it alone.`,
     ].join('\n')
   }

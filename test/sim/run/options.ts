@@ -1,6 +1,6 @@
 /** The command line of `npm run sim`. */
 import { availableParallelism } from 'node:os'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import type { LifeTask } from './lives.ts'
 import { parseNumbers } from './number-list.ts'
 
@@ -108,7 +108,7 @@ function makeProgram(tell: (text: string) => void): Command {
     .optionsGroup('Both:')
     .option('--groups <chance>', 'how many of all lives have a group, from 0 to 1 (default 0.2)', chance)
     .option('-v, --verbose', 'all that is logged; of many lives, how often')
-    .addOption(new Option('--planted').hideHelp())
+    .option('--planted', 'whether the checks find bugs that are put in')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', EXAMPLES)
     .allowExcessArguments(false)

@@ -21,13 +21,16 @@ export function describeResult(order: SwarmOrder, result: SwarmResult): string {
   for (const name of missingMarks) lines.push(`  NEVER, or too seldom for a run of this length: ${name}`)
   const wanted = order.seeds === null ? '' : ` of ${humanCount(order.seeds)}`
   const ended = endings[result.endedBy ?? 'all']
-  const verdict = isWell(result)
-    ? 'All went well'
-    : tally.failed > 0
-      ? `${humanCount(tally.failed)} FAILED`
-      : 'FAILED'
-  lines.push(`${verdict}: ${humanCount(tally.lives)}${wanted} lives from seed ${order.from}${ended}`)
+  lines.push(
+    `${verdictOf(result)}: ${humanCount(tally.lives)}${wanted} lives from seed ${order.from}${ended}`,
+  )
   return lines.join('\n')
+}
+
+function verdictOf(result: SwarmResult): string {
+  if (result.tally.failed > 0) return `${humanCount(result.tally.failed)} FAILED`
+  if (result.endedBy === 'interrupt') return 'None has failed'
+  return isWell(result) ? 'All went well' : 'FAILED'
 }
 
 const endings = {

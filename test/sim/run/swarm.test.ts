@@ -166,7 +166,7 @@ describe('A run of lives', () => {
     })
     expect(result.tally.lives).toBe(4)
     expect(isWell(result)).toBe(false)
-    expect(text).toMatch(/FAILED: 4 of 9 lives from seed 1, then it was interrupted$/)
+    expect(text).toMatch(/None has failed: 4 of 9 lives from seed 1, then it was interrupted$/)
   })
 
   it('fails when a path was never taken that a run of this length must have taken', async () => {
