@@ -156,26 +156,19 @@ async function harmDisk(scene: Scene, tally: Tally, nodeId: number, act: OfKind<
   const broker = scene.broker(nodeId)
   const tracer = Tracer.attach(broker.pid, act.fault)
   const hasHit = await Promise.race([tracer.hit, pause(HIT_MS_MAX, false)])
-  if (hasHit && !isFatal) await pause(act.holdMs)
-  await tracer.detach()
   if (hasHit) tally.add('disk faults')
+  if (hasHit && isFatal) {
+    // The disk stays as it is until the broker has stopped: of the first calls that fail one may concern a checkpoint alone.
+    const what = `the stop of broker ${nodeId}, whose disk has failed`
+    const { code, signal } = await scene.step(what, broker.exited, STOP_MS_MAX)
+    if (code !== FAILED_EXIT_CODE)
+      throw new Error(`Waiting for ${what}: it ended with ${code ?? signal}, wanted ${FAILED_EXIT_CODE}`)
+  } else if (hasHit) await pause(act.holdMs)
+  await tracer.detach()
   if (!isFatal) return hasHit
-  if (!hasHit) {
-    await scene.kill(nodeId)
-    await scene.restart(nodeId)
-    return false
-  }
-  const { code, signal } = await scene.step(
-    `the stop of broker ${nodeId}, whose disk has failed`,
-    broker.exited,
-    STOP_MS_MAX,
-  )
-  if (code !== FAILED_EXIT_CODE)
-    throw new Error(
-      `The disk of broker ${nodeId} has failed: it ended with ${code ?? signal}, wanted ${FAILED_EXIT_CODE}`,
-    )
+  if (!hasHit) await scene.kill(nodeId)
   await scene.restart(nodeId)
-  return true
+  return hasHit
 }
 
 /** Takes all the room there is, and gives it back. */

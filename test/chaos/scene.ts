@@ -238,10 +238,14 @@ export class Scene {
     clearInterval(this.#watch)
     for (const nodeId of this.nodeIds) this.takeDown(nodeId)
     if (keptIn !== null) {
-      // What the brokers that run still have open: the first question about one that should not.
-      const { stdout } = spawnSync('ss', ['--tcp', '--all', '--numeric', '--processes'], { encoding: 'utf8' })
+      // What the brokers that run do and have open: the first question about one that should not.
       const pids = this.nodeIds.map((nodeId) => this.broker(nodeId).pid)
-      writeFileSync(join(keptIn, 'sockets.log'), `brokers: ${pids.join(', ')}\n${stdout}`)
+      const told = [
+        `ps -L -o pid,tid,stat,wchan:32,etime,args -p ${pids.join(',')}`,
+        ...pids.map((pid) => `ls -l /proc/${pid}/fd`),
+        'ss --tcp --all --numeric --processes',
+      ].map((command) => `${command}\n${spawnSync('sh', ['-c', command], { encoding: 'utf8' }).stdout}`)
+      writeFileSync(join(keptIn, 'processes.log'), told.join('\n'))
     }
     await this.cluster.kill()
     await Promise.allSettled(this.#clients.map((client) => client.close()))

@@ -5,6 +5,7 @@
  *   broker ──fdatasync──> [ strace ] ──> kernel            EIO: the call is not made; delay: it is, and returns late
  */
 import { spawnSync } from 'node:child_process'
+import { setTimeout as pause } from 'node:timers/promises'
 import { LineProcess } from '../support/child-process.ts'
 import type { DiskFault } from './plan.ts'
 
@@ -23,13 +24,18 @@ const INJECTIONS: Readonly<
   'slow sync': [SYNCS, `delay_exit=${SLOW_SYNC_US}`],
 }
 
+/** Calls under way have ended after this long, in ms. */
+const STANDSTILL_MS = 50
+
 const HAS_HIT = /\((INJECTED|DELAYED)\)/
 
 export class Tracer {
+  readonly #pid: number
   readonly #strace: LineProcess
   readonly #hit: Promise<boolean>
 
-  private constructor(strace: LineProcess) {
+  private constructor(pid: number, strace: LineProcess) {
+    this.#pid = pid
     this.#strace = strace
     this.#hit = strace
       .errLine((line) => HAS_HIT.test(line))
@@ -52,7 +58,7 @@ export class Tracer {
   static attach(pid: number, fault: Exclude<DiskFault, 'full disk'>): Tracer {
     const [calls, effect] = INJECTIONS[fault]
     const args = ['-f', '-e', `trace=${calls}`, '-e', `inject=${calls}:${effect}`, '-p', String(pid)]
-    return new Tracer(new LineProcess('strace', args))
+    return new Tracer(pid, new LineProcess('strace', args))
   }
 
   /** Whether a call was harmed, as soon as one was; false once the process or the tracer has ended without. */
@@ -60,8 +66,23 @@ export class Tracer {
     return this.#hit
   }
 
-  /** Lets the process go on unharmed. */
+  /**
+   * Lets the process go on unharmed. It stands still while strace lets go of it: a call that strace has taken away and not given
+   * its result yet would end with ENOSYS, which no disk says.
+   */
   async detach(): Promise<void> {
+    const isStopped = signal(this.#pid, 'SIGSTOP')
+    if (isStopped) await pause(STANDSTILL_MS)
     await this.#strace.kill('SIGINT')
+    if (isStopped) signal(this.#pid, 'SIGCONT')
+  }
+}
+
+/** @returns Whether there is such a process. */
+function signal(pid: number, name: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, name)
+  } catch {
+    return false // It has ended, as a broker does whose disk has failed.
   }
 }
