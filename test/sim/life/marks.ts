@@ -34,6 +34,8 @@ export const MARKS: readonly Mark[] = [
   { name: 'pre-vote refused', withinSeeds: USUAL },
   { name: 'vote refused', withinSeeds: USUAL },
   { name: 'info: Cutting the metadata log: it has left the leader’s', withinSeeds: RARE },
+  { name: 'debug: Metadata snapshot is written', withinSeeds: USUAL },
+  { name: 'info: Metadata snapshot of the leader is in place of the log', withinSeeds: RARE },
   {
     name: 'info: The last stop was not a clean one: logs are checked from their recovery points',
     withinSeeds: USUAL,
