@@ -50,6 +50,8 @@ export interface FileInode {
   pending: FileOperation[]
   /** The cache shows bytes that a failed sync has dropped: `live` is not durable plus pending. */
   showsDroppedPages: boolean
+  /** Somebody has damaged it: who compares disks must not take that for what a process wrote. */
+  isRotten: boolean
   modifiedMs: number
 }
 
@@ -181,6 +183,7 @@ export function newFile(modifiedMs: number): FileInode {
     live: new ChunkedBytes(),
     pending: [],
     showsDroppedPages: false,
+    isRotten: false,
     modifiedMs,
   }
 }

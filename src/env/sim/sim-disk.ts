@@ -104,6 +104,11 @@ export type DiskEffect<T> = (share: number, call: number) => T
 export class SimDisk {
   readonly image = new DiskImage()
   latency: DiskLatency = USUAL_LATENCY
+  /**
+   * How likely the cache lets go, before the next life of the process, of a file's pages that a failed sync has left in it: 1
+   * for a machine whose operator empties the cache first, as docs/operations.md says.
+   */
+  evictionChance = 0.5
   /** Bytes that can still be written before the disk is full (faults.md F-FULL). Removing files gives bytes back. */
   freeBytes = VOLUME_BYTES
   /** Operations that change the disk, called so far: the crash points of a run are 1 to this. */
@@ -275,13 +280,15 @@ export class SimDisk {
     const file = this.find(path)
     if (file?.kind !== 'file') throw new FileError('FILE_NOT_FOUND', `Damaged ${path}: no such file`, path)
     for (const bytes of [file.live, file.durable]) change(bytes)
+    file.isRotten = true
     return file
   }
 
   onProcessKilled(): void {
     this.#cutShort()
     // The cache lives on, but it may let go of pages at any time; a failed sync left some that are nowhere else.
-    for (const file of this.image.files()) if (this.#random.chance(0.5)) this.image.evictCleanPages(file)
+    for (const file of this.image.files())
+      if (this.#random.chance(this.evictionChance)) this.image.evictCleanPages(file)
   }
 
   onPowerCut(modes: PowerCutModes): void {

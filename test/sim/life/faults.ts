@@ -1,11 +1,15 @@
-/** The kinds of faults of a storm, by name (docs/faults.md F-KILL, F-PWR, F-PAUSE, F-PART, F-NET, F-FULL, F-SLOW, F-CLK). */
-import { USUAL_LATENCY } from '../../../src/env/sim/sim-disk.ts'
-import { SESSION_MS } from '../support/sim-cluster.ts'
-import { anyOf } from './weather.ts'
-import { aLeader, anyHost, die, healLater, isolate, pause, reviveLater, VOLUME_BYTES } from './world.ts'
+/** The kinds of faults of a storm, by name: what happens to processes and clocks is here, the rest by where it happens. */
+import { DAMAGES } from './damage.ts'
+import { DISK_FAULTS } from './disk-faults.ts'
+import { HOSTILE_ACTS } from './hostile.ts'
+import { NETWORK_FAULTS } from './network-faults.ts'
+import { OPERATOR_ACTS } from './operator-acts.ts'
+import { TOPIC_ACTS } from './topic-acts.ts'
+import { aLeader, anyHost, die, pause, reviveLater } from './world.ts'
 import type { Fault } from './world.ts'
 
-export const FAULTS: Readonly<Record<string, Fault>> = {
+/** F-KILL, F-PWR, F-PAUSE, F-CLK. */
+const PROCESS_FAULTS: Readonly<Record<string, Fault>> = {
   crash: (world) => die(world, anyHost(world), 'crash'),
   powerCut: (world) => die(world, anyHost(world), 'power cut'),
   blackout: (world) => {
@@ -28,50 +32,19 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   pause: (world) => pause(world, anyHost(world)),
   pauseLeader: (world) => pause(world, aLeader(world)),
-  isolate: (world) => isolate(world, anyHost(world)),
-  isolateLeader: (world) => isolate(world, aLeader(world)),
-  isolateController: (world) => isolate(world, world.cluster.controller ?? anyHost(world)),
-  oneWay: (world) => {
-    const { cluster, random } = world
-    cluster.simulation.network.cut(anyHost(world).name, anyHost(world).name)
-    healLater(world, random.between(50, 3 * SESSION_MS))
-  },
-  slowLinks: (world) => {
-    const { network } = world.cluster.simulation
-    const [from, to] = [anyHost(world).name, anyHost(world).name]
-    network.delay(from, to, anyOf(world.random, [[1, 30], [20, 200]] as const)) // prettier-ignore
-    healLater(world, 2000)
-  },
-  clog: (world) => {
-    const { cluster, random } = world
-    cluster.simulation.network.clog(anyHost(world).name, anyHost(world).name, random.between(10, 2000))
-  },
-  reset: (world) => {
-    const names = [...world.cluster.simulation.nodes].map(({ name }) => name)
-    world.cluster.simulation.network.reset(anyHost(world).name, anyOf(world.random, names))
-  },
-  slowDisk: (world) => {
-    const { disk } = anyHost(world).node
-    disk.latency = {
-      ...USUAL_LATENCY,
-      sync: anyOf(world.random, [[0.1, 2], [20, 80], [200, 900]] as const), // prettier-ignore
-    }
-  },
-  stuckDisk: (world) => {
-    const { disk } = anyHost(world).node
-    disk.stall()
-    world.cluster.simulation.schedule(world.random.between(50, 4000), 'unstall', () => disk.unstall())
-  },
-  fullDisk: (world) => {
-    const { disk } = anyHost(world).node
-    disk.freeBytes = world.random.below(3000)
-    world.cluster.simulation.schedule(world.random.between(20, 1500), 'room', () => {
-      disk.freeBytes = VOLUME_BYTES
-    })
-  },
   clock: (world) => {
     const { time } = anyHost(world).node
     if (world.random.chance(0.5)) time.jumpWall(world.random.between(-1e10, 1e10))
     else time.setDrift(world.random.between(-1000, 1000))
   },
+}
+
+export const FAULTS: Readonly<Record<string, Fault>> = {
+  ...PROCESS_FAULTS,
+  ...NETWORK_FAULTS,
+  ...DISK_FAULTS,
+  ...DAMAGES,
+  ...OPERATOR_ACTS,
+  ...TOPIC_ACTS,
+  ...HOSTILE_ACTS,
 }

@@ -19,6 +19,7 @@ import { GROUP_SETTINGS } from '../support/group-members.ts'
 import { SimCluster } from '../support/sim-cluster.ts'
 import { FAULTS } from './faults.ts'
 import { marksOf } from './marks.ts'
+import { Scene } from './scene.ts'
 import { drawWeather, STORM_MS } from './weather.ts'
 import type { Act, Weather } from './weather.ts'
 import { VOLUME_BYTES } from './world.ts'
@@ -57,6 +58,8 @@ export const LIFE_PHASES = ['start', 'storm', 'healing', 'progress', 'verdict', 
 export type LifePhase = (typeof LIFE_PHASES)[number]
 
 export interface LifeOptions extends Cuts {
+  /** The kinds of faults that may be drawn. Default: all. */
+  readonly kinds?: readonly string[]
   readonly groupChance?: number
   /** Keeps the trace, event for event. */
   readonly keepsTrace?: boolean
@@ -91,7 +94,7 @@ export interface LifeReport {
 
 export async function runLife(seed: number, options: LifeOptions = {}): Promise<LifeReport> {
   const weather = drawWeather(new Prng(`swarm ${seed}`, 'weather'), {
-    faults: Object.keys(FAULTS),
+    faults: options.kinds ?? Object.keys(FAULTS),
     ...(options.groupChance === undefined ? {} : { groupChance: options.groupChance }),
   })
   const { brokers, settings, minIsr } = weather
@@ -194,15 +197,17 @@ class Life {
       group.history.check()
     }
     cluster.restartMs = 500
+    const scene = new Scene(cluster, places)
     try {
       this.#enter('storm')
-      await this.#storm(places, check)
+      await this.#storm(scene, check)
       operator?.stop()
       group.stop()
       this.#enter('healing')
-      await this.#heal()
+      await this.#heal(scene)
       this.#enter('progress')
       await load.progress()
+      await scene.finish()
       this.#enter('verdict')
       await load.finish()
       if (weather.hasGroup) await group.finish(HEALING_MS)
@@ -212,8 +217,11 @@ class Life {
         await cluster.run(operator.close())
       }
       await cluster.run(Promise.all(cluster.hosts.map(({ broker }) => broker!.close())))
+      await load.invariants.checkClosed()
       this.#enter('end')
     } finally {
+      load.invariants.close()
+      this.#mark('', scene.marks)
       this.#mark('producer: ', load.outcomes)
       this.#mark('', load.invariants.marks)
       this.#mark('group: ', group.history.counts)
@@ -237,7 +245,7 @@ class Life {
     return places
   }
 
-  async #storm(places: readonly Place[], check: () => void): Promise<void> {
+  async #storm(scene: Scene, check: () => void): Promise<void> {
     const cluster = this.#cluster
     const startMs = cluster.simulation.nowMs
     this.stormAtMs = startMs
@@ -245,7 +253,7 @@ class Life {
       await cluster.pass(startMs + act.atMs - cluster.simulation.nowMs)
       check()
       const random = new Prng(`swarm ${this.#seed}`, `act ${act.index}`)
-      const world: World = { cluster, random, places }
+      const world: World = { cluster, random, places: scene.places, scene }
       this.#options.watcher?.act(act)
       this.actsDone.push(act.index)
       this.faults.set(act.fault, (this.faults.get(act.fault) ?? 0) + 1)
@@ -256,8 +264,9 @@ class Life {
   }
 
   /** S3: no more faults; everybody comes back, catches up and is in sync within a bound. */
-  async #heal(): Promise<void> {
+  async #heal(scene: Scene): Promise<void> {
     const cluster = this.#cluster
+    scene.end()
     cluster.simulation.network.heal()
     for (const { node } of cluster.hosts) {
       node.disk.freeBytes = VOLUME_BYTES
@@ -265,6 +274,7 @@ class Life {
       node.disk.unstall()
       node.resume()
     }
+    await scene.settle()
     await cluster.untilWhole(HEALING_MS)
   }
 

@@ -7,7 +7,7 @@ import type { Prng } from '../../../src/env/sim/prng.ts'
 import type { Settings } from '../support/sim-cluster.ts'
 
 /** Faults happen for so long, in virtual ms. */
-export const STORM_MS = 12_000
+export const STORM_MS = 20_000
 
 /** One thing that happens to the cluster. */
 export interface Act {
@@ -48,9 +48,8 @@ export function anyOf<T>(random: Prng, items: readonly T[]): T {
 export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: WeatherOptions): Weather {
   const brokers = anyOf(random, [3, 3, 4, 5])
   const replicationFactor = anyOf(random, [2, 3, 3, brokers])
-  const drawn = known.filter(() => random.chance(0.35))
-  const faults = drawn.length > 0 ? drawn : ['powerCut']
-  const everyMs = anyOf(random, [[50, 500], [300, 2500], [1000, 4000]] as const) // prettier-ignore
+  const faults = drawKinds(random, known)
+  const everyMs = anyOf(random, [[50, 600], [200, 1500], [500, 3000]] as const) // prettier-ignore
   return {
     brokers,
     replicationFactor,
@@ -67,7 +66,9 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
       'log.segment.bytes': String(anyOf(random, [1024, 4096, 1_000_000])),
       'log.index.interval.bytes': String(anyOf(random, [0, 500, 4096])),
       'log.tail.cache.bytes': String(anyOf(random, [0, 1000, 1_000_000])),
+      'log.retention.check.interval.ms': String(anyOf(random, [500, 300_000])),
       'log.flush.offset.checkpoint.interval.ms': String(anyOf(random, [100, 1000, 60_000])),
+      'metadata.log.max.record.bytes.between.snapshots': String(anyOf(random, [1500, 8_388_608])),
       // Clocks are years apart at times: a producer's may be far ahead of a broker's.
       'log.message.timestamp.after.max.ms': String(2 ** 50),
       'replica.lag.time.max.ms': String(anyOf(random, [300, 1000, 3000])),
@@ -78,6 +79,13 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
     everyMs,
     acts: drawActs(random, faults, everyMs),
   }
+}
+
+/** Nothing but one kind, all of them, or some: faults that never meet show less, and so do those that always do. */
+function drawKinds(random: Prng, known: readonly string[]): readonly string[] {
+  const share = anyOf(random, [0, 0.1, 0.1, 0.2, 0.2, 0.4, 0.4, 1])
+  const drawn = known.filter(() => random.chance(share))
+  return drawn.length > 0 ? drawn : [anyOf(random, known)]
 }
 
 function drawActs(random: Prng, faults: readonly string[], everyMs: readonly [number, number]): Act[] {

@@ -3,6 +3,7 @@ import type { Prng } from '../../../src/env/sim/prng.ts'
 import type { Place } from '../support/cluster-clients.ts'
 import { SESSION_MS } from '../support/sim-cluster.ts'
 import type { Host, SimCluster } from '../support/sim-cluster.ts'
+import type { Scene } from './scene.ts'
 import { anyOf } from './weather.ts'
 
 /** Room on every disk, but while a fault takes it. */
@@ -13,6 +14,8 @@ export interface World {
   /** Draws of the one fault that is being made. */
   readonly random: Prng
   readonly places: readonly Place[]
+  /** What outlasts the fault. */
+  readonly scene: Scene
 }
 
 /** Makes one fault. What it leaves switched on ends by itself, or when the storm does. */
@@ -25,7 +28,8 @@ export function anyHost({ cluster, random }: World): Host {
 export function aLeader(world: World): Host {
   const { cluster, random, places } = world
   const { topic, partition } = anyOf(random, places)
-  return (cluster.hasImage ? cluster.leader(topic, partition) : null) ?? anyHost(world)
+  const leader = cluster.hasImage ? cluster.leader(topic, partition) : null
+  return leader !== null && cluster.hosts.includes(leader) ? leader : anyHost(world)
 }
 
 export function die(world: World, host: Host, how: 'crash' | 'power cut'): void {
@@ -37,7 +41,8 @@ export function die(world: World, host: Host, how: 'crash' | 'power cut'): void 
 export function reviveLater({ cluster, random }: World, host: Host, msMax: number): void {
   const { generation } = host.node
   cluster.simulation.schedule(random.between(1, msMax), `${host.name} revived`, () => {
-    if (!host.node.isUp && host.node.generation === generation) void cluster.revive(host)
+    const isHere = cluster.hosts.includes(host)
+    if (isHere && !host.node.isUp && host.node.generation === generation) void cluster.revive(host)
   })
 }
 

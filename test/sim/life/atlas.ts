@@ -1,0 +1,119 @@
+/**
+ * The fault atlas: whose disk may be damaged now, so that one good copy of everything stays (docs/faults.md F-ROT, F-DISK).
+ *
+ *   claimed ──► stopped ──► spare: nobody counts on it ──► damaged ──► whole again ──► given back
+ *
+ * Invariants:
+ * - One machine at a time is not what it was: the next is damaged only when the last holds everything again, and votes again.
+ *   The same claim keeps other changes of voters away meanwhile.
+ * - A stopped machine is spare when every partition it has a replica of is led by another, is in sync without it, and all other
+ *   machines have at least its part of the metadata log and its epoch on their platters. So what goes with its disk is
+ *   elsewhere, and whoever must decide knows that.
+ */
+import type { DirectoryInode, Inode } from '../../../src/env/sim/disk-image.ts'
+import { baseOffsetAt, batchSizeAt, lastOffsetAt } from '../../../src/records/batch-header.ts'
+import { DIRECTORY } from '../support/sim-cluster.ts'
+import type { Host, SimCluster } from '../support/sim-cluster.ts'
+
+const HEADER_BYTES = 61
+export const METADATA_LOG = '__cluster_metadata-0'
+
+export class Atlas {
+  readonly #cluster: SimCluster
+  #claimedBy: string | null = null
+
+  constructor(cluster: SimCluster) {
+    this.#cluster = cluster
+  }
+
+  /** @returns Whether it was free. */
+  claim(what: string): boolean {
+    if (this.#claimedBy !== null) return false
+    this.#claimedBy = what
+    return true
+  }
+
+  giveBack(): void {
+    this.#claimedBy = null
+  }
+
+  /** Whether nothing is lost with the disk of a machine that is down. */
+  isSpare(host: Host): boolean {
+    const { hosts, hasImage } = this.#cluster
+    if (host.node.isUp || !hasImage) return false
+    const { image } = this.#cluster
+    if (image.brokers.get(host.id)?.isFenced === false) return false
+    for (const { partitions } of image.topicsByName.values())
+      for (const { replicas, isr, leader } of partitions)
+        if (replicas.includes(host.id) && (leader === null || leader === host.id || isr.includes(host.id)))
+          return false
+    const end = metadataEnd(host, 'live')
+    const epoch = quorumEpoch(host, 'live')
+    return hosts.every(
+      (other) =>
+        other === host || (metadataEnd(other, 'durable') >= end && quorumEpoch(other, 'durable') >= epoch),
+    )
+  }
+
+  /** Whether other machines than this one, which may run, have everything that it has a part of. */
+  hasHeirs(host: Host): boolean {
+    const { hosts, hasImage } = this.#cluster
+    if (!hasImage || hosts.some(({ broker, node }) => broker === null || node.isPaused)) return false
+    for (const { partitions } of this.#cluster.image.topicsByName.values())
+      for (const { replicas, isr } of partitions)
+        if (replicas.includes(host.id) && !isr.some((id) => id !== host.id)) return false
+    return true
+  }
+
+  /** Whether a machine serves and holds everything that it has a replica of. */
+  isWhole(host: Host): boolean {
+    if (host.broker === null || !this.#cluster.hasImage) return false
+    for (const { partitions } of this.#cluster.image.topicsByName.values())
+      for (const { replicas, isr } of partitions)
+        if (replicas.includes(host.id) && !isr.includes(host.id)) return false
+    return true
+  }
+}
+
+/** Names in a directory under the data directory of a machine. */
+export function namesIn(host: Host, directory = ''): readonly string[] {
+  const inode = host.node.disk.find(`${DIRECTORY}/${directory}`)
+  return inode?.kind === 'directory' ? [...inode.live.keys()].sort() : []
+}
+
+/** The id of a machine's data directory; null: it has none. */
+export function directoryId(host: Host): string | null {
+  const content = host.node.disk.contents(`${DIRECTORY}/meta.properties`)
+  return /^directory\.id=(\S+)$/m.exec(Buffer.from(content ?? []).toString())?.[1] ?? null
+}
+
+function metadataEnd(host: Host, what: 'live' | 'durable'): number {
+  let end = 0
+  for (const [name, inode] of entries(host, what)) {
+    const snapshot = /^(\d{20})-\d{10}\.checkpoint$/.exec(name)
+    if (snapshot !== null) end = Math.max(end, Number(snapshot[1]))
+    if (inode.kind !== 'file' || !name.endsWith('.log')) continue
+    const bytes = inode[what].read(0, inode[what].size)
+    for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
+      const size = batchSizeAt(bytes, at)
+      if (size < HEADER_BYTES || at + size > bytes.length || baseOffsetAt(bytes, at) < 0) break
+      end = Math.max(end, lastOffsetAt(bytes, at) + 1)
+      at += size
+    }
+  }
+  return end
+}
+
+function quorumEpoch(host: Host, what: 'live' | 'durable'): number {
+  const inode = entries(host, what).get('quorum-state')
+  if (inode?.kind !== 'file') return 0
+  const text = Buffer.from(inode[what].read(0, inode[what].size)).toString()
+  return Number(/"leaderEpoch":(\d+)/.exec(text)?.[1] ?? 0)
+}
+
+function entries(host: Host, what: 'live' | 'durable'): ReadonlyMap<string, Inode> {
+  let inode: Inode | undefined = host.node.disk.image.root
+  for (const part of [...DIRECTORY.split('/').slice(1), METADATA_LOG])
+    inode = inode?.kind === 'directory' ? inode[what].get(part) : undefined
+  return inode?.kind === 'directory' ? inode[what] : new Map<string, Inode>()
+}
