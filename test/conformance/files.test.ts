@@ -7,8 +7,12 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { FileSystem } from '../../src/env/files.ts'
 import { FileError } from '../../src/env/files.ts'
+import { Gate } from '../../src/env/memory/gate.ts'
 import { MemoryFileSystem } from '../../src/env/memory/memory-file-system.ts'
+import { DiskTrouble, troubledFiles } from '../../src/env/memory/troubled-files.ts'
+import { NodeClock } from '../../src/env/node/node-clock.ts'
 import { NodeFileSystem } from '../../src/env/node/node-file-system.ts'
+import { NodeRandom } from '../../src/env/node/node-random.ts'
 import { Simulation } from '../../src/env/sim/simulation.ts'
 
 interface Subject {
@@ -31,10 +35,24 @@ const subjects: Record<string, () => Subject> = {
     root: '/',
     drive: (promise) => promise,
   }),
+  'memory, on a disk that could be in trouble': () => troubled(() => undefined),
+  'memory, on a slow disk': () =>
+    troubled((trouble) => trouble.slow({ syncMs: [0, 2], writeMs: [0, 2], readMs: [0, 2] })),
   sim: () => {
     const simulation = new Simulation({ seed: 1 })
     return { files: simulation.env('a').files, root: '/', drive: (promise) => simulation.runUntil(promise) }
   },
+}
+
+function troubled(begin: (trouble: DiskTrouble) => void): Subject {
+  const clock = new NodeClock()
+  const trouble = new DiskTrouble({ clock, random: new NodeRandom(), gate: new Gate(clock) })
+  begin(trouble)
+  return {
+    files: troubledFiles(new MemoryFileSystem({ clock }), trouble),
+    root: '/',
+    drive: (promise) => promise,
+  }
 }
 
 function temporaryDirectory(): string {

@@ -15,9 +15,13 @@ import type {
 import { NetworkError, silentLogger } from '../../src/env/index.ts'
 import { browserEnv } from '../../src/env/browser/browser-env.ts'
 import type { WebSocketConstructor } from '../../src/env/browser/browser-network.ts'
+import { Gate } from '../../src/env/memory/gate.ts'
+import { gatedNetwork } from '../../src/env/memory/gated-network.ts'
 import { InProcessNetwork } from '../../src/env/memory/in-process-network.ts'
+import { Links } from '../../src/env/memory/links.ts'
 import { NodeClock } from '../../src/env/node/node-clock.ts'
 import { NodeNetwork } from '../../src/env/node/node-network.ts'
+import { NodeRandom } from '../../src/env/node/node-random.ts'
 import { Simulation } from '../../src/env/sim/simulation.ts'
 
 interface Subject {
@@ -87,6 +91,24 @@ const subjects: Record<string, () => Subject> = {
       knowsPeers: true,
       server: network,
       client: network,
+      host: 'broker',
+      url: () => 'in-process://broker',
+      drive: (story) => story,
+      turns: realTurns,
+    }
+  },
+  'in-process, over links and gates': () => {
+    const clock = new NodeClock()
+    const network = new InProcessNetwork({ clock })
+    const links = new Links({ clock, random: new NodeRandom() })
+    return {
+      speaks: 'kafka',
+      knowsPeers: true,
+      server: gatedNetwork(network, new Gate(clock)),
+      client: gatedNetwork(
+        links.networkOf('a', network, () => 'b'),
+        new Gate(clock),
+      ),
       host: 'broker',
       url: () => 'in-process://broker',
       drive: (story) => story,

@@ -173,6 +173,7 @@ export class Simulation {
       task,
     }
     this.#heap.push(event)
+    if (process !== null) process.node.scheduledCount++
     return event
   }
 
