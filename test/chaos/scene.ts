@@ -12,7 +12,7 @@ import { Client } from '../../src/index.ts'
 import type { BrokerProcess } from '../support/broker-process.ts'
 import { ClientLogs, within } from '../support/client-logs.ts'
 import { ClusterLoad } from '../support/cluster-load.ts'
-import { ClusterProcesses, inSync } from '../support/cluster-processes.ts'
+import { ClusterProcesses, inSync, until } from '../support/cluster-processes.ts'
 import { LoopDisk } from '../support/loop-disk.ts'
 import { confluentKafka } from '../support/programs.ts'
 import { saveCheckpoints } from './damage.ts'
@@ -139,9 +139,7 @@ export class Scene {
           open('members', cluster.bootstrap),
           open('observer', cluster.bootstrap),
         ]
-        await clients[0]!
-          .admin()
-          .createTopics([{ name: TOPIC, partitions: PARTITIONS, replicationFactor: brokers }])
+        await createTopic(clients.at(-1)!, brokers)
         return new Scene(options, cluster, disks, clients, logs)
       } catch (error) {
         await cluster.kill()
@@ -286,6 +284,19 @@ export class Scene {
       if (!this.broker(nodeId).isRunning && !this.#down.has(nodeId))
         this.#fail(new Error(`Broker ${nodeId} ended by itself:\n${this.broker(nodeId).complaints.slice(-COMPLAINTS_TOLD).join('\n')}`)) // prettier-ignore
   }
+}
+
+/** The brokers have only just begun: on a busy machine the controller may change meanwhile, and it is asked again. */
+async function createTopic(client: Client, brokers: number): Promise<void> {
+  const topic = { name: TOPIC, partitions: PARTITIONS, replicationFactor: brokers }
+  await until('the topic is there', async () => {
+    try {
+      await client.admin().createTopics([topic], { timeoutMs: STEP_MS_MAX })
+      return true
+    } catch (error) {
+      return (error as Error).message.includes('TOPIC_ALREADY_EXISTS')
+    }
+  })
 }
 
 /** Removes what a run has left, unmounted before. */
