@@ -1,4 +1,5 @@
 /** Does the message of a check say what was broken? */
+import type { PlantedBug } from './planted-bug.ts'
 
 /** What checks say in words instead of an invariant's name: the kinds of test/support/log-checker.ts, and limits of time. */
 const WORDS: readonly (readonly [words: RegExp, invariants: readonly string[]])[] = [
@@ -13,16 +14,19 @@ const WORDS: readonly (readonly [words: RegExp, invariants: readonly string[]])[
   [/within [\d_,.]+ (virtual )?ms|did not happen|not reached/, ['S3', 'G8']],
 ]
 
-/** Invariants that a message is about, by name or in words. */
+/** Invariants and scenarios that a message is about, by name or in words. */
 export function namedIn(message: string): ReadonlySet<string> {
-  const named = new Set(message.match(/\b[RDMPGST]\d{1,2}\b/g) ?? [])
+  const named = new Set(message.match(/\b(?:[RDMPGST]|[A-Z]{2}-)\d{1,2}\b/g) ?? [])
   for (const [words, invariants] of WORDS)
     if (words.test(message)) for (const invariant of invariants) named.add(invariant)
   return named
 }
 
-/** Whether a message names one of the invariants that a bug was expected to break. */
-export function isAsExpected(message: string, breaks: readonly string[]): boolean {
+/** Whether a message names something that a bug was expected to break. */
+export function isAsExpected(
+  message: string,
+  { breaks, scenarios }: Pick<PlantedBug, 'breaks' | 'scenarios'>,
+): boolean {
   const named = namedIn(message)
-  return breaks.some((invariant) => named.has(invariant))
+  return [...breaks, ...scenarios].some((each) => named.has(each))
 }

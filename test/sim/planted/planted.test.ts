@@ -73,8 +73,10 @@ describe('A planted bug', () => {
   })
 
   it('is caught as expected when the message names what it breaks, by letters or in words', () => {
-    expect(isAsExpected('R2: t0-0 is acknowledged up to 12', ['R13', 'R2'])).toBe(true)
-    expect(isAsExpected('lost: t0-0: p0:1 was acknowledged', ['R1'])).toBe(true)
-    expect(isAsExpected('R2: t0-0 is acknowledged up to 12', ['G1'])).toBe(false)
+    const bug = { breaks: ['R13', 'R2', 'R1'], scenarios: ['RP-6'] }
+    expect(isAsExpected('R2: t0-0 is acknowledged up to 12', bug)).toBe(true)
+    expect(isAsExpected('lost: t0-0: p0:1 was acknowledged', bug)).toBe(true)
+    expect(isAsExpected('RP-6: counts a follower as soon as it is proposed', bug)).toBe(true)
+    expect(isAsExpected('G1: t0-0 is given to m1', bug)).toBe(false)
   })
 })

@@ -39,14 +39,14 @@ export function describeOutcome(
         ? 'by test'
         : `by test after ${lives}`
   if (message === null) return `NOT CAUGHT  ${bug.id} ${how}, ${seconds}: ${bug.what}`
-  const expected = isAsExpected(message, bug.breaks) ? 'as expected' : `not of ${bug.breaks.join()}`
+  const expected = isAsExpected(message, bug) ? 'as expected' : `not of ${bug.breaks.join()}`
   return `caught      ${bug.id} ${how}, ${seconds}, ${expected}: ${shortened(message)}`
 }
 
 export function describeRun({ bugs, outcomes, known, broken, errorCount, ms }: PlantedRun): string[] {
   const caught = outcomes.filter(({ message }) => message !== null)
   const byLives = caught.filter(({ seed }) => seed !== null)
-  const expected = caught.filter(({ bug, message }) => isAsExpected(message!, bug.breaks))
+  const expected = caught.filter(({ bug, message }) => isAsExpected(message!, bug))
   const seeds = byLives.map(({ bug, seed }) => known.get(bug.id) ?? seed!).sort((a, b) => a - b)
   const violated = new Set(caught.flatMap(({ bug }) => bug.breaks))
   const reached = new Set(caught.flatMap(({ bug }) => bug.scenarios))
