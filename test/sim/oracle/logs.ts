@@ -138,9 +138,9 @@ export class LogRules {
   #checkWriter(log: LogUnderTest, { base, epoch, crc }: DiskBatch): void {
     if (log.isCompacted) return
     let epochs = this.#written.get(log.truth)
-    if (epochs === undefined) this.#written.set(log.truth, (epochs = new Map()))
+    if (epochs === undefined) this.#written.set(log.truth, (epochs = new Map<number, Map<number, number>>()))
     let written = epochs.get(epoch)
-    if (written === undefined) epochs.set(epoch, (written = new Map()))
+    if (written === undefined) epochs.set(epoch, (written = new Map<number, number>()))
     const known = written.get(base)
     if (known === undefined) written.set(base, crc)
     else if (known !== crc)

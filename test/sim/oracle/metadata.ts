@@ -111,7 +111,7 @@ export class MetadataRules {
 
   #checkOneLeader(truth: PartitionTruth, { leader, leaderEpoch }: PartitionImage): void {
     let leaders = this.#leaders.get(truth)
-    if (leaders === undefined) this.#leaders.set(truth, (leaders = new Map()))
+    if (leaders === undefined) this.#leaders.set(truth, (leaders = new Map<number, number | null>()))
     const known = leaders.get(leaderEpoch)
     if (known !== undefined && known !== leader)
       fail('R15', `${truth.name} in leader epoch ${leaderEpoch} is led by ${known} and by ${leader}`)

@@ -4,7 +4,7 @@
  * has seen. Kept by the oracle alone (docs/faults.md section 7.8).
  */
 import type { PartitionImage } from '../../../src/metadata/cluster-image.ts'
-import { Violation } from './violation.ts'
+import type { Violation } from './violation.ts'
 
 /** What identifies a batch wherever it lies: the checksum covers all but offset and epoch. */
 export interface CommittedBatch {
@@ -24,6 +24,7 @@ interface Suspect {
 }
 
 export class PartitionTruth {
+  readonly topic: string
   /** `topic-partition`. */
   readonly name: string
   trueHighWatermark = 0
@@ -35,8 +36,9 @@ export class PartitionTruth {
   image: PartitionImage | null = null
   #suspects: Suspect[] = []
 
-  constructor(name: string) {
-    this.name = name
+  constructor(topic: string, index: number) {
+    this.topic = topic
+    this.name = `${topic}-${index}`
   }
 
   /** Who may be elected. */
@@ -84,7 +86,7 @@ export class Truths {
     if (partitions === undefined) this.#byId.set(topicId, (partitions = []))
     let truth = partitions[index]
     if (truth === undefined) {
-      truth = new PartitionTruth(`${topic}-${index}`)
+      truth = new PartitionTruth(topic, index)
       partitions[index] = truth
       this.#byName.set(truth.name, truth)
     }
@@ -101,7 +103,7 @@ export class Truths {
   }
 
   *all(): IterableIterator<PartitionTruth> {
-    for (const partitions of this.#byId.values())
-      for (const truth of partitions) if (truth !== undefined) yield truth
+    // There may be holes: a broker has only the partitions that it has a replica of.
+    for (const partitions of this.#byId.values()) yield* Object.values(partitions)
   }
 }

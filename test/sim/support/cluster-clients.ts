@@ -13,6 +13,14 @@ import { LogHistory } from '../../support/log-checker.ts'
 import type { LogRead, ReadRecord } from '../../support/log-checker.ts'
 import type { SimCluster } from './sim-cluster.ts'
 
+/** The producer's default. */
+const DELIVERY_MS = 120_000
+/** What a send may take beyond its delivery time: a request that was under way then. */
+const OUTCOME_SLACK_MS = 5000
+
+/** Between two sends of a producer that is roused, at most, in virtual ms. */
+const ROUSED_MS = 40
+
 export interface Place {
   readonly topic: string
   readonly partition: number
@@ -41,6 +49,11 @@ export class Ledger {
   }
 }
 
+export interface SteadyOptions extends ProducerOptions {
+  /** Between two sends, at most, in virtual ms. Default 60. */
+  readonly everyMs?: number
+}
+
 /** Sends without end to places drawn by lot, some records at a time, until it is stopped. */
 export class SteadyProducer {
   readonly name: string
@@ -52,8 +65,11 @@ export class SteadyProducer {
   readonly #random: Prng
   readonly #client: Client
   readonly #producer: Producer
+  readonly #everyMs: number
+  /** Virtual ms by which each send that is under way must have its outcome (docs/faults.md S2), by id, oldest first. */
+  readonly #due = new Map<string, number>()
+  readonly #deliveryMs: number
   #count = 0
-  #pending = 0
   #isStopped = false
 
   constructor(
@@ -61,7 +77,7 @@ export class SteadyProducer {
     ledger: Ledger,
     name: string,
     places: readonly Place[],
-    options: ProducerOptions,
+    { everyMs = 60, ...options }: SteadyOptions,
   ) {
     this.name = name
     this.#cluster = cluster
@@ -70,12 +86,26 @@ export class SteadyProducer {
     this.#random = cluster.simulation.stream(`producer ${name}`)
     this.#client = cluster.client(name)
     this.#producer = this.#client.producer(options)
+    this.#everyMs = everyMs
+    this.#deliveryMs = (options.deliveryTimeoutMs ?? DELIVERY_MS) + OUTCOME_SLACK_MS
     this.#later()
   }
 
   /** Records whose outcome is not known yet. */
   get pendingCount(): number {
-    return this.#pending
+    return this.#due.size
+  }
+
+  /** The send that should have had its outcome by now, or null (docs/faults.md S2). */
+  get overdue(): string | null {
+    const [oldest] = this.#due
+    return oldest !== undefined && oldest[1] < this.#cluster.simulation.nowMs ? oldest[0] : null
+  }
+
+  /** Sends more than it usually does, for so long. */
+  rouse(ms: number): void {
+    for (let atMs = this.#random.between(0, ROUSED_MS); atMs < ms; atMs += this.#random.between(1, ROUSED_MS))
+      this.#cluster.simulation.schedule(atMs, `${this.name} is roused`, () => this.#sendSome())
   }
 
   /** Sends nothing new. */
@@ -88,13 +118,17 @@ export class SteadyProducer {
   }
 
   #later(): void {
-    this.#cluster.simulation.schedule(this.#random.between(1, 60), `${this.name} sends`, () => {
+    this.#cluster.simulation.schedule(this.#random.between(1, this.#everyMs), `${this.name} sends`, () => {
       if (this.#isStopped) return
-      // One that waits for long sends no more, or a long fault would end in a flood.
-      if (this.#pending < 30)
-        for (let count = 1 + this.#random.below(3); count > 0; count--) void this.#send()
+      this.#sendSome()
       this.#later()
     })
+  }
+
+  #sendSome(): void {
+    if (this.#isStopped) return
+    // One that waits for long sends no more, or a long fault would end in a flood.
+    if (this.#due.size < 30) for (let count = 1 + this.#random.below(3); count > 0; count--) void this.#send()
   }
 
   async #send(): Promise<void> {
@@ -103,7 +137,7 @@ export class SteadyProducer {
     const id = `${this.name}:${this.#count++}`
     const value = `${id}|${'x'.repeat(this.#random.below(150))}`
     const record = this.#ledger.history.sent(this.name, log, id, value)
-    this.#pending++
+    this.#due.set(id, this.#cluster.simulation.nowMs + this.#deliveryMs)
     try {
       const { offset } = await this.#producer.send({ ...place, value })
       this.#ledger.history.acknowledged(record, offset < 0 ? null : offset)
@@ -117,7 +151,7 @@ export class SteadyProducer {
       const { logger } = this.#cluster.simulation.env(this.name)
       logger.debug('Send failed', { record: id, log, error })
     } finally {
-      this.#pending--
+      this.#due.delete(id)
     }
   }
 

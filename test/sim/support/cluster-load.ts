@@ -1,8 +1,8 @@
 /** Producers and consumers at work on a cluster, and the verdict on what became of their records. */
-import type { ProducerOptions } from '../../../src/client/producer-options.ts'
 import { checkLogs, formatFaults } from '../../support/log-checker.ts'
 import { Ledger, logName, readAll, SteadyConsumer, SteadyProducer } from './cluster-clients.ts'
-import type { Place } from './cluster-clients.ts'
+import type { Place, SteadyOptions } from './cluster-clients.ts'
+import { fail } from '../oracle/violation.ts'
 import { Oracle } from '../oracle/oracle.ts'
 import { PATIENCE_MS } from './sim-cluster.ts'
 import type { SimCluster } from './sim-cluster.ts'
@@ -15,7 +15,7 @@ const SETTLING_MS = 3000
 export interface LoadOptions {
   readonly places: readonly Place[]
   /** One producer for each. */
-  readonly producers: readonly ProducerOptions[]
+  readonly producers: readonly SteadyOptions[]
   /** One consumer for each: bytes of one partition that it fetches at most. */
   readonly consumers: readonly number[]
 }
@@ -58,6 +58,13 @@ export class ClusterLoad {
   check(): void {
     this.invariants.checkpoint()
     for (const { faults } of this.#consumers) if (faults.length > 0) throw new Error(faults.join('\n'))
+    for (const { name, overdue } of this.#producers)
+      if (overdue !== null) fail('S2', `${name} has sent ${overdue} and does not hear what became of it`)
+  }
+
+  /** Producers send more than they usually do, for so long. */
+  rouse(ms: number): void {
+    for (const producer of this.#producers) producer.rouse(ms)
   }
 
   /** Lets the world go on until so many more records are acknowledged. */
@@ -76,6 +83,7 @@ export class ClusterLoad {
     await cluster.run(() => this.#producers.every(({ pendingCount }) => pendingCount === 0), LAST_OUTCOME_MS)
     await cluster.pass(SETTLING_MS)
     this.invariants.checkAtRest()
+    await this.invariants.checkStill()
     const finals = await cluster.run(readAll(cluster, this.#places))
     const ends = new Map(finals.map(({ log, records }) => [log, (records.at(-1)?.offset ?? -1) + 1]))
     await cluster.run(() =>

@@ -3,6 +3,7 @@
  * (docs/faults.md section 3, Groups; what is judged as it happens: group-history.ts).
  */
 import type { Prng } from '../../../src/env/sim/prng.ts'
+import { checkKept, STILL_MS } from '../oracle/rest.ts'
 import type { Ledger, Place } from './cluster-clients.ts'
 import { logName } from './cluster-clients.ts'
 import { GroupHistory } from './group-history.ts'
@@ -110,6 +111,7 @@ export class GroupLoad {
     const isHandled = (place: Place): boolean =>
       this.history.doneEnd(place) >= (this.#ledger.ackedEnds.get(logName(place)) ?? 0)
     await cluster.run(() => this.#places.every(isHandled))
+    await this.#keeps()
     for (const member of this.present) await cluster.run(this.leave(member))
     this.history.check()
     const committed = await this.committed()
@@ -144,6 +146,15 @@ export class GroupLoad {
       if (groups[0]!.errorCode === 0) return this.#places.map((place) => told.get(logName(place)) ?? 0)
       await this.#cluster.pass(20)
     }
+  }
+
+  /** S6: nobody comes or goes, so nobody gets or gives anything. */
+  async #keeps(): Promise<void> {
+    const now = (): string[] =>
+      this.present.map(({ name, consumer }) => `${name}: ${consumer.assignment.map(logName).sort().join()}`)
+    const before = now()
+    await this.#cluster.pass(STILL_MS)
+    checkKept(before, now())
   }
 
   #joinAny(): void {
