@@ -118,21 +118,6 @@ export const CONTROLLER_BUGS: readonly PlantedBug[] = [
     },
   },
   {
-    id: 'unclean-election-while-somebody-is-eligible',
-    file: 'src/controller/partition-change.ts',
-    find: 'const isLastHope = isr.length === 0 && elr.length === 0',
-    replace: 'const isLastHope = isr.length === 0 || elr.length === 0',
-    what: 'the last leader is elected, uncleanly, although others have everything and may come back',
-    breaks: ['R15', 'R2', 'R1'],
-    scenarios: ['RP-13'],
-    catcher: {
-      test: {
-        file: 'test/controller/brokers.test.ts',
-        name: 'R15: when a leader goes, another in-sync replica leads; the last one stays eligible',
-      },
-    },
-  },
-  {
     id: 'unclean-election-unasked',
     file: 'src/controller/partition-change.ts',
     find: "const mayBeUnclean = rules.allowsUnclean || target.election === 'unclean'",
@@ -181,7 +166,9 @@ export const CONTROLLER_BUGS: readonly PlantedBug[] = [
     id: 'answered-before-it-is-committed',
     file: 'src/controller/decider.ts',
     find: 'if (committed === undefined) return response',
-    replace: 'if (committed === undefined || image.endOffset > 0) return response',
+    replace: `if (committed !== undefined) committed.catch(() => undefined)
+    return response
+    if (committed === undefined) return response`,
     what: 'the controller answers when it has appended a change, not when it is committed',
     breaks: ['M11', 'M9', 'P4', 'R3'],
     scenarios: ['MQ-12'],

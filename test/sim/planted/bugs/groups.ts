@@ -192,7 +192,10 @@ export const GROUP_BUGS: readonly PlantedBug[] = [
     scenarios: [],
     catcher: {
       hasGroup: true,
-      test: null,
+      test: {
+        file: 'test/client/group-consumer.test.ts',
+        name: 'hands a record out again when its loop was left within the body',
+      },
     },
   },
   {

@@ -239,16 +239,4 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
       },
     },
   },
-  {
-    id: 'marks-of-a-deleted-log',
-    file: 'src/log/log-manager.ts',
-    find: '    this.#highWatermarks.delete(key)\n',
-    replace: '',
-    what: 'a topic made anew under its name begins with the high watermark of the deleted one',
-    breaks: ['R7', 'R12', 'D6'],
-    scenarios: ['RP-21', 'RP-22'],
-    catcher: {
-      test: null,
-    },
-  },
 ]
