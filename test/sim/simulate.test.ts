@@ -295,7 +295,7 @@ describe('a machine of the code under test', () => {
     expect(await world.run(machine.client().admin().listTopics())).toHaveLength(1)
   })
 
-  it('F-PAUSE: is paused until the group has given it up, and cannot commit what it held', async () => {
+  it('F-PAUSE: is paused until the group has given it up, cannot commit what it held, and goes on', async () => {
     await using world = await begin()
     await send(world, ['a'])
     const machine = world.machine('worker')
@@ -310,6 +310,8 @@ describe('a machine of the code under test', () => {
     machine.resume()
 
     await expect(world.run(consumer.commit())).rejects.toMatchObject({ code: 'CLIENT_NOT_A_MEMBER' })
+    const { value } = await world.run(batches.next())
+    expect(value?.records.map((record) => text.decode(record.value))).toEqual(['a'])
   })
 
   it('has a clock and draws of its own', async () => {

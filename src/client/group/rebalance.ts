@@ -118,7 +118,9 @@ export class Rebalance {
     const { config, membership, progress, onSettled } = this.#ports
     this.#hasNews = false
     if (this.#lost.length > 0) {
-      await config.listener.onLost?.(this.#lost.splice(0))
+      // Taken out by itself: arguments of a listener that is not there are not evaluated.
+      const lost = this.#lost.splice(0)
+      await config.listener.onLost?.(lost)
       return true
     }
     const target = this.#target
