@@ -27,6 +27,11 @@ import type { World } from './world.ts'
 
 /** After the storm the cluster must be whole within this, in virtual ms. */
 const HEALING_MS = 60_000
+/**
+ * Around each fault producers are busy for so long, in virtual ms; at other times they send now and then. What is under way when
+ * something breaks is what finds bugs, and everything else costs as much.
+ */
+const ROUSED_MS = 120
 
 /**
  * What is left out of a life, so that less is there to read when it fails. The draws of what stays are what they were, but for
@@ -250,6 +255,8 @@ class Life {
     const startMs = cluster.simulation.nowMs
     this.stormAtMs = startMs
     for (const act of this.#weather.acts) {
+      await cluster.pass(startMs + act.atMs - ROUSED_MS / 2 - cluster.simulation.nowMs)
+      this.#load!.rouse(ROUSED_MS)
       await cluster.pass(startMs + act.atMs - cluster.simulation.nowMs)
       check()
       const random = new Prng(`swarm ${this.#seed}`, `act ${act.index}`)

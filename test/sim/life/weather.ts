@@ -23,7 +23,11 @@ export interface Weather {
   readonly minIsr: number
   readonly topics: number
   readonly partitions: number
-  readonly producers: readonly { readonly deliveryTimeoutMs: number; readonly lingerMs: number }[]
+  readonly producers: readonly {
+    readonly deliveryTimeoutMs: number
+    readonly lingerMs: number
+    readonly everyMs: number
+  }[]
   /** Bytes of one partition that each consumer fetches at most. */
   readonly consumers: readonly number[]
   readonly hasGroup: boolean
@@ -59,6 +63,7 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
     producers: Array.from({ length: 2 + random.below(3) }, () => ({
       deliveryTimeoutMs: anyOf(random, [1500, 120_000]),
       lingerMs: anyOf(random, [0, 0, 5]),
+      everyMs: anyOf(random, [60, 400, 1500, 1500]),
     })),
     consumers: Array.from({ length: 1 + random.below(2) }, () => anyOf(random, [200, 100_000])),
     hasGroup: random.chance(groupChance),
