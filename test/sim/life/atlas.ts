@@ -10,7 +10,7 @@
  *   machines have at least its part of the metadata log and its epoch on their platters. So what goes with its disk is
  *   elsewhere, and whoever must decide knows that.
  */
-import type { DirectoryInode, Inode } from '../../../src/env/sim/disk-image.ts'
+import type { Inode } from '../../../src/env/sim/disk-image.ts'
 import { baseOffsetAt, batchSizeAt, lastOffsetAt } from '../../../src/records/batch-header.ts'
 import { DIRECTORY } from '../support/sim-cluster.ts'
 import type { Host, SimCluster } from '../support/sim-cluster.ts'

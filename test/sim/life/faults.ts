@@ -48,3 +48,12 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   ...TOPIC_ACTS,
   ...HOSTILE_ACTS,
 }
+
+/**
+ * Kinds that no seed draws by itself, only who asks for them: topics that may lose records on purpose break what the oracle holds
+ * for true of every partition (R1, R2, R11), which it cannot tell from a loss that nobody allowed.
+ */
+const UNDRAWN: ReadonlySet<string> = new Set(['uncleanTopic'])
+
+/** What seeds draw from. */
+export const DRAWN_KINDS: readonly string[] = Object.keys(FAULTS).filter((name) => !UNDRAWN.has(name))

@@ -17,7 +17,7 @@ import { SteadyOperator } from '../support/cluster-operator.ts'
 import { GroupLoad } from '../support/group-load.ts'
 import { GROUP_SETTINGS } from '../support/group-members.ts'
 import { SimCluster } from '../support/sim-cluster.ts'
-import { FAULTS } from './faults.ts'
+import { DRAWN_KINDS, FAULTS } from './faults.ts'
 import { marksOf } from './marks.ts'
 import { Scene } from './scene.ts'
 import { drawWeather, STORM_MS } from './weather.ts'
@@ -99,7 +99,7 @@ export interface LifeReport {
 
 export async function runLife(seed: number, options: LifeOptions = {}): Promise<LifeReport> {
   const weather = drawWeather(new Prng(`swarm ${seed}`, 'weather'), {
-    faults: options.kinds ?? Object.keys(FAULTS),
+    faults: options.kinds ?? DRAWN_KINDS,
     ...(options.groupChance === undefined ? {} : { groupChance: options.groupChance }),
   })
   const { brokers, settings, minIsr } = weather

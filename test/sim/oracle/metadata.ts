@@ -139,8 +139,12 @@ export class MetadataRules {
   }
 
   /** R15: who led last has all that was ever acknowledged, on its disk, so nobody else may be taken from outside both sets. */
-  #checkElected(name: string, old: PartitionImage, { leader, isRecovering }: PartitionImage): void {
+  #checkElected(name: string, old: PartitionImage, { leader, isRecovering, isr }: PartitionImage): void {
     if (leader === null || old.isr.includes(leader) || old.eligibleLeaderReplicas.includes(leader)) return
+    // The change that lets the last new replica join completes its move, and with it the old leader goes.
+    if (old.leader !== null && old.addingReplicas.includes(leader)) return
+    // The last replica that a move waited for joins and may lead at once: it has everything, as R2 sees to.
+    if (old.addingReplicas.includes(leader) && isr.includes(leader)) return
     if (!isRecovering)
       fail(
         'R15',

@@ -52,6 +52,8 @@ export class Oracle {
   readonly truths = new Truths()
   readonly #cluster: SimCluster
   readonly #ledger: Ledger
+  /** By topic: the least `min.insync.replicas` that was seen. */
+  readonly #leastMinIsr = new Map<string, number>()
   readonly #watched = new Map<Host, Watched>()
   readonly #metadata: MetadataRules
   readonly #replicas: ReplicaRules
@@ -71,7 +73,7 @@ export class Oracle {
     this.#replicas = new ReplicaRules(this.truths, {
       minIsr: (truth) => this.#minIsr(truth),
       isOnPlatter: (id, truth, offset) => this.#logOf(id, truth.name, 'durable').reaches(offset),
-      hostIds: cluster.hosts.map(({ id }) => id),
+      hostIds: () => cluster.hosts.map(({ id }) => id),
     })
     this.#defects = new DefectRule(cluster.said)
     cluster.simulation.checks.push(() => this.#afterEvent())
@@ -268,7 +270,11 @@ export class Oracle {
     const topic = name.slice(0, name.lastIndexOf('-'))
     const own =
       newest === null ? undefined : configsOf(newest, { type: TOPIC_RESOURCE, name: topic }).get(MIN_ISR)
-    const wanted = Number(own ?? this.#cluster.settings[MIN_ISR] ?? 1)
+    // A leader may not have heard of the newest value when it commits: the least of all that were ever in force.
+    const present = Number(own ?? this.#cluster.settings[MIN_ISR] ?? 1)
+    const usual = Number(this.#cluster.settings[MIN_ISR] ?? 1)
+    const wanted = Math.min(present, usual, this.#leastMinIsr.get(topic) ?? present)
+    this.#leastMinIsr.set(topic, wanted)
     return image === null ? 1 : Math.min(wanted, image.replicas.length)
   }
 

@@ -43,8 +43,8 @@ export interface ReplicaSurroundings {
   minIsr(truth: PartitionTruth): number
   /** Whether a broker's platter has a log up to an offset. */
   isOnPlatter(id: number, truth: PartitionTruth, offset: number): boolean
-  /** Brokers that have a disk. */
-  readonly hostIds: readonly number[]
+  /** Brokers that have a disk; some come later. */
+  hostIds(): readonly number[]
 }
 
 interface Seen {
@@ -130,7 +130,8 @@ export class ReplicaRules {
     const where = whereOf(life, seen.truth)
     if (highWatermark < seen.highWatermark)
       fail('R7', `the high watermark of ${where} falls from ${seen.highWatermark} to ${highWatermark}`)
-    if (log.logStartOffset < seen.logStartOffset)
+    // A log that has nothing yet may begin below its leader's start, at the batch that holds it (KIP-107), and follows.
+    if (log.logStartOffset < seen.logStartOffset && seen.logStartOffset < seen.logEndOffset)
       fail('R12', `the log start of ${where} falls from ${seen.logStartOffset} to ${log.logStartOffset}`)
     if (highWatermark > log.logEndOffset)
       fail('R12', `the high watermark of ${where} is ${highWatermark}, its log ends at ${log.logEndOffset}`)
@@ -180,7 +181,9 @@ export class ReplicaRules {
         `${where} commits ${highWatermark} in epoch ${leaderEpoch}, of which ${lacking} has told no such thing`,
       )
     if (log.config.durability === 'disk') {
-      const holders = this.#around.hostIds.filter((id) => this.#around.isOnPlatter(id, truth, highWatermark))
+      const holders = this.#around
+        .hostIds()
+        .filter((id) => this.#around.isOnPlatter(id, truth, highWatermark))
       if (holders.length < minIsr)
         fail(
           'D1',
