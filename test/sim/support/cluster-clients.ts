@@ -13,6 +13,11 @@ import { LogHistory } from '../../support/log-checker.ts'
 import type { LogRead, ReadRecord } from '../../support/log-checker.ts'
 import type { SimCluster } from './sim-cluster.ts'
 
+/** The producer's default. */
+const DELIVERY_MS = 120_000
+/** What a send may take beyond its delivery time: a request that was under way then. */
+const OUTCOME_SLACK_MS = 5000
+
 /** Between two sends of a producer that is roused, at most, in virtual ms. */
 const ROUSED_MS = 40
 
@@ -61,8 +66,10 @@ export class SteadyProducer {
   readonly #client: Client
   readonly #producer: Producer
   readonly #everyMs: number
+  /** Virtual ms by which each send that is under way must have its outcome (docs/faults.md S2), by id, oldest first. */
+  readonly #due = new Map<string, number>()
+  readonly #deliveryMs: number
   #count = 0
-  #pending = 0
   #isStopped = false
 
   constructor(
@@ -80,12 +87,19 @@ export class SteadyProducer {
     this.#client = cluster.client(name)
     this.#producer = this.#client.producer(options)
     this.#everyMs = everyMs
+    this.#deliveryMs = (options.deliveryTimeoutMs ?? DELIVERY_MS) + OUTCOME_SLACK_MS
     this.#later()
   }
 
   /** Records whose outcome is not known yet. */
   get pendingCount(): number {
-    return this.#pending
+    return this.#due.size
+  }
+
+  /** The send that should have had its outcome by now, or null (docs/faults.md S2). */
+  get overdue(): string | null {
+    const [oldest] = this.#due
+    return oldest !== undefined && oldest[1] < this.#cluster.simulation.nowMs ? oldest[0] : null
   }
 
   /** Sends more than it usually does, for so long. */
@@ -114,7 +128,7 @@ export class SteadyProducer {
   #sendSome(): void {
     if (this.#isStopped) return
     // One that waits for long sends no more, or a long fault would end in a flood.
-    if (this.#pending < 30) for (let count = 1 + this.#random.below(3); count > 0; count--) void this.#send()
+    if (this.#due.size < 30) for (let count = 1 + this.#random.below(3); count > 0; count--) void this.#send()
   }
 
   async #send(): Promise<void> {
@@ -123,7 +137,7 @@ export class SteadyProducer {
     const id = `${this.name}:${this.#count++}`
     const value = `${id}|${'x'.repeat(this.#random.below(150))}`
     const record = this.#ledger.history.sent(this.name, log, id, value)
-    this.#pending++
+    this.#due.set(id, this.#cluster.simulation.nowMs + this.#deliveryMs)
     try {
       const { offset } = await this.#producer.send({ ...place, value })
       this.#ledger.history.acknowledged(record, offset < 0 ? null : offset)
@@ -137,7 +151,7 @@ export class SteadyProducer {
       const { logger } = this.#cluster.simulation.env(this.name)
       logger.debug('Send failed', { record: id, log, error })
     } finally {
-      this.#pending--
+      this.#due.delete(id)
     }
   }
 

@@ -2,6 +2,7 @@
 import { checkLogs, formatFaults } from '../../support/log-checker.ts'
 import { Ledger, logName, readAll, SteadyConsumer, SteadyProducer } from './cluster-clients.ts'
 import type { Place, SteadyOptions } from './cluster-clients.ts'
+import { fail } from '../oracle/violation.ts'
 import { Oracle } from '../oracle/oracle.ts'
 import { PATIENCE_MS } from './sim-cluster.ts'
 import type { SimCluster } from './sim-cluster.ts'
@@ -57,6 +58,8 @@ export class ClusterLoad {
   check(): void {
     this.invariants.checkpoint()
     for (const { faults } of this.#consumers) if (faults.length > 0) throw new Error(faults.join('\n'))
+    for (const { name, overdue } of this.#producers)
+      if (overdue !== null) fail('S2', `${name} has sent ${overdue} and does not hear what became of it`)
   }
 
   /** Producers send more than they usually do, for so long. */
@@ -80,6 +83,7 @@ export class ClusterLoad {
     await cluster.run(() => this.#producers.every(({ pendingCount }) => pendingCount === 0), LAST_OUTCOME_MS)
     await cluster.pass(SETTLING_MS)
     this.invariants.checkAtRest()
+    await this.invariants.checkStill()
     const finals = await cluster.run(readAll(cluster, this.#places))
     const ends = new Map(finals.map(({ log, records }) => [log, (records.at(-1)?.offset ?? -1) + 1]))
     await cluster.run(() =>
