@@ -26,7 +26,7 @@ export const SESSION_MS = 1000
 /** Clients give up on a broker that does not answer after this long. */
 const REQUEST_MS = 2000
 /** What one step may take, fail-over and a start on a busy machine included: a cluster that is slower has not recovered. */
-export const STEP_MS_MAX = 30_000
+export const STEP_MS_MAX = 60_000
 /** Lines of the brokers' logs that a failed step shows. */
 const COMPLAINTS_TOLD = 40
 /** Between two looks for brokers that ended by themselves. */

@@ -65,13 +65,13 @@ const isDeclaration = ({ path }: SourceText): boolean => path.endsWith('.d.ts')
 const isPure = ({ path }: SourceText): boolean =>
   path.startsWith('src/') && !under(path, ['src/env/node/', 'src/env/browser/'])
 const isPureButSim = (file: SourceText): boolean => isPure(file) && !under(file.path, ['src/env/sim/'])
-/** The command that runs simulations measures real time and has processes; its tests do not. */
-const isSimulationRunner = (path: string): boolean =>
-  path.startsWith('test/sim/run/') && !path.endsWith('.test.ts')
+/** The commands that run simulations, and real clusters, measure real time and have processes; their tests do not. */
+const isRunner = (path: string): boolean =>
+  under(path, ['test/sim/run/', 'test/chaos/']) && !path.endsWith('.test.ts')
 /** Unit and simulation tests; the others run real processes, sockets and timers on purpose. */
 const isQuietTest = ({ path }: SourceText): boolean =>
   path.startsWith('test/') &&
-  !isSimulationRunner(path) &&
+  !isRunner(path) &&
   !under(path, [
     'test/e2e/',
     'test/compat/',
