@@ -36,22 +36,6 @@ export const GROUP_BUGS: readonly PlantedBug[] = [
     },
   },
   {
-    id: 'loaded-to-the-high-watermark',
-    file: 'src/coordinator/shard-loader.ts',
-    find: 'for (let offset = log.logStartOffset; offset < endOffset;) {',
-    replace: 'for (let offset = log.logStartOffset; offset < Math.min(endOffset, log.highWatermark);) {',
-    what: 'a new coordinator loads up to its high watermark, which it knows late, and tells older offsets than were acknowledged',
-    breaks: ['G6', 'G4'],
-    scenarios: ['CG-1'],
-    catcher: {
-      hasGroup: true,
-      test: {
-        file: 'test/coordinator/runtime.test.ts',
-        name: 'G6: answers COORDINATOR_LOAD_IN_PROGRESS until it has all that was in the log at the election, committed or not',
-      },
-    },
-  },
-  {
     id: 'failed-load-is-an-empty-group',
     file: 'src/coordinator/runtime.ts',
     find: `      shard.close('NOT_COORDINATOR')
@@ -138,17 +122,18 @@ export const GROUP_BUGS: readonly PlantedBug[] = [
   },
   {
     id: 'dead-members-stay',
-    file: 'src/coordinator/groups/consumer/member-deadlines.ts',
-    find: 'if (nextMs < Infinity) this.#arm(nextMs)',
-    replace: '',
-    what: 'after one look at the deadlines of a group nobody looks again',
+    file: 'src/coordinator/groups/consumer/consumer-group.ts',
+    find: `      this.#deadlines.set(member.memberId, 'session', this.#sessionMs(member))
+      if (member.state === 'unrevoked') {`,
+    replace: "      if (member.state === 'unrevoked') {",
+    what: 'a coordinator that takes a group over waits for ever for members that died with its predecessor',
     breaks: ['G8', 'G2', 'S3'],
     scenarios: ['CG-4'],
     catcher: {
       hasGroup: true,
       test: {
-        file: 'test/coordinator/groups/consumer/consumer-group.random.test.ts',
-        name: 'G1, G2, G3, G8: keeps its promises after each event, and settles',
+        file: 'test/sim/group-members.test.ts',
+        name: 'G2, G8: finds out the dead although their coordinator died with them',
       },
     },
   },
@@ -193,8 +178,8 @@ export const GROUP_BUGS: readonly PlantedBug[] = [
     catcher: {
       hasGroup: true,
       test: {
-        file: 'test/client/group-consumer.test.ts',
-        name: 'hands a record out again when its loop was left within the body',
+        file: 'test/sim/group-consumer.test.ts',
+        name: 'G4: neither loses nor counts a record that it was about to hand out when it was closed',
       },
     },
   },
