@@ -2,7 +2,8 @@
  * Damage to the files of a broker that is stopped (F-ROT), of the kinds that its replicas, or its own log, can put right:
  *
  *   bits          single bits flipped in closed segments. Whoever verifies the directory is told of each file (that is checked
- *                 here), and cuts it where it is damaged, so that the start finds out and fetches the log anew
+ *                 here), cuts it there and takes the mark of the clean stop away, so that the start finds out and fetches the
+ *                 log anew
  *   indexes       offset and time indexes, producer snapshots and epoch checkpoints cut, scrambled or gone (D5)
  *   checkpoints   all checkpoints as they were some time ago; and bits flipped above the old recovery point, where the next start
  *                 cannot tell them from a write that a power cut tore (D2, D6)
@@ -88,6 +89,8 @@ async function damageBits(random: Prng, { directory, topic }: DamageOptions): Pr
       )
     truncateSync(path, foundAt ?? position)
   }
+  // After a clean stop closed segments are taken on trust; without the mark the start looks at their seams.
+  rmSync(join(directory, CLEAN_MARK), { force: true })
   return flipped.map(({ path, position }) => ({ path, how: `a bit at ${position}` }))
 }
 
