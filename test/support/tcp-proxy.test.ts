@@ -84,7 +84,7 @@ it('a reset is one at both ends', async () => {
   await Promise.all([client, server].map((end) => end.until(() => end.ending === 'reset')))
 })
 
-it('of a connection that has vanished one end is reset and the other stays open, and new ones work', async () => {
+it('of a connection that has vanished one end is reset and the other stays open until it is healed, and new ones work', async () => {
   const { proxy, open } = await connected()
   const { client, server } = await open()
   client.socket.write('a')
@@ -96,4 +96,6 @@ it('of a connection that has vanished one end is reset and the other stays open,
   fresh.client.socket.write('b')
   await fresh.server.until(() => fresh.server.received === 'b')
   expect(client.ending).toBe('open')
+  proxy.heal()
+  await client.until(() => client.ending === 'reset')
 })

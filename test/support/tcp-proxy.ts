@@ -8,7 +8,8 @@
  *   delay    every piece comes later, in order
  *   sliver   pieces come byte by byte at first: whoever reads meets every frame in parts
  *   reset    all connections end with RST, at both ends
- *   vanish   one end of every connection is reset and the other is told nothing, ever: half-open. New connections work
+ *   vanish   one end of every connection is reset and the other is told nothing: half-open. New connections work. When it is
+ *            healed the other end is reset, too, as whoever sends to a host that knows nothing of the connection
  */
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
@@ -91,8 +92,9 @@ export class TcpProxy {
     }
   }
 
-  /** All is well again, but for the connections that have vanished. */
+  /** All is well again; connections of which one end has vanished are gone. */
   heal(): void {
+    for (const socket of this.#orphans) socket.resetAndDestroy()
     this.#cuts.clear()
     this.#delayMs = 0
     this.#isSlivering = false
