@@ -122,13 +122,10 @@ export async function recoverLog(ports: LogSurroundings, options: RecoveryOption
   if (!isClean) await makeDurable(ports, segments, recoveryPoint)
   const logEndOffset = segments.at(-1)!.endOffset
   const producers = await replayProducers(ports, segments, snapshots, logEndOffset, config.producerCountMax)
-  const epochs = await recoverEpochs(
-    ports,
-    segments,
-    savedEpochs,
-    isClean ? logEndOffset : recoveryPoint,
+  const epochs = await recoverEpochs(ports, segments, savedEpochs, isClean ? logEndOffset : recoveryPoint, {
+    logStartOffset,
     logEndOffset,
-  )
+  })
   epochs.truncateFromEnd(logEndOffset, true)
   epochs.truncateFromStart(logStartOffset)
   const areEpochsStale = savedEpochs === null || !haveSameEpochs(savedEpochs, epochs.entries)
@@ -434,12 +431,18 @@ async function recoverEpochs(
   segments: readonly Segment[],
   saved: readonly EpochEntry[] | null,
   checkedOffset: number,
-  logEndOffset: number,
+  { logStartOffset, logEndOffset }: { readonly logStartOffset: number; readonly logEndOffset: number },
 ): Promise<LeaderEpochCache> {
   const firstOffset = segments[0]!.baseOffset
   if (saved !== null) {
     const epochs = await replayEpochs(segments, saved, Math.max(checkedOffset, firstOffset), logEndOffset)
-    if (await agreesWithEnd(segments, epochs)) return epochs
+    if (await agreesWithEnd(segments, epochs)) {
+      const knowsBeginning = logEndOffset === logStartOffset || epochs.epochAt(logStartOffset) !== NO_EPOCH
+      // Records that were deleted are back, since the log start was not kept: that of the metadata log is nowhere but in its
+      // files, and segments go as a whole. Their epochs are in their batches. A leader that did not know of them would tell
+      // followers which have just those epochs that nothing of their logs is right.
+      return knowsBeginning ? epochs : replayEpochs(segments, [], firstOffset, logEndOffset)
+    }
   }
   if (logEndOffset > firstOffset) {
     ports.logger.warn(

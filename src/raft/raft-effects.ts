@@ -152,7 +152,14 @@ export class RaftEffects {
     const { to, message, startOffset, endOffset, maxBytes } = effect
     // The log's start may have moved past it: the follower asks again, and is told of the snapshot.
     if (startOffset < this.#log.logStartOffset) return
-    const slice = await this.#log.read(startOffset, endOffset, maxBytes, true)
+    let slice
+    try {
+      slice = await this.#log.read(startOffset, endOffset, maxBytes, true)
+    } catch (error) {
+      // While the disk was read its start moved, by a snapshot, or another leader had this log cut: as above.
+      if (error instanceof LogError && error.code === 'LOG_OFFSET_OUT_OF_RANGE') return
+      throw error
+    }
     // Read again: another leader may have had this log cut meanwhile.
     if (this.#host.leads(message.epoch) && !this.#host.isStopped()) this.#send(to, message, slice.chunks)
   }

@@ -369,6 +369,29 @@ describe('Leader epochs', () => {
     expect(warnings).toEqual([expect.stringContaining('leader epoch checkpoint')])
   })
 
+  it.each([true, false])(
+    'of deleted records that are back are known again, for the log start was not kept (clean stop: %s)',
+    async (wasClosedCleanly) => {
+      const { simulation, env } = simulate('forgotten epochs')
+      const log = await simulation.runUntil(openLog(env))
+      append(log, { records: 4 }, 3)
+      append(log, { records: 2 }, 4)
+      append(log, { records: 3 }, 5)
+      await simulation.runUntil(log.deleteRecordsBefore(7))
+      expect(log.epochEntries()).toEqual([{ epoch: 5, startOffset: 7 }])
+      await simulation.runUntil(log.close())
+      const options = { logStartOffset: 0, recoveryPoint: 9, wasClosedCleanly }
+      const opened = await simulation.runUntil(openLog(env, {}, options))
+      expect(opened.logStartOffset).toBe(0)
+      expect(opened.epochEntries()).toEqual([
+        { epoch: 3, startOffset: 0 },
+        { epoch: 4, startOffset: 4 },
+        { epoch: 5, startOffset: 6 },
+      ])
+      expect(opened.endOffsetForEpoch(4)).toEqual({ epoch: 4, endOffset: 6 })
+    },
+  )
+
   it('KIP-101 KIP-279: an epoch ends where the next known one begins', async () => {
     await withLog('ends', {}, async (log) => {
       append(log, { records: 4 }, 2)
