@@ -146,8 +146,12 @@ async function findBroken(outcomes: readonly Outcome[], jobs: number): Promise<s
     return shares.filter(({ length }) => length > 0).map((each) => ({ seeds: each, hasGroup, planted: null }))
   })
   await inParallel(orders, jobs, async (order) => {
-    for (const { seed, failure } of await runLives(order))
-      if (failure !== null) broken.push(`seed ${seed}${order.hasGroup ? ' with a group' : ''}: ${failure}`)
+    try {
+      for (const { seed, failure } of await runLives(order))
+        if (failure !== null) broken.push(`seed ${seed}${order.hasGroup ? ' with a group' : ''}: ${failure}`)
+    } catch (error) {
+      broken.push((error as Error).message)
+    }
   })
   return broken
 }

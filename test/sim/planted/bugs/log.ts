@@ -8,7 +8,7 @@ export const LOG_BUGS: readonly PlantedBug[] = [
     find: "if (this.config.durability !== 'disk') this.raiseDurable(endOffset)",
     replace: 'this.raiseDurable(endOffset)',
     what: 'records count as durable when the operating system has them',
-    breaks: ['D1', 'R2', 'R13'],
+    breaks: ['M5', 'D1', 'R2', 'R13'],
     scenarios: ['RP-13'],
     catcher: {
       test: {
