@@ -68,9 +68,13 @@ export class Leader extends IdleRole {
 
   override onDisk(event: DiskEvent): void {
     const state = this.#state
-    if (event.kind === 'rolledBack' && event.fromOffset <= (this.#epochStartOffset ?? -1)) {
-      this.resign()
-      return
+    if (event.kind === 'rolledBack') {
+      // Its disk has no room, so it can decide nothing: others may. None of them has seen what was undone, for it was not durable.
+      const isFirstGone = event.fromOffset <= (this.#epochStartOffset ?? -1)
+      if (isFirstGone || state.peers.length > 0) {
+        this.resign()
+        return
+      }
     }
     if (event.kind === 'rolledBack' || event.kind === 'appended') this.#isChangingVoters = false
     if (event.kind === 'appended') this.#epochStartOffset ??= state.log.endOffset - 1
