@@ -11,7 +11,7 @@ const WORDS: readonly (readonly [words: RegExp, invariants: readonly string[]])[
   [/^inconsistent: /m, ['R4', 'R9', 'R16', 'R1', 'R8']],
   [/^(skipped|went-back): /m, ['R9', 'R8']],
   [/^(corrupted|foreign): /m, ['R9', 'R16', 'M9', 'P4']],
-  [/within [\d_,.]+ (virtual )?ms|did not happen|not reached/, ['S3', 'G8']],
+  [/the goal is not met/, ['S3', 'G8']],
 ]
 
 /** Invariants and scenarios that a message is about, by name or in words. */
