@@ -88,6 +88,8 @@ export const TOPIC_ACTS: Readonly<Record<string, Fault>> = {
           } catch (error) {
             if (!(error instanceof ClientError)) throw error
             if (!error.retriable) return // It is told that its topic is another: that is an end.
+            if (lot.isRemade) return
+            await scene.sleep(100)
           }
         }
       })()
