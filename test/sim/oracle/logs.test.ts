@@ -36,7 +36,7 @@ async function write(
 ): Promise<void> {
   const name = `/data/t-0/${base.toString().padStart(20, '0')}.log`
   const file = await simulation.runUntil(node.env.files.open(name, 'append'))
-  await simulation.runUntil(file.append(batches.map(encode)))
+  await simulation.runUntil(Promise.resolve(file.append(batches.map(encode))))
   await simulation.runUntil(file.close())
 }
 
@@ -185,7 +185,9 @@ describe('DiskLog', () => {
     const name = '/data/t-0/00000000000000000000.log'
     const file = await simulation.runUntil(node.env.files.open(name, 'append'))
     await simulation.runUntil(file.truncate(encode({ base: 0 }).length))
-    await simulation.runUntil(file.append([1, 2, 3, 4].map((base) => encode({ base, epoch: 1 }))))
+    await simulation.runUntil(
+      Promise.resolve(file.append([1, 2, 3, 4].map((base) => encode({ base, epoch: 1 })))),
+    )
     await write(simulation, node, [{ base: 5, epoch: 1 }], 5)
     await write(simulation, node, [{ base: 6, epoch: 1 }], 6)
     expect([...disk.look().batches()].map(({ epoch }) => epoch)).toEqual([0, 1, 1, 1, 1, 1, 1])

@@ -72,7 +72,7 @@ export class LogRules {
       if (!log.isCompacted) fold(log, progress.producers, batch)
       progress.count++
     }
-    if (!log.isCompacted) this.#checkCommitted(log, progress)
+    if (!log.isCompacted && !log.truth.isUnclean) this.#checkCommitted(log, progress)
   }
 
   /** P2. The broker's log must end where the one on its disk does, or there is nothing to compare. @throws Violation */

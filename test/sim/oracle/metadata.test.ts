@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { EMPTY_IMAGE } from '../../../src/metadata/cluster-image.ts'
-import type { BrokerImage, ClusterImage, PartitionImage } from '../../../src/metadata/cluster-image.ts'
+import type {
+  BrokerImage,
+  ClusterImage,
+  PartitionImage,
+  TopicImage,
+} from '../../../src/metadata/cluster-image.ts'
 import { ShardedMap } from '../../../src/metadata/sharded-map.ts'
 import { MetadataRules } from './metadata.ts'
 import { Truths } from './truth.ts'
@@ -26,7 +31,7 @@ function imageAt(
   endOffset: number,
   { partition, broker, topicId = 'id', producerId = 0 }: Doctored = {},
 ): ClusterImage {
-  const topic = { name: 't', id: topicId ?? '', partitions: [{ ...PARTITION, ...partition }] }
+  const topic: TopicImage = { name: 't', id: topicId ?? '', partitions: [{ ...PARTITION, ...partition }] }
   const named = <V>(key: string, value: V): ShardedMap<V> => {
     const draft = ShardedMap.empty<V>().edit()
     if (topicId !== null) draft.set(key, value)

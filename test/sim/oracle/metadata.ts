@@ -8,6 +8,7 @@
  *
  * And counts the rare paths that are seen in metadata (life/marks.ts).
  */
+import { configsOf, TOPIC_RESOURCE } from '../../../src/metadata/cluster-image.ts'
 import type {
   BrokerImage,
   ClusterImage,
@@ -100,7 +101,7 @@ export class MetadataRules {
       if (earlier !== undefined) {
         if (earlier.partitionEpoch === after.partitionEpoch && earlier.leaderEpoch === after.leaderEpoch)
           continue
-        this.#compare(truth, earlier, after)
+        this.#compare(truth, image, earlier, after)
       }
       truth.follow(after)
       const joined = earlier === undefined ? [] : after.isr.filter((id) => !earlier.isr.includes(id))
@@ -118,7 +119,7 @@ export class MetadataRules {
     leaders.set(leaderEpoch, leader)
   }
 
-  #compare(truth: PartitionTruth, old: PartitionImage, after: PartitionImage): void {
+  #compare(truth: PartitionTruth, image: ClusterImage, old: PartitionImage, after: PartitionImage): void {
     const { name } = truth
     if (after.leaderEpoch < old.leaderEpoch || after.partitionEpoch < old.partitionEpoch)
       fail(
@@ -128,7 +129,7 @@ export class MetadataRules {
     // While no broker served, changes may have passed unseen.
     const isNext = after.partitionEpoch === old.partitionEpoch + 1
     const { leader } = after
-    if (isNext && leader !== null && leader !== old.leader) this.#checkElected(name, old, after)
+    if (isNext && leader !== null && leader !== old.leader) this.#checkElected(truth, image, old, after)
     if (after.isRecovering && !old.isRecovering) this.#mark('led by the last leader again')
     if (leader === null && old.leader !== null) this.#mark('without a leader')
     if (leader !== null && leader !== old.leader) this.#mark('leader changed')
@@ -139,20 +140,27 @@ export class MetadataRules {
   }
 
   /** R15: who led last has all that was ever acknowledged, on its disk, so nobody else may be taken from outside both sets. */
-  #checkElected(name: string, old: PartitionImage, { leader, isRecovering, isr }: PartitionImage): void {
+  #checkElected(
+    truth: PartitionTruth,
+    image: ClusterImage,
+    old: PartitionImage,
+    after: PartitionImage,
+  ): void {
+    const { name, topic } = truth
+    const { leader, isRecovering } = after
     if (leader === null || old.isr.includes(leader) || old.eligibleLeaderReplicas.includes(leader)) return
     // The change that lets the last new replica join completes its move, and with it the old leader goes.
     if (old.leader !== null && old.addingReplicas.includes(leader)) return
-    // The last replica that a move waited for joins and may lead at once: it has everything, as R2 sees to.
-    if (old.addingReplicas.includes(leader) && isr.includes(leader)) return
     if (!isRecovering)
       fail(
         'R15',
         `${leader} is elected in ${name} as if it were clean: neither in ${old.isr.join()} nor in ${old.eligibleLeaderReplicas.join() || 'none'}`,
       )
     const known = old.leader === null ? old.lastKnownEligibleLeaders : [old.leader]
-    if (!known.includes(leader))
-      fail('R15', `unclean election of ${leader} in ${name}, where ${known.join() || 'nobody'} led last`)
+    if (known.includes(leader)) return
+    const settings = configsOf(image, { type: TOPIC_RESOURCE, name: topic })
+    if (settings.get('unclean.leader.election.enable') === 'true') truth.forget()
+    else fail('R15', `unclean election of ${leader} in ${name}, where ${known.join() || 'nobody'} led last`)
   }
 
   /** R14, as far as metadata show it. */

@@ -223,7 +223,10 @@ export class Oracle {
 
   /** R2: in the strictest form, since committed means on the platters of all who are in sync. */
   #checkCandidates(truth: PartitionTruth): void {
-    if (truth.image === null) return
+    const { newest } = this.#metadata
+    if (truth.image === null || newest === null) return
+    const durability = configsOf(newest, { type: TOPIC_RESOURCE, name: truth.topic }).get('durability')
+    if (durability !== undefined && durability !== 'disk') return
     for (const id of truth.candidates) {
       const platter = this.#logOf(id, truth.name, 'durable')
       if (platter.reaches(truth.trueHighWatermark)) continue

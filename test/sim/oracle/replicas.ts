@@ -55,6 +55,8 @@ interface Seen {
   highWatermark: number
   logEndOffset: number
   logStartOffset: number
+  /** It neither leads nor follows, or its log is being cut. */
+  isBeginning: boolean
 }
 
 export class ReplicaRules {
@@ -84,7 +86,7 @@ export class ReplicaRules {
       seen.logStartOffset === logStartOffset &&
       seen.leaderEpoch === leaderEpoch
     if (isStill && (state === null || seen.maximalIsr === state.maximalIsr)) return
-    if (replica.stopped === null) this.#check(life, replica, seen)
+    if (replica.stopped === null && !seen.truth.isUnclean) this.#check(life, replica, seen)
     this.#committed(seen.truth, highWatermark)
     seen.highWatermark = highWatermark
     seen.logEndOffset = logEndOffset
@@ -100,9 +102,10 @@ export class ReplicaRules {
     const seen: Seen = {
       ...{ truth, leaderEpoch, state: leaderState, maximalIsr: leaderState?.maximalIsr ?? null },
       ...{ highWatermark, logEndOffset: log.logEndOffset, logStartOffset: log.logStartOffset },
+      isBeginning: false,
     }
     this.#seen.set(replica, seen)
-    if (replica.stopped !== null) return
+    if (replica.stopped !== null || truth.isUnclean) return
     this.#checkMarks(life, replica, seen)
     if (leaderState !== null) this.#checkLeader(life, replica, truth, leaderState)
     this.#committed(truth, highWatermark)
@@ -110,7 +113,7 @@ export class ReplicaRules {
 
   /** Whoever says so: a leader may have committed while it still started, or in the very turn in which it stopped. */
   #committed(truth: PartitionTruth, highWatermark: number): void {
-    if (highWatermark > truth.trueHighWatermark) truth.trueHighWatermark = highWatermark
+    if (highWatermark > truth.trueHighWatermark && !truth.isUnclean) truth.trueHighWatermark = highWatermark
   }
 
   #check(life: Life, replica: ReplicaLike, seen: Seen): void {
@@ -127,6 +130,11 @@ export class ReplicaRules {
   /** R7, R12. */
   #checkMarks(life: Life, replica: ReplicaLike, seen: Seen): void {
     const { log, highWatermark } = replica
+    // A follower that begins anew, below its leader's start (KIP-107), has its log first, and then its marks: they are not told
+    // to anybody meanwhile. What it must not lose is seen by R2 and R11.
+    const wasBeginning = seen.isBeginning
+    seen.isBeginning = !replica.isLeader && replica.fetchPosition() === null
+    if (wasBeginning || seen.isBeginning) return
     const where = whereOf(life, seen.truth)
     if (highWatermark < seen.highWatermark)
       fail('R7', `the high watermark of ${where} falls from ${seen.highWatermark} to ${highWatermark}`)
@@ -135,8 +143,7 @@ export class ReplicaRules {
       fail('R12', `the log start of ${where} falls from ${seen.logStartOffset} to ${log.logStartOffset}`)
     if (highWatermark > log.logEndOffset)
       fail('R12', `the high watermark of ${where} is ${highWatermark}, its log ends at ${log.logEndOffset}`)
-    // A follower that begins anew has its log first, and then the high watermark.
-    if (highWatermark < log.logStartOffset && (replica.isLeader || replica.fetchPosition() !== null))
+    if (highWatermark < log.logStartOffset)
       fail(
         'R12',
         `the high watermark of ${where} is ${highWatermark}, its log begins at ${log.logStartOffset}`,

@@ -2,7 +2,12 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { AssertionError } from '../../../src/base/assert.ts'
 import { Simulation } from '../../../src/env/sim/simulation.ts'
 import { EMPTY_IMAGE } from '../../../src/metadata/cluster-image.ts'
-import type { BrokerImage, ClusterImage, PartitionImage } from '../../../src/metadata/cluster-image.ts'
+import type {
+  BrokerImage,
+  ClusterImage,
+  PartitionImage,
+  TopicImage,
+} from '../../../src/metadata/cluster-image.ts'
 import { ShardedMap } from '../../../src/metadata/sharded-map.ts'
 import type { Said } from '../support/sim-cluster.ts'
 import { DefectRule } from './defects.ts'
@@ -18,9 +23,9 @@ function still(
   controllerEpoch = 1,
 ) {
   const whole = { leader: 2, leaderEpoch: 3, isr: [1, 2], replicas: [1, 2], ...partition } as PartitionImage
-  const topic = { name: 't', id: 'id', partitions: [whole] }
+  const topic: TopicImage = { name: 't', id: 'id', partitions: [whole] }
   const named = (key: string) => {
-    const draft = ShardedMap.empty<typeof topic>().edit()
+    const draft = ShardedMap.empty<TopicImage>().edit()
     draft.set(key, topic)
     return draft.freeze()
   }
@@ -104,7 +109,7 @@ describe('Files beside a log', () => {
     node.disk.prepareDirectory('/data/t-0')
     for (const [path, content] of Object.entries(files)) {
       const file = await simulation.runUntil(node.env.files.open(path, 'append'))
-      await simulation.runUntil(file.append([Buffer.from(content)]))
+      await simulation.runUntil(Promise.resolve(file.append([Buffer.from(content)])))
       await simulation.runUntil(file.sync())
     }
     for (const path of ['/data', '/data/t-0']) await simulation.runUntil(node.env.files.syncDirectory(path))

@@ -34,6 +34,8 @@ export class PartitionTruth {
   readonly writers = new Map<number, string>()
   /** Newest committed state; null before the first, and once its topic is deleted. */
   image: PartitionImage | null = null
+  /** Who led lost some of it, with leave: what was true once is true no more, and high watermarks may fall. */
+  isUnclean = false
   #suspects: Suspect[] = []
 
   constructor(topic: string, index: number) {
@@ -55,6 +57,14 @@ export class PartitionTruth {
   suspect(id: number, violation: Violation): void {
     const partitionEpoch = this.image?.partitionEpoch ?? -1
     if (!this.#suspects.some((each) => each.id === id)) this.#suspects.push({ id, partitionEpoch, violation })
+  }
+
+  /** An unclean election that the topic allows: nothing that was committed need be there any more. */
+  forget(): void {
+    this.isUnclean = true
+    this.trueHighWatermark = 0
+    this.committed.clear()
+    this.#suspects = []
   }
 
   /** Takes the next committed state. @throws Violation of a suspect that is a candidate still. */
