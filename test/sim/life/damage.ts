@@ -92,7 +92,7 @@ function damage(
   if (scene.isOver || host.broker === null || host.isClosing || !scene.atlas.claim(name)) return
   scene.work(name, async () => {
     try {
-      await cluster.end(host, anyOf(random, ['close', 'crash', 'power cut'] as const))
+      await scene.endLife(host, anyOf(random, ['close', 'crash', 'power cut'] as const))
       if (await scene.until(() => scene.atlas.isSpare(host), SPARE_MS_MAX)) {
         const damages = harm(host)
         scene.mark(`${name}: made`)
@@ -118,7 +118,7 @@ async function repair(world: World, host: Host, damages: readonly Damage[]): Pro
   await scene.until(() => left().length === 0 || scene.isOver, random.between(1000, 5000))
   if (left().length === 0) scene.mark('rot: gone by itself')
   while (left().length > 0) {
-    await cluster.end(host, 'crash')
+    await scene.endLife(host, 'crash')
     if (await scene.until(() => scene.atlas.isSpare(host), SPARE_MS_MAX)) {
       for (const { name } of left()) remove(host, name)
       scene.mark('rot: found by an operator')

@@ -109,11 +109,11 @@ export const OPERATOR_ACTS: Readonly<Record<string, Fault>> = {
     scene.work('roll settings', async () => {
       for (const host of cluster.hosts) {
         if (scene.isOver) break
-        if (host.broker === null || host.isClosing) continue
+        if (host.broker === null || host.isClosing || !cluster.hosts.includes(host)) continue
         host.settings = settings
         const { generation } = host.node
-        await cluster.end(host, random.chance(0.8) ? 'close' : 'crash')
-        if (host.node.generation !== generation || host.node.isUp) continue
+        await scene.endLife(host, random.chance(0.8) ? 'close' : 'crash')
+        if (host.node.generation !== generation || host.node.isUp || !cluster.hosts.includes(host)) continue
         void cluster.revive(host)
         await scene.until(() => scene.atlas.isWhole(host), 3 * SESSION_MS)
       }
@@ -179,7 +179,7 @@ async function decommission(scene: Scene, host: Host): Promise<void> {
     if (heir !== undefined) await changeVoter(scene, heir, 'add')
     await changeVoter(scene, host, 'remove')
   }
-  await cluster.end(host, 'close')
+  await scene.endLife(host, 'close')
   // What was put on it meanwhile goes, too.
   while (!(await isEmpty())) await scene.sleep(200)
   cluster.retire(host)

@@ -9,7 +9,7 @@ import { ClientError } from '../../../src/client/client-error.ts'
 import type { Admin } from '../../../src/client/admin.ts'
 import type { Client } from '../../../src/client/client.ts'
 import type { Place } from '../support/cluster-clients.ts'
-import type { SimCluster } from '../support/sim-cluster.ts'
+import type { Death, Host, SimCluster } from '../support/sim-cluster.ts'
 import { Atlas } from './atlas.ts'
 
 /** After the storm every work that was begun is done within this, in virtual ms. */
@@ -96,6 +96,14 @@ export class Scene {
       await this.sleep(LOOK_MS)
     }
     return true
+  }
+
+  /** Ends a life of a broker. A clean stop that something else cuts short never says so: its machine shows it. */
+  async endLife(host: Host, how: Death): Promise<void> {
+    const { generation } = host.node
+    let isOver = false
+    void this.cluster.end(host, how).then(() => (isOver = true))
+    await this.until(() => isOver || !host.node.isUp || host.node.generation !== generation, WORK_MS_MAX)
   }
 
   /** Asks again until it is done. @throws {ClientError} The last refusal, after the time or one that is `isFinal`. */
