@@ -1,11 +1,9 @@
 /**
  * One Millrace node, broker and controller in one: builds the parts, starts them in an order in which nothing is served
- * that is not safe yet, and stops them in the reverse order.
+ * that is not safe yet, and stops them in the reverse order. A broker alone is a cluster of one.
  *
  *   start: lock and logs ─► listeners bound ─► metadata quorum ─► registered ─► image in effect ─► unfenced ─► serving
  *   close: others lead ─► begun requests answered ─► partitions stopped ─► quorum ─► peers ─► logs, clean mark, lock
- *
- * A broker alone is a cluster of one: the same parts, with nobody to talk to.
  *
  * Invariants:
  * - A request is handled only while the broker is registered and its image is in effect.
@@ -196,7 +194,7 @@ export class Broker {
       if (logs.failure !== null) throw logs.failure
       const started = new Broker(env, config, { logs, quorum, listeners, counters, peers })
       broker = started
-      await admission.until(started.#start(), {
+      await admission.until(Promise.race([started.#start(), started.#failed()]), {
         quorum: () => started.#parts.quorum.describe(),
         obstacle: () => started.#membership.obstacle,
         isRegistered: () => started.brokerEpoch >= 0,
@@ -204,6 +202,7 @@ export class Broker {
       })
       return started
     } catch (error) {
+      if (broker !== null && broker.#failure !== null) await broker.#failed() // it stops by itself
       // What it fails with first is what there is to be told; the rest of the way back may fail for the same reason.
       const faults = new Faults()
       await faults.during(async () => listeners?.close())
@@ -449,6 +448,10 @@ export class Broker {
 
   #metadataInEffect(): Promise<void> {
     return this.#follower.inEffect(this.#controller.image.endOffset)
+  }
+
+  #failed(): Promise<void> {
+    return this.stopped.then((reason) => (reason === null ? undefined : Promise.reject(reason)))
   }
 
   #fail(error: Error): void {

@@ -91,6 +91,39 @@ describe('A cluster', () => {
     await load.finish()
   })
 
+  it('D4: a start during which the disk fails ends with the reason, and does not wait to be let in for ever', async () => {
+    const cluster = await SimCluster.start()
+    const controller = cluster.controller!
+    const [leader, host] = cluster.hosts.filter((other) => other !== controller) as [Host, Host]
+    await cluster.createTopic('led', {
+      assignments: [[leader.id, host.id]],
+      configs: { 'min.insync.replicas': '1' },
+    })
+    cluster.kill(host, 'power cut')
+    const client = cluster.client('writer')
+    await cluster.run(client.producer().send({ topic: 'led', value: 'news' }))
+    const path = (name: string): boolean => name.includes('/led-0/') && name.endsWith('.log')
+    const restore = host.node.disk.fail({ kind: 'append', path, isSticky: true })
+    // Its leader is near and the controller far: it has records to write before it is let in.
+    const { network } = cluster.simulation
+    for (const [from, to] of [
+      [host.name, controller.name],
+      [controller.name, host.name],
+    ] as const)
+      // prettier-ignore
+      network.delay(from, to, [200, 300])
+    const code = cluster.revive(host).then(
+      () => 'NONE',
+      (error: unknown) => (error as { code: string }).code,
+    )
+    expect(await cluster.run(code)).toBe('LOG_DIRECTORY_FAILED')
+    restore()
+    network.heal()
+    void cluster.revive(host)
+    await cluster.untilWhole()
+    await cluster.run(client.close())
+  })
+
   it('R6, ND-2: loses nothing by a leader that stands still for longer than its session', async () => {
     const { cluster, load } = await underLoad()
     const host = cluster.leader(TOPIC)!

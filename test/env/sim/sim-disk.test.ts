@@ -267,7 +267,7 @@ describe('SimDisk faults', () => {
           await files.syncDirectory('/')
         })(),
       )
-      for (const _ of ['once', 'and again']) {
+      for (let times = 0; times < 2; times++) {
         node.powerCut()
         node.disk.restore(backup)
         node.restart()

@@ -72,6 +72,7 @@ export class Oracle {
     })
     this.#replicas = new ReplicaRules(this.truths, {
       minIsr: (truth) => this.#minIsr(truth),
+      presentMinIsr: (truth) => this.#presentMinIsr(truth),
       isOnPlatter: (id, truth, offset) => this.#logOf(id, truth.name, 'durable').reaches(offset),
       hostIds: () => cluster.hosts.map(({ id }) => id),
     })
@@ -268,17 +269,24 @@ export class Oracle {
     return found === undefined || typeof found === 'string' ? null : found
   }
 
-  #minIsr({ name, image }: PartitionTruth): number {
+  /** As the newest metadata have it. */
+  #presentMinIsr({ name, image }: PartitionTruth): number {
     const { newest } = this.#metadata
-    const topic = name.slice(0, name.lastIndexOf('-'))
+    const topic = topicOf(name)
     const own =
       newest === null ? undefined : configsOf(newest, { type: TOPIC_RESOURCE, name: topic }).get(MIN_ISR)
-    // A leader may not have heard of the newest value when it commits: the least of all that were ever in force.
-    const present = Number(own ?? this.#cluster.settings[MIN_ISR] ?? 1)
+    const wanted = Number(own ?? this.#cluster.settings[MIN_ISR] ?? 1)
+    return image === null ? 1 : Math.min(wanted, image.replicas.length)
+  }
+
+  /** A leader may not have heard of the newest value when it commits: the least of all that were ever in force. */
+  #minIsr(truth: PartitionTruth): number {
+    const topic = topicOf(truth.name)
     const usual = Number(this.#cluster.settings[MIN_ISR] ?? 1)
+    const present = this.#presentMinIsr(truth)
     const wanted = Math.min(present, usual, this.#leastMinIsr.get(topic) ?? present)
     this.#leastMinIsr.set(topic, wanted)
-    return image === null ? 1 : Math.min(wanted, image.replicas.length)
+    return wanted
   }
 
   #logOf(id: number, name: string, layer: Layer): DiskLog {
@@ -316,4 +324,8 @@ function lifeOf({ id, name, node }: Host): Life {
 function logsAt({ node }: Host, name: string): Readonly<Record<Layer, DiskLog>> {
   const path = `${DIRECTORY}/${name}`
   return { live: new DiskLog(node, path, 'live'), durable: new DiskLog(node, path, 'durable') }
+}
+
+function topicOf(name: string): string {
+  return name.slice(0, name.lastIndexOf('-'))
 }

@@ -22,6 +22,7 @@ function aWorld() {
   ])
   const rules = new ReplicaRules(truths, {
     minIsr: () => 2,
+    presentMinIsr: () => 2,
     isOnPlatter: (id, _truth, offset) => platters.get(id)! >= offset,
     hostIds: () => [1, 2, 3],
   })

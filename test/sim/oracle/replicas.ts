@@ -41,6 +41,8 @@ export interface Life {
 export interface ReplicaSurroundings {
   /** Replicas that must be in sync for a commit: `min.insync.replicas`, but no more than there are. */
   minIsr(truth: PartitionTruth): number
+  /** The same, as the newest metadata have it; `minIsr` is the least that was ever in force. */
+  presentMinIsr(truth: PartitionTruth): number
   /** Whether a broker's platter has a log up to an offset. */
   isOnPlatter(id: number, truth: PartitionTruth, offset: number): boolean
   /** Brokers that have a disk; some come later. */
@@ -161,7 +163,9 @@ export class ReplicaRules {
         'R1',
         `${where} leads in epoch ${replica.leaderEpoch} and ends at ${logEndOffset}; committed was ${truth.trueHighWatermark}`,
       )
-    if (image.partitionEpoch < state.partitionEpoch || state.isr.length < this.#around.minIsr(truth)) return
+    // It commits nothing, so whoever is eligible lacks nothing. It has put the newest metadata into effect, if it has this state.
+    if (image.partitionEpoch < state.partitionEpoch || state.isr.length < this.#around.presentMinIsr(truth))
+      return
     const { maximalIsr } = state
     for (const id of truth.candidates)
       if (!maximalIsr.includes(id))
