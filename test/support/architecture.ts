@@ -67,7 +67,7 @@ const isPure = ({ path }: SourceText): boolean =>
 const isPureButSim = (file: SourceText): boolean => isPure(file) && !under(file.path, ['src/env/sim/'])
 /** The commands that run simulations, and real clusters, measure real time and have processes; their tests do not. */
 const isRunner = (path: string): boolean =>
-  under(path, ['test/sim/run/', 'test/chaos/']) && !path.endsWith('.test.ts')
+  under(path, ['test/sim/run/', 'test/sim/planted/', 'test/chaos/']) && !path.endsWith('.test.ts')
 /** Unit and simulation tests; the others run real processes, sockets and timers on purpose. */
 const isQuietTest = ({ path }: SourceText): boolean =>
   path.startsWith('test/') &&

@@ -24,6 +24,7 @@ const SECTOR_BYTES = 512
 
 /** Why a broker does not start with its disk, whatever it tries: somebody must give it another. */
 const REFUSALS: ReadonlySet<string> = new Set([
+  'LOG_WRONG_TOPIC',
   'QUORUM_STATE_CORRUPT',
   'QUORUM_SNAPSHOT_CORRUPT',
   'QUORUM_LOG_CORRUPT',

@@ -260,7 +260,7 @@ function mutate(random: Prng, pieces: readonly Uint8Array[]): Uint8Array {
   const frame = Uint8Array.from(Buffer.concat(pieces))
   switch (random.below(3)) {
     case 0:
-      return frame.slice(0, random.below(frame.length + 1))
+      return frame.slice(0, 1 + random.below(frame.length))
     case 1:
       return Uint8Array.from(Buffer.concat([frame, noise(random, 1 + random.below(50))]))
     default:
