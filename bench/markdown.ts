@@ -1,6 +1,7 @@
 /**
  * A report as the measured part of a document. The document says between which markers it stands, so that its prose is
- * written by people and its figures never are. A comparison with other systems has markers of its own.
+ * written by people and its figures never are. A comparison with other systems has markers of its own, and so has a run of
+ * workloads on clusters alone.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -15,9 +16,20 @@ export const BEGIN_MARKER = '<!-- measured: begin -->'
 export const END_MARKER = '<!-- measured: end -->'
 export const COMPARED_BEGIN_MARKER = '<!-- compared: begin -->'
 export const COMPARED_END_MARKER = '<!-- compared: end -->'
+export const CLUSTER_BEGIN_MARKER = '<!-- cluster: begin -->'
+export const CLUSTER_END_MARKER = '<!-- cluster: end -->'
 
 const isComparison = ({ cases }: Report): boolean =>
   cases.length > 0 && cases.every(({ workload }) => workload === COMPARE_WORKLOAD)
+
+/** Of several brokers. */
+const isOnCluster = ({ cases }: Report): boolean =>
+  cases.length > 0 && cases.every(({ workload }) => /^(cluster-|fail-over$|groups$)/.test(workload))
+
+function markersOf(report: Report): readonly [string, string] {
+  if (isComparison(report)) return [COMPARED_BEGIN_MARKER, COMPARED_END_MARKER]
+  return isOnCluster(report) ? [CLUSTER_BEGIN_MARKER, CLUSTER_END_MARKER] : [BEGIN_MARKER, END_MARKER]
+}
 
 /**
  * Replaces what stands between the markers of the document, and writes its pictures beside it.
@@ -28,7 +40,7 @@ const isComparison = ({ cases }: Report): boolean =>
  */
 export function writeDocument(report: Report, path: string, note?: string): string[] {
   const pictures = drawPictures(report).map(({ name, svg }) => ({
-    name: `${basename(path, '.md')}-${name}.svg`,
+    name: `${basename(path, '.md')}-${isOnCluster(report) ? 'cluster-' : ''}${name}.svg`,
     svg,
   }))
   const block = formatMarkdown(
@@ -36,8 +48,7 @@ export function writeDocument(report: Report, path: string, note?: string): stri
     pictures.map(({ name }) => name),
     note,
   )
-  const markers = isComparison(report) ? ([COMPARED_BEGIN_MARKER, COMPARED_END_MARKER] as const) : undefined
-  const document = replaceBlock(readFileSync(path, 'utf8'), block, path, markers)
+  const document = replaceBlock(readFileSync(path, 'utf8'), block, path, markersOf(report))
   const targets = pictures.map(({ name, svg }) => {
     const target = join(dirname(path), name)
     writeFileSync(target, svg)
@@ -86,11 +97,10 @@ export function formatMarkdown(report: Report, pictures: readonly string[], note
 }
 
 function formatTargets(report: Report): string[] {
-  const rows = findTargets(report).map(({ target, measured, isReached }) => [
-    target,
-    measured ?? 'not measured in this run',
-    measured === null ? '' : isReached ? 'yes' : '**no**',
-  ])
+  const rows = findTargets(report).flatMap(({ target, measured, isReached }) =>
+    measured === null ? [] : [[target, measured, isReached ? 'yes' : '**no**']],
+  )
+  if (rows.length === 0) return []
   return ['### Targets', markdownTable(['target', 'measured', 'reached?'], rows)]
 }
 
