@@ -186,6 +186,9 @@ describe('A cluster', () => {
     await load.progress()
     cluster.simulation.network.heal()
     await cluster.untilWhole()
+    // What was dialled while the link was cut is given up after 5 s, which is longer than a session here: it is fenced once more.
+    await cluster.pass(2 * 5000)
+    await cluster.untilWhole()
     await load.finish()
   })
 
