@@ -19,7 +19,7 @@ import { seedFromEnv } from '../support/seed.ts'
 import { temporaryDirectory } from '../support/temp-directory.ts'
 
 /** CLUSTER_KILLS=… asks for more, as `.ci/run` does: each takes some four seconds. */
-const KILLS = Number(process.env['CLUSTER_KILLS'] ?? '5')
+const KILLS = Number(process.env['CLUSTER_KILLS'] ?? '2')
 const TOPIC = 'killed'
 const PARTITIONS = 4
 /** A kill, and the start after it, come after so many acknowledgements at most. */

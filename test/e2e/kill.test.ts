@@ -18,7 +18,7 @@ import { seedFromEnv } from '../support/seed.ts'
 import { temporaryDirectory } from '../support/temp-directory.ts'
 
 /** KILLS=… asks for more, as `.ci/run` does. */
-const ROUNDS = Number(process.env['KILLS'] ?? '12')
+const ROUNDS = Number(process.env['KILLS'] ?? '5')
 const TOPIC = 'killed'
 const PARTITIONS = 4
 /** A kill comes after so many acknowledgements of the round at most: some rounds end before much is on its way. */

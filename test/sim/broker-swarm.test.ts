@@ -15,7 +15,7 @@ import { BrokerModel } from './broker-model.ts'
 import type { Call, Producer } from './broker-model.ts'
 
 const FIRST_SEED = seedFromEnv('broker swarm')
-const SEED_COUNT = Number(process.env['SIM_SEEDS'] ?? '20')
+const SEED_COUNT = Number(process.env['SIM_SEEDS'] ?? '10')
 const NAMES = ['a', 'b', 'c', 'd']
 const LIVES = 4
 const OPERATIONS_PER_LIFE = 40
