@@ -2,8 +2,8 @@
  * The network of a simulation: who listens where, and the state of the links (faults.md F-PART, F-NET).
  *
  * Hosts are node names; `localhost` and loopback addresses mean the node itself. Links are one-way pairs of names. A
- * cut link delays what is sent over it until it heals and lets no connection be opened; what a deadline
- * makes of that is the users' business, as it is in reality.
+ * cut link delays what is sent over it until it heals and lets no connection be opened; a dial is repeated as systems do,
+ * and what a deadline makes of that is the users' business, as it is in reality.
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../clock.ts'
@@ -26,6 +26,8 @@ import type { Simulation } from './simulation.ts'
 const FREE_PORTS_FROM = 1024
 /** Share of the writes that are cut up: each piece is an event, and in a second of a busy cluster there are hundreds. */
 const CUT_RATE = 0.1
+/** A system repeats a dial that nobody answers after 1, 3, 7 and 15 s, so these are the waits in between. */
+const DIAL_AGAIN_MS = [1000, 2000, 4000, 8000] as const
 const TRANSPORTS: ReadonlyMap<string, Transport> = new Map<string, Transport>([
   ['tcp', 'tcp'],
   ['ws', 'websocket'],
@@ -271,24 +273,36 @@ export class SimNetwork {
       options.signal?.addEventListener('abort', onAbort, { once: true })
       const { node } = process
       const target = this.#simulation.findNode(name)
-      this.#simulation.schedule(this.#drawDelay(node.name, name), `net ${node.name}>${name} connect`, () => {
-        const isDeaf =
-          target === null || !target.hasPower || this.isCut(node.name, name) || this.isCut(name, node.name)
-        if (isOver || isDeaf) return // Then only time tells.
-        const listening = this.#listening.get(`${name}:${match[3]!}`)
-        const isRefused = listening !== undefined && isPeer && listening.options.takesPeers !== true
-        const server =
-          listening === undefined || isRefused
-            ? null
-            : this.#acceptAt(listening, process, clock, transport, options)
-        process.schedule(this.#drawDelay(name, node.name), `net ${name}>${node.name} connected`, () => {
-          if (isRefused) fail('NETWORK_REFUSED_BY_PEER', 'it takes no peers')
-          else if (server === null)
-            fail('NETWORK_UNREACHABLE', 'nothing listens there, or it has all the connections it allows')
-          else if (isOver) server.peer.close('given up by the caller')
-          else finish(() => resolve(server.peer))
+      const what = `net ${node.name}>${name} connect`
+      const dial = (attempt: number): void => {
+        this.#simulation.schedule(this.#drawDelay(node.name, name), what, () => {
+          if (isOver || !process.isAlive) return
+          const isDeaf =
+            target === null || !target.hasPower || this.isCut(node.name, name) || this.isCut(name, node.name)
+          if (isDeaf) {
+            const againMs = DIAL_AGAIN_MS[attempt]
+            if (againMs === undefined) return // Then only time tells.
+            this.#simulation.schedule(againMs, what, () => {
+              if (!isOver && process.isAlive) dial(attempt + 1)
+            })
+            return
+          }
+          const listening = this.#listening.get(`${name}:${match[3]!}`)
+          const isRefused = listening !== undefined && isPeer && listening.options.takesPeers !== true
+          const server =
+            listening === undefined || isRefused
+              ? null
+              : this.#acceptAt(listening, process, clock, transport, options)
+          process.schedule(this.#drawDelay(name, node.name), `net ${name}>${node.name} connected`, () => {
+            if (isRefused) fail('NETWORK_REFUSED_BY_PEER', 'it takes no peers')
+            else if (server === null)
+              fail('NETWORK_UNREACHABLE', 'nothing listens there, or it has all the connections it allows')
+            else if (isOver) server.peer.close('given up by the caller')
+            else finish(() => resolve(server.peer))
+          })
         })
-      })
+      }
+      dial(0)
     })
   }
 

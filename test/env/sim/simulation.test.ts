@@ -200,6 +200,20 @@ describe('SimNetwork', () => {
     await expect(simulation.runUntil(attempt)).rejects.toMatchObject({ code: 'NETWORK_TIMED_OUT' })
   })
 
+  test('F-PART: a dial is repeated as systems do, so that a link that heals is found before the caller gives up', async () => {
+    const simulation = new Simulation({ seed: SEED })
+    await pair(simulation)
+    simulation.network.cut('server', 'client')
+    const startMs = simulation.nowMs
+    const attempt = simulation
+      .env('client')
+      .network.connect('tcp://server:9092', { ...CONNECT, timeoutMs: 5000 })
+    await simulation.run(startMs + 1500)
+    simulation.network.heal()
+    await simulation.runUntil(attempt)
+    expect(Math.floor((simulation.nowMs - startMs) / 100)).toBe(30)
+  })
+
   test('F-KILL: peers of a killed process see a reset', async () => {
     const simulation = new Simulation({ seed: SEED })
     const { closed } = await pair(simulation)
