@@ -170,7 +170,10 @@ export class LogCore {
     this.cache.written(endOffset)
     if (this.config.durability !== 'disk') this.raiseDurable(endOffset)
     const active = this.segments.at(-1)!
-    if (active.offsetIndex.needsFlush) this.later('Wrote the index of', () => this.flushIndexes(active))
+    if (active.offsetIndex.needsFlush)
+      this.later('Wrote the index of', async () => {
+        await this.flushIndexes(active, false)
+      })
   }
 
   #synced(endOffset: number): void {
@@ -199,14 +202,17 @@ export class LogCore {
     return encodeProducerSnapshot(this.producers, { topicId, partition, offset })
   }
 
-  async flushIndexes(segment: Segment): Promise<void> {
-    if (this.state.kind !== 'open' || !this.segments.includes(segment)) return
+  /** @returns False if there is no room for them now. */
+  async flushIndexes(segment: Segment, syncs: boolean): Promise<boolean> {
+    if (this.state.kind !== 'open' || !this.segments.includes(segment)) return true
     try {
-      await segment.flushIndexes(false)
+      await segment.flushIndexes(syncs)
+      return true
     } catch (error) {
       if (!isLackOfRoom(error)) throw error
       const fields = { path: segment.path, error }
       this.ports.logger.warn('Wrote the indexes of a segment: they stay in memory until the next try', fields)
+      return false
     }
   }
 

@@ -404,13 +404,16 @@ async function isBelow(segment: Segment, logStartOffset: number): Promise<boolea
   return segment.endOffset < logStartOffset
 }
 
-/** What is kept above the recovery point may be in the page cache only, and its indexes may be of any age. */
+/**
+ * What is kept above the recovery point may be in the page cache only, and its indexes may be of any age. So may those of a
+ * segment that ends just there: they are synced when it is closed, which is after the next one has begun.
+ */
 async function makeDurable(
   ports: LogSurroundings,
   segments: readonly Segment[],
   recoveryPoint: number,
 ): Promise<void> {
-  const first = segmentIndexOf(segments, recoveryPoint)
+  const first = segmentIndexOf(segments, recoveryPoint - 1)
   for (const segment of segments.slice(first)) {
     await segment.truncate(segment.writtenBytes, Number.MAX_SAFE_INTEGER, false)
     const file = await ports.files.open(segment.path, 'append')

@@ -249,7 +249,11 @@ export class LogSurgery {
     // Re-read: meanwhile the log may have failed, or been undone to below `offset`.
     if (this.#core.writer.syncedEndOffset < offset || generation !== this.#core.generation) return
     if (!(await this.#core.snapshots.write(offset, snapshot))) return
-    await this.#core.flushIndexes(active)
+    // Below the recovery point nobody looks whether an index is whole, but for the segment in which it lies.
+    for (const segment of this.#core.segments)
+      if (segment !== active && !segment.areIndexesFlushed && !(await this.#core.flushIndexes(segment, true)))
+        return
+    await this.#core.flushIndexes(active, false)
     this.#core.recoveryPoint = offset
     await this.#core.snapshots.prune(new Set(this.#core.segments.map(({ baseOffset }) => baseOffset)))
   }

@@ -255,6 +255,11 @@ export class Segment {
     await this.load(trustsTimes)
   }
 
+  /** Whether its indexes have no entries that are in memory alone. */
+  get areIndexesFlushed(): boolean {
+    return this.offsetIndex.isFlushed && this.timeIndex.isFlushed
+  }
+
   /** Writes new index entries out; with `syncs` for good, as when the segment is closed. @throws {FileError} */
   async flushIndexes(syncs: boolean): Promise<void> {
     await this.offsetIndex.flush(syncs)

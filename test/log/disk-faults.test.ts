@@ -1,11 +1,26 @@
 /** What a log does when its disk fails, fills up, or gives back other bytes than it got. */
 import { describe, expect, it } from 'vitest'
 import { FileError } from '../../src/env/index.ts'
+import type { Env } from '../../src/env/index.ts'
+import { MemoryFileSystem } from '../../src/env/memory/memory-file-system.ts'
 import type { LogError } from '../../src/log/log-error.ts'
+import { LogManager } from '../../src/log/log-manager.ts'
 import type { PartitionLog } from '../../src/log/partition-log.ts'
-import { append, DIRECTORY, makeBatch, openLog, readAll, simulate, whenDurable } from './support.ts'
+import { verifyDirectory } from '../../src/log/verify.ts'
+import {
+  append,
+  DIRECTORY,
+  logConfig,
+  makeBatch,
+  openLog,
+  readAll,
+  simulate,
+  TOPIC_ID,
+  whenDurable,
+} from './support.ts'
 import { readBatchHeader } from '../../src/records/batch-header.ts'
 
+const HOME = '/data/log'
 const FIRST_SEGMENT = `${DIRECTORY}/00000000000000000000.log`
 
 interface Seen {
@@ -148,6 +163,39 @@ describe('A full disk', () => {
       const again = await simulation.runUntil(openLog(simulation.node('a').restart()))
       expect(again.logEndOffset).toBe(seen.rolledBack[0])
     }
+  })
+
+  it('D5: without room for the indexes of a closed segment, later starts still look at it', async () => {
+    let kept = 0
+    for (let freeBytes = 0; freeBytes < 1200; freeBytes += 12) {
+      const { simulation, env } = simulate(`indexes ${freeBytes}`)
+      const node = simulation.node('a')
+      const config = logConfig({ segmentBytes: 250 })
+      const open = (env: Env): Promise<LogManager> => {
+        const memoryFiles = new MemoryFileSystem({ clock: env.clock })
+        return LogManager.open(env, { directory: HOME, nodeId: 1, memoryFiles, configFor: () => config })
+      }
+      const manager = await simulation.runUntil(open(env))
+      const log = await simulation.runUntil(manager.create('orders', 0, TOPIC_ID, config))
+      append(log, { timestampMs: 1 })
+      await simulation.runUntil(whenDurable(log, 1))
+      node.disk.freeBytes = freeBytes
+      for (let index = 0; index < 6; index++) append(log, { timestampMs: 2 + index })
+      await simulation.run(simulation.nowMs + 5)
+      await simulation.runUntil(log.checkpoint())
+      if (log.recoveryPoint < log.logEndOffset) kept++
+      node.disk.freeBytes = 1e9
+      await simulation.runUntil(manager.checkpoint())
+      node.powerCut({ data: 'zero-tail', names: 'kept' })
+      const again = await simulation.runUntil(open(node.restart()))
+      await simulation.runUntil(again.close())
+      await simulation.runUntil(
+        (async () => {
+          for await (const { faults } of verifyDirectory(node.env.files, HOME)) expect(faults).toEqual([])
+        })(),
+      )
+    }
+    expect(kept).toBeGreaterThan(0)
   })
 
   it('ST-8: at a roll drops the segment that could not be made', async () => {

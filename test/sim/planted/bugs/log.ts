@@ -33,6 +33,21 @@ export const LOG_BUGS: readonly PlantedBug[] = [
     },
   },
   {
+    id: 'index-that-ends-at-the-recovery-point',
+    file: 'src/log/log-recovery.ts',
+    find: 'segmentIndexOf(segments, recoveryPoint - 1)',
+    replace: 'segmentIndexOf(segments, recoveryPoint)',
+    what: 'a start does not look at a segment that ends at the recovery point, whose indexes nobody has synced',
+    breaks: ['D5'],
+    scenarios: ['ST-4'],
+    catcher: {
+      test: {
+        file: 'test/log/crash-points.test.ts',
+        name: 'D2 ST-6: is what was promised when names survive and bytes do not, and the other way round',
+      },
+    },
+  },
+  {
     id: 'directory-of-a-segment-unsynced',
     file: 'src/log/log-writer.ts',
     find: 'if (isDirectoryDirty) await this.#files.syncDirectory(this.#directory)\n    this.#syncedTotal = total',
