@@ -19,8 +19,14 @@ import type { PartitionTruth, Truths } from './truth.ts'
 import { fail } from './violation.ts'
 
 export interface MetadataEvents {
-  /** A partition has a newer state. @param joined - Who is in sync now and was not. */
-  changed(truth: PartitionTruth, joined: readonly number[]): void
+  /**
+   * A partition has a newer state.
+   *
+   * @param joined - Who is in sync now and was not.
+   * @param leaderEpoch - In which it had the state before: that of whoever asked for them to join. The change that completes a
+   *   move lets the last new replica join and begins a new epoch at once.
+   */
+  changed(truth: PartitionTruth, joined: readonly number[], leaderEpoch: number): void
 }
 
 export class MetadataRules {
@@ -106,7 +112,7 @@ export class MetadataRules {
       truth.follow(after)
       const joined = earlier === undefined ? [] : after.isr.filter((id) => !earlier.isr.includes(id))
       this.#checkJoined(truth, image, joined)
-      this.#events.changed(truth, joined)
+      this.#events.changed(truth, joined, earlier?.leaderEpoch ?? after.leaderEpoch)
     }
   }
 

@@ -68,7 +68,7 @@ export class Oracle {
     this.#cluster = cluster
     this.#ledger = ledger
     this.#metadata = new MetadataRules(this.truths, {
-      changed: (truth, joined) => this.#changed(truth, joined),
+      changed: (truth, joined, leaderEpoch) => this.#changed(truth, joined, leaderEpoch),
     })
     this.#replicas = new ReplicaRules(this.truths, {
       minIsr: (truth) => this.#minIsr(truth),
@@ -208,17 +208,15 @@ export class Oracle {
   }
 
   /** R2, R14: who joins has everything at that moment, or it never had to: later it would have caught up unseen. */
-  #changed(truth: PartitionTruth, joined: readonly number[]): void {
+  #changed(truth: PartitionTruth, joined: readonly number[], leaderEpoch: number): void {
     if (joined.length === 0) return
     this.#checkCandidates(truth)
-    const { leader, leaderEpoch } = truth.image!
-    const state = leader === null ? null : this.#partitionOf(leader, truth)?.leaderState
-    if (state?.leaderEpoch !== leaderEpoch) return
+    const startOffset = truth.epochStarts.get(leaderEpoch) ?? 0
     for (const id of joined)
-      if (id !== leader && !this.#logOf(id, truth.name, 'durable').reaches(state.epochStartOffset))
+      if (id !== truth.image!.leader && !this.#logOf(id, truth.name, 'durable').reaches(startOffset))
         fail(
           'R14',
-          `${id} joins the in-sync replicas of ${truth.name} below the start of leader epoch ${leaderEpoch}`,
+          `${id} joins the in-sync replicas of ${truth.name} below ${startOffset}, the start of leader epoch ${leaderEpoch}`,
         )
   }
 

@@ -28,7 +28,7 @@ function aWorld() {
   })
   const told = new Map([[2, 20]])
   const state: { -readonly [Key in keyof LeaderLike]: LeaderLike[Key] } = {
-    ...{ isr: [1, 2], maximalIsr: [1, 2], partitionEpoch: 7 },
+    ...{ isr: [1, 2], maximalIsr: [1, 2], partitionEpoch: 7, leaderEpoch: 3, epochStartOffset: 5 },
     position: (id) => ({ durableEndOffset: told.get(id) ?? -1 }),
   }
   const log = { logStartOffset: 0, logEndOffset: 20, durableEndOffset: 20, config: DEFAULT_LOG_CONFIG }

@@ -18,7 +18,10 @@ import type { PartitionTruth, Truths } from './truth.ts'
 import { fail, Violation } from './violation.ts'
 
 /** What the rules read of a leader's knowledge. */
-export type LeaderLike = Pick<LeaderState, 'isr' | 'maximalIsr' | 'partitionEpoch'> & {
+export type LeaderLike = Pick<
+  LeaderState,
+  'isr' | 'maximalIsr' | 'partitionEpoch' | 'leaderEpoch' | 'epochStartOffset'
+> & {
   position(id: number): { readonly durableEndOffset: number } | undefined
 }
 
@@ -90,6 +93,7 @@ export class ReplicaRules {
     if (isStill && (state === null || seen.maximalIsr === state.maximalIsr)) return
     if (replica.stopped === null && !seen.truth.isUnclean) this.#check(life, replica, seen)
     this.#committed(seen.truth, highWatermark)
+    if (state !== null && seen.state !== state) began(seen.truth, state)
     seen.highWatermark = highWatermark
     seen.logEndOffset = logEndOffset
     seen.logStartOffset = logStartOffset
@@ -107,6 +111,7 @@ export class ReplicaRules {
       isBeginning: false,
     }
     this.#seen.set(replica, seen)
+    if (leaderState !== null) began(truth, leaderState)
     if (replica.stopped !== null || truth.isUnclean) return
     this.#checkMarks(life, replica, seen)
     if (leaderState !== null) this.#checkLeader(life, replica, truth, leaderState)
@@ -228,6 +233,10 @@ export class ReplicaRules {
     const what = `${whereOf(life, truth)} is cut from ${logEndOffset} to ${log.logEndOffset}; committed is ${truth.trueHighWatermark}`
     truth.suspect(life.id, new Violation('R11', what))
   }
+}
+
+function began(truth: PartitionTruth, { leaderEpoch, epochStartOffset }: LeaderLike): void {
+  truth.epochStarts.set(leaderEpoch, epochStartOffset)
 }
 
 function whereOf(life: Life, truth: PartitionTruth): string {

@@ -32,6 +32,8 @@ export class PartitionTruth {
   readonly committed = new Map<number, CommittedBatch>()
   /** The life of a broker that appended as leader, by leader epoch. */
   readonly writers = new Map<number, string>()
+  /** Where the log of its leader ended when the epoch began, by leader epoch. */
+  readonly epochStarts = new Map<number, number>()
   /** Newest committed state; null before the first, and once its topic is deleted. */
   image: PartitionImage | null = null
   /** Who led lost some of it, with leave: what was true once is true no more, and high watermarks may fall. */
