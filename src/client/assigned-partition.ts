@@ -37,7 +37,8 @@ export class AssignedPartition {
   isPaused = false
   chunks = new Deque<FetchedChunk>()
   bufferedBytes = 0
-  highWatermark = -1
+  /** Highest that was told since the log was last found cut, or `UNKNOWN`. */
+  highWatermark = UNKNOWN
   /** What stops the partition until the application seeks. */
   error: ClientError | null = null
   /** No fetch before this, on the monotonic clock. */

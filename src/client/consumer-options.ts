@@ -41,7 +41,10 @@ export interface ConsumerBatch<K = Uint8Array | null, V = Uint8Array | null> {
   readonly records: readonly ConsumerRecord<K, V>[]
   /** Where to read on: above the last record, and above markers and removed records behind it. */
   readonly nextOffset: number
-  /** End of what was committed when the batch was fetched; minus `nextOffset` it is how far the consumer is behind. */
+  /**
+   * End of what was known to be committed when the batch was fetched; minus `nextOffset` it is how far the consumer is behind.
+   * Never falls, unless the log was cut.
+   */
   readonly highWatermark: number
 }
 

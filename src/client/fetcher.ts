@@ -353,7 +353,8 @@ export class Fetcher {
   #takeRecords(partition: AssignedPartition, one: PartitionAnswer): void {
     partition.failureCount = 0
     partition.unknownSinceMs = Infinity
-    partition.highWatermark = one.highWatermark
+    // A new leader learns late how far its predecessor had come (docs/faults.md R7): what was committed once, is.
+    partition.highWatermark = Math.max(partition.highWatermark, one.highWatermark)
     if (one.divergingEpoch.endOffset >= 0) {
       this.#truncated(partition, one.divergingEpoch.endOffset)
       return
@@ -380,7 +381,7 @@ export class Fetcher {
         partition.partition,
         records,
         fetchOffset,
-        one.highWatermark,
+        partition.highWatermark,
         aborted,
       )
       partition.chunks.push(chunk)
@@ -413,6 +414,7 @@ export class Fetcher {
   }
 
   #outOfRange(partition: AssignedPartition, logStartOffset: number): void {
+    partition.highWatermark = UNKNOWN
     const { onOutOfRange } = this.#config
     const { fetchOffset } = partition
     if (onOutOfRange !== 'error') {
@@ -435,6 +437,7 @@ export class Fetcher {
 
   /** The log was cut: what this consumer read from `endOffset` on is no longer in it (KIP-320). */
   #truncated(partition: AssignedPartition, endOffset: number): void {
+    partition.highWatermark = UNKNOWN // a log that is cut below what was committed is another one
     if (this.#config.onOutOfRange !== 'error') {
       partition.seek(Math.min(endOffset, partition.fetchOffset))
       return

@@ -453,6 +453,31 @@ describe('Consumer', () => {
     expect(await broker.settled(consumer.endOffsets())).toEqual([{ topic: 't', partition: 0, offset: 3 }])
   })
 
+  it('R7: a new leader that does not know yet how far its predecessor had come takes nothing back of what was committed', async () => {
+    const one = log('a').append(['b']).append(['c'])
+    const base = logRules([one], () => undefined)
+    const { broker, consumer } = await start(
+      [one],
+      { topics: ['t'], from: 'beginning', untilEnd: true, partitionBytesMax: 1 },
+      {
+        Fetch: (request, call) => {
+          const answer = base.Fetch!(request, call) as {
+            responses: { partitions: { highWatermark: number }[] }[]
+          }
+          // The second is of another leader.
+          if (broker.requestsOf('Fetch').length === 2) answer.responses[0]!.partitions[0]!.highWatermark = 2
+          return answer as never
+        },
+      },
+    )
+    const told: number[] = []
+    const loop = async () => {
+      for await (const { highWatermark } of consumer.batches()) told.push(highWatermark)
+    }
+    await broker.settled(loop())
+    expect(told).toEqual([3, 3, 3])
+  })
+
   it('names the record whose value cannot be read', async () => {
     const { broker, client } = await start([log('a')], {})
     const consumer = client.consumer({
