@@ -65,6 +65,23 @@ describe('MetadataRules', () => {
     expect(seeing(imageAt(10), ...images)).not.toThrow()
   })
 
+  it('finds nothing in a leader that is about to stop and takes in who leads then', () => {
+    const before = { leader: 3, leaderEpoch: 4, partitionEpoch: 8, isr: [3], eligibleLeaderReplicas: [] }
+    const after = { ...before, leader: 1, leaderEpoch: 5, partitionEpoch: 9, isr: [3, 1] }
+    const withBroker1 = (image: ClusterImage): ClusterImage => ({
+      ...image,
+      brokers: new Map([...image.brokers, [1, { ...BROKER, id: 1 }]]),
+    })
+    const broker = { isInControlledShutdown: true }
+    const [first, second, usual] = [
+      imageAt(10, { partition: before, broker }),
+      imageAt(11, { partition: after, broker }),
+      imageAt(11, { partition: after }),
+    ].map(withBroker1) as [ClusterImage, ClusterImage, ClusterImage]
+    expect(seeing(first, second)).not.toThrow()
+    expect(seeing(withBroker1(imageAt(10, { partition: before })), usual)).toThrow(/^R15: /)
+  })
+
   it('M6: two images at one offset', () => {
     const rules = new MetadataRules(new Truths(), { changed: () => undefined })
     rules.look('b1#1', imageAt(10))

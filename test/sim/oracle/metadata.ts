@@ -157,6 +157,10 @@ export class MetadataRules {
     if (leader === null || old.isr.includes(leader) || old.eligibleLeaderReplicas.includes(leader)) return
     // The change that lets the last new replica join completes its move, and with it the old leader goes.
     if (old.leader !== null && old.addingReplicas.includes(leader)) return
+    // A leader that is about to stop takes others in to get rid of its leadership: the change that it asks for elects one.
+    const asker = old.leader === null ? undefined : image.brokers.get(old.leader)
+    if (asker?.isInControlledShutdown === true && after.isr.includes(asker.id) && after.isr.includes(leader))
+      return
     if (!isRecovering)
       fail(
         'R15',
