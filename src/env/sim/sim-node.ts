@@ -150,6 +150,7 @@ export class SimNode {
     if (!this.#process.isAlive) return
     this.#note(how)
     this.#process.isAlive = false
+    this.#process.openFiles.clear()
     this.#hasPower = isKill
     this.#isPaused = false
     this.#held = []

@@ -214,6 +214,15 @@ describe('SimNetwork', () => {
     expect(Math.floor((simulation.nowMs - startMs) / 100)).toBe(30)
   })
 
+  test('F-KILL: a killed process has no files open', async () => {
+    const simulation = new Simulation({ seed: SEED })
+    const node = simulation.node('a')
+    await simulation.runUntil(node.env.files.open('/log', 'append'))
+    expect(node.openFiles).toEqual(['/log'])
+    node.crash()
+    expect(node.openFiles).toEqual([])
+  })
+
   test('F-KILL: peers of a killed process see a reset', async () => {
     const simulation = new Simulation({ seed: SEED })
     const { closed } = await pair(simulation)
