@@ -211,6 +211,7 @@ export class Oracle {
   #changed(truth: PartitionTruth, joined: readonly number[], leaderEpoch: number): void {
     if (joined.length === 0) return
     this.#checkCandidates(truth)
+    if (!this.#isPromisedOnDisk(truth)) return
     const startOffset = truth.epochStarts.get(leaderEpoch) ?? 0
     for (const id of joined)
       if (id !== truth.image!.leader && !this.#logOf(id, truth.name, 'durable').reaches(startOffset))
@@ -222,16 +223,21 @@ export class Oracle {
 
   /** R2: in the strictest form, since committed means on the platters of all who are in sync. */
   #checkCandidates(truth: PartitionTruth): void {
-    const { newest } = this.#metadata
-    if (truth.image === null || newest === null) return
-    const durability = configsOf(newest, { type: TOPIC_RESOURCE, name: truth.topic }).get('durability')
-    if (durability !== undefined && durability !== 'disk') return
+    if (truth.image === null || !this.#isPromisedOnDisk(truth)) return
     for (const id of truth.candidates) {
       const platter = this.#logOf(id, truth.name, 'durable')
       if (platter.reaches(truth.trueHighWatermark)) continue
       const what = `${truth.name} is committed up to ${truth.trueHighWatermark}, and b${id}, which could be elected in partition epoch ${truth.image.partitionEpoch}, has ${platter.endOffset} on its platter`
       truth.suspect(id, new Violation('R2', what))
     }
+  }
+
+  /** Whether what is committed is on platters: a topic may ask for less. */
+  #isPromisedOnDisk({ topic }: PartitionTruth): boolean {
+    const { newest } = this.#metadata
+    if (newest === null) return false
+    const durability = configsOf(newest, { type: TOPIC_RESOURCE, name: topic }).get('durability')
+    return durability === undefined || durability === 'disk'
   }
 
   #checkProducers(host: Host, log: LogUnderTest): void {
