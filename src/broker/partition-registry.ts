@@ -24,8 +24,9 @@ import type { ConfigEntries } from '../metadata/config-table.ts'
 import type { ImageDelta } from '../metadata/image-delta.ts'
 import type { TopicConfig } from '../metadata/topic-config.ts'
 import { Partition } from '../replication/partition.ts'
-import type { StopReason } from '../replication/partition.ts'
+import type { StopReason } from '../replication/partition-events.ts'
 import type { IsrPort } from '../replication/partition-state.ts'
+import { hasOtherInSync, isCountedOn, isLedWithout } from './replica-standing.ts'
 
 /** What replication needs of the rest of the cluster. */
 export interface ClusterLinks {
@@ -162,6 +163,15 @@ export class PartitionRegistry {
    */
   *failed(): IterableIterator<FailedReplica> {
     const { nodeId } = this.#options
+    for (const partition of this.partitions()) {
+      const image = isDamaged(partition) ? this.#imageOf(partition) : undefined
+      // Without another in sync there is nobody to take over: what is not damaged is served on.
+      if (image === undefined || !hasOtherInSync(image, nodeId)) continue
+      const { topicId, index } = partition
+      const { leaderEpoch } = image
+      if (isCountedOn(image, nodeId) || leaderEpoch <= partition.followedEpoch)
+        yield { topicId, partitionId: index, leaderEpoch }
+    }
     for (const { topic: name, index } of this.offline()) {
       const topic = this.#image.topicsByName.get(name)
       const partition = topic?.partitions[index]
@@ -208,6 +218,8 @@ export class PartitionRegistry {
       for (const [index, error] of [...served.faults])
         if (error instanceof FileError || (await this.#replaceDamaged(topic, index, served)))
           indexes.push(index)
+      for (const [index, partition] of served.partitions.entries())
+        if (typeof partition !== 'string' && isDamaged(partition)) indexes.push(index)
       if (indexes.length > 0) await this.#serve(topic, image, indexes)
     }
   }
@@ -304,7 +316,13 @@ export class PartitionRegistry {
       if (isServed) await this.#giveUp(current, served)
       return 'NOT_LEADER_OR_FOLLOWER'
     }
-    if (isServed && current.stopped === null) return current
+    if (isServed && current.stopped === null) {
+      if (!isDamaged(current) || !this.#mayReplace(current, image)) return current
+      this.#cluster.fetchers.remove(current)
+      current.stop('NOT_LEADER_OR_FOLLOWER')
+      if (!(await this.#setDamagedAside(topic, index, served, current.log.damage!)))
+        return 'KAFKA_STORAGE_ERROR'
+    }
     const partition = await this.#contained(topic.name, index, served, () => this.#open(topic, index, served))
     return partition ?? 'KAFKA_STORAGE_ERROR'
   }
@@ -319,17 +337,54 @@ export class PartitionRegistry {
     const { logs, nodeId } = this.#options
     const partition = topic.partitions[index]
     if (partition === undefined || !logs.quarantined.has(logDirectoryName(topic.name, index))) return false
-    const { leader } = partition
-    if (leader === null || leader === nodeId || isCountedOn(partition, nodeId)) return false
+    if (!isLedWithout(partition, nodeId)) return false
+    return this.#setDamagedAside(topic, index, served, served.faults.get(index)!)
+  }
+
+  /**
+   * As `#replaceDamaged`, for a log in which a read met damage. What a leader was told of it holds for the epoch in which it was
+   * told: it could yet have the replica taken into the in-sync set by it (docs/faults.md RP-10).
+   */
+  #mayReplace(partition: Partition, image: PartitionImage): boolean {
+    return isLedWithout(image, this.#options.nodeId) && image.leaderEpoch > partition.followedEpoch
+  }
+
+  async #setDamagedAside(
+    topic: TopicImage,
+    index: number,
+    served: ServedTopic,
+    error: Error,
+  ): Promise<boolean> {
     this.#ports.logger.warn('Setting aside a damaged log: its records are fetched anew from the leader', {
-      ...{ topic: topic.name, partition: index, leader },
-      error: served.faults.get(index)!,
+      ...{ topic: topic.name, partition: index, leader: topic.partitions[index]!.leader, error },
     })
     const isFree = await this.#contained(topic.name, index, served, async () => {
-      await logs.setAside(topic.name, index)
+      await this.#options.logs.setAside(topic.name, index)
       return true
     })
     return isFree === true
+  }
+
+  /** A read met damage: others are to lead and to count, where there are any. */
+  #damaged(topicId: string, topic: string, index: number): void {
+    const { nodeId, onReplicaFailed } = this.#options
+    const found = this.#topics.get(topic)?.partitions[index]
+    if (found === undefined || typeof found === 'string' || found.topicId !== topicId) return
+    if (found.stopped !== null) return
+    const image = this.#imageOf(found)
+    const fields = { topic, partition: index, error: found.log.damage! }
+    if (image !== undefined && hasOtherInSync(image, nodeId))
+      this.#ports.logger.error('A log is damaged: it is given up for a copy of another replica', fields)
+    else
+      this.#ports.logger.error(
+        'A log is damaged, and no other replica is in sync: what can be read of it is served on',
+        fields,
+      )
+    onReplicaFailed?.()
+  }
+
+  #imageOf({ topicId, index }: Partition): PartitionImage | undefined {
+    return this.#image.topicsById.get(topicId)?.partitions[index]
   }
 
   /** A committed record has taken the replica away: its log goes. */
@@ -372,6 +427,7 @@ export class PartitionRegistry {
       replicaLagMsMax: this.#cluster.replicaLagMsMax,
       onEpochSpent,
       ...(onReplicaFailed === undefined ? {} : { onFailed: onReplicaFailed }),
+      onDamaged: () => this.#damaged(id, name, index),
     })
   }
 
@@ -431,7 +487,7 @@ export class PartitionRegistry {
   }
 }
 
-/** Whether the replica of a broker may be elected without anybody's leave. */
-function isCountedOn({ isr, eligibleLeaderReplicas }: PartitionImage, brokerId: number): boolean {
-  return isr.includes(brokerId) || eligibleLeaderReplicas.includes(brokerId)
+/** A read has met damage; what can be served still is. */
+function isDamaged({ stopped, log }: Partition): boolean {
+  return stopped === null && log.damage !== null
 }

@@ -7,7 +7,8 @@
  *
  * Invariants:
  * - A replica that was given up is in neither set: what its log still holds nobody knows. It comes back as any other does,
- *   by catching up.
+ *   by catching up, in a new leader epoch: what it told of the old log, or may be telling now, says nothing of the one that
+ *   takes its place (docs/faults.md RP-10).
  * - Nothing is decided in an epoch that is over: the broker asks again, with the epoch that it knows then.
  */
 import type { PartitionImage } from '../metadata/cluster-image.ts'
@@ -52,10 +53,14 @@ export const resignReplicas: Concern<ResignReplicas, ReplicasResigned> = {
       if (topic === undefined || partition?.leaderEpoch !== leaderEpoch || seen.has(key)) continue
       seen.add(key)
       const rules = rulesOf(topic)
-      if (!countsOn(partition, brokerId) || !hasHeir(partition, brokerId, rules)) continue
+      const { leader, replicas } = partition
+      if (leader === null && !countsOn(partition, brokerId)) continue
+      if (!replicas.includes(brokerId) || !hasHeir(partition, brokerId, rules)) continue
       const isr = partition.isr.filter((id) => id !== brokerId)
       const change = changeOf(partition, { isr, uncleanId: brokerId }, rules)
-      if (change !== null) records.push({ kind: 'partitionChange', topicId, partitionId, ...change })
+      // To name the leader is to begin an epoch, also if it stays the same.
+      const epoch = leader === null ? {} : { leader }
+      records.push({ kind: 'partitionChange', topicId, partitionId, ...epoch, ...change })
     }
     return { records, response: { error: 'NONE', errorMessage: null } }
   },
@@ -63,8 +68,8 @@ export const resignReplicas: Concern<ResignReplicas, ReplicasResigned> = {
   refuse: (_request, error, errorMessage) => ({ error, errorMessage }),
 }
 
-function countsOn({ isr, eligibleLeaderReplicas, leader }: PartitionImage, brokerId: number): boolean {
-  return leader === brokerId || isr.includes(brokerId) || eligibleLeaderReplicas.includes(brokerId)
+function countsOn({ isr, eligibleLeaderReplicas }: PartitionImage, brokerId: number): boolean {
+  return isr.includes(brokerId) || eligibleLeaderReplicas.includes(brokerId)
 }
 
 /** Whether another has all that was acknowledged, or the topic would rather be led by one that has not. */

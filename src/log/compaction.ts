@@ -17,18 +17,22 @@ import {
 } from './compaction-pass.ts'
 import { type CompactionPlan, planCompaction } from './compaction-plan.ts'
 import type { LogCore } from './log-core.ts'
+import { isDamage, type LogError } from './log-error.ts'
 import type { LogSurgery } from './log-surgery.ts'
 import { segmentMsMax } from './segment.ts'
 
 export class LogCompaction {
   readonly #core: LogCore
   readonly #surgery: LogSurgery
+  readonly #onDamage: (error: LogError) => void
   #running: Promise<unknown> | null = null
   #isAborted = false
 
-  constructor(core: LogCore, surgery: LogSurgery) {
+  /** @param onDamage - Told each `LOG_CORRUPT` that a pass ends with. */
+  constructor(core: LogCore, surgery: LogSurgery, onDamage: (error: LogError) => void) {
     this.#core = core
     this.#surgery = surgery
+    this.#onDamage = onDamage
   }
 
   /** What the checkpoint may say: compaction has judged all below. */
@@ -67,6 +71,7 @@ export class LogCompaction {
       // A log that is cut or loses segments beside the pass gives it bytes and names that are not what they were.
       if (plan.cutCount !== this.#core.cutCount || !this.#isOpen()) return null
       if (error instanceof FileError && error.code === 'FILE_NOT_FOUND') return null
+      if (isDamage(error)) this.#onDamage(error)
       throw error
     } finally {
       this.#running = null

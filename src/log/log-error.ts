@@ -38,6 +38,11 @@ export class LogError extends Error {
   }
 }
 
+/** Bytes that were known to be safe are not what was written. */
+export function isDamage(error: unknown): error is LogError {
+  return error instanceof LogError && error.code === 'LOG_CORRUPT'
+}
+
 /** Corruption, described the way an operator needs it. */
 export function corruptAt(path: string, position: number, found: string): LogError {
   return new LogError('LOG_CORRUPT', `Read ${path} at position ${position}: ${found}`)

@@ -2,6 +2,7 @@
  * Lookups by time in a log that may be cut or compacted beside them: what is found counts only if nothing was (RP-20).
  */
 import type { LogCore } from './log-core.ts'
+import { isDamage, type LogError } from './log-error.ts'
 import {
   findMaxTimestamp,
   findTimestamp,
@@ -11,9 +12,12 @@ import {
 
 export class LogLookup {
   readonly #core: LogCore
+  readonly #onDamage: (error: LogError) => void
 
-  constructor(core: LogCore) {
+  /** @param onDamage - Told each `LOG_CORRUPT` that a lookup ends with. */
+  constructor(core: LogCore, onDamage: (error: LogError) => void) {
     this.#core = core
+    this.#onDamage = onDamage
   }
 
   /** See `PartitionLog`. */
@@ -45,7 +49,9 @@ export class LogLookup {
         const result = await lookup()
         if (generation === this.#core.generation) return result
       } catch (error) {
-        if (generation === this.#core.generation) throw error
+        if (generation !== this.#core.generation) continue
+        if (isDamage(error)) this.#onDamage(error)
+        throw error
       }
     }
   }

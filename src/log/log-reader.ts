@@ -13,7 +13,7 @@
 import { baseOffsetAt, BATCH_HEADER_BYTES, batchSizeAt, lastOffsetAt } from '../records/batch-header.ts'
 import { findBatchFault, findHeaderFault } from '../records/batch-validator.ts'
 import { BATCH_BYTES_MAX } from './batch-scan.ts'
-import { corruptAt, LogError } from './log-error.ts'
+import { corruptAt, isDamage, LogError } from './log-error.ts'
 import { emptySlice, type LogSlice } from './log-slice.ts'
 import { segmentIndexOf } from './log-replay.ts'
 import type { Segment } from './segment.ts'
@@ -37,12 +37,15 @@ export interface ReadableLog {
 
 export class LogReader {
   readonly #log: ReadableLog
+  readonly #onDamage: (error: LogError) => void
   /** Offset to where its batch begins. */
   readonly #places = new Map<number, { readonly segment: Segment; readonly position: number }>()
   #placesGeneration = 0
 
-  constructor(log: ReadableLog) {
+  /** @param onDamage - Told each `LOG_CORRUPT` that a read ends with. */
+  constructor(log: ReadableLog, onDamage: (error: LogError) => void) {
     this.#log = log
+    this.#onDamage = onDamage
   }
 
   /**
@@ -66,7 +69,9 @@ export class LogReader {
         const slice = await this.#read(startOffset, limit, bytesMax, atLeastOneBatch)
         if (generation === this.#log.generation) return slice
       } catch (error) {
-        if (generation === this.#log.generation) throw error
+        if (generation !== this.#log.generation) continue
+        if (isDamage(error)) this.#onDamage(error)
+        throw error
       }
     }
     throw new LogError(

@@ -80,9 +80,12 @@ export class PartitionLog implements LogEvents {
   onRolledBack: (fromOffset: number, error: LogError) => void = () => undefined
   /** Called once, when the log is lost to this process. What was not durable by then is in doubt. */
   onFailed: (error: LogError) => void = () => undefined
+  /** Called once, in the turn in which a read met bytes that have rotted: see `damage`. */
+  onDamaged: () => void = () => undefined
 
   readonly #core: LogCore
   #isFollowing = false
+  #damage: LogError | null = null
   readonly #surgery: LogSurgery
   readonly #reader: LogReader
   readonly #lookup: LogLookup
@@ -94,9 +97,10 @@ export class PartitionLog implements LogEvents {
     this.recoveryCut = recovered.cut
     this.#core = new LogCore(ports, options, recovered, this, (error) => this.#surgery.undo(error))
     this.#surgery = new LogSurgery(this.#core)
-    this.#reader = new LogReader(this.#core)
-    this.#lookup = new LogLookup(this.#core)
-    this.compaction = new LogCompaction(this.#core, this.#surgery)
+    const damaged = (error: LogError): void => this.#damaged(error)
+    this.#reader = new LogReader(this.#core, damaged)
+    this.#lookup = new LogLookup(this.#core, damaged)
+    this.compaction = new LogCompaction(this.#core, this.#surgery, damaged)
   }
 
   /**
@@ -186,6 +190,14 @@ export class PartitionLog implements LogEvents {
   /** Why nothing can be appended any more, or null. */
   get failure(): LogError | null {
     return this.#core.state.kind === 'failed' ? this.#core.state.error : null
+  }
+
+  /**
+   * `LOG_CORRUPT` once a read has met bytes that are not what was written; null while none has. The rest of the log is as good
+   * as it was, and takes appends. The damage is never served (docs/faults.md D3): who has another copy should lead.
+   */
+  get damage(): LogError | null {
+    return this.#damage
   }
 
   /** Producers remembered, for DescribeProducers and for tests that compare two logs. */
@@ -382,6 +394,12 @@ export class PartitionLog implements LogEvents {
   set isFollowing(isFollowing: boolean) {
     this.#isFollowing = isFollowing
     this.#shareCache()
+  }
+
+  #damaged(error: LogError): void {
+    if (this.#damage !== null || this.#core.state.kind === 'closed') return
+    this.#damage = error
+    this.onDamaged()
   }
 
   #shareCache(): void {

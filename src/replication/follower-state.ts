@@ -12,6 +12,7 @@
 import type { Logger } from '../env/index.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { baseOffsetAt, lastOffsetAt, BATCH_HEADER_BYTES } from '../records/batch-header.ts'
+import type { FetchPosition } from './leader-state.ts'
 
 /** The end of an epoch in the leader's log, or of the largest older one that it has. */
 export interface EpochEnd {
@@ -88,6 +89,17 @@ export class FollowerState {
    */
   get committedOffset(): number {
     return Math.min(this.#leaderHighWatermark, this.#log.durableEndOffset)
+  }
+
+  /** What to tell the leader. */
+  get position(): FetchPosition {
+    return {
+      leaderEpoch: this.leaderEpoch,
+      fetchOffset: this.#log.logEndOffset,
+      durableOffset: this.#log.durableEndOffset,
+      lastFetchedEpoch: lastRecordEpoch(this.#log),
+      logStartOffset: this.#log.logStartOffset,
+    }
   }
 
   /** Committed records that are not here yet, by the leader's last word; null while it has not said anything. */

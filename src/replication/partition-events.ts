@@ -3,6 +3,11 @@
 /** Why a partition is not served here (any more); names of the protocol's error table. */
 export type StopReason = 'UNKNOWN_TOPIC_OR_PARTITION' | 'NOT_LEADER_OR_FOLLOWER' | 'KAFKA_STORAGE_ERROR'
 
+/** What a follower is told by one that has stopped: it comes again when the image says who leads. */
+export function refusalOf(reason: StopReason): 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER' {
+  return reason === 'KAFKA_STORAGE_ERROR' ? reason : 'NOT_LEADER_OR_FOLLOWER'
+}
+
 /** Why a request that names a leader epoch is refused; names of the protocol's error table. */
 export type EpochFault = 'FENCED_LEADER_EPOCH' | 'UNKNOWN_LEADER_EPOCH'
 

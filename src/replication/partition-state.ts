@@ -66,6 +66,8 @@ export interface PartitionOptions extends LeaderOptions {
   readonly onEpochSpent?: () => void
   /** Called when the log has failed: this replica serves nothing any more. */
   readonly onFailed?: () => void
+  /** Called when a read of the log met damage: another should lead, and the log be fetched anew. */
+  readonly onDamaged?: () => void
 }
 
 /** Replicas that must be in sync for a commit: never more than there are (KIP-966). */

@@ -13,6 +13,9 @@
  * moves only while the committed set is at least `min.insync.replicas` (KIP-966). A follower's is the leader's, but no
  * more than it has durably itself.
  *
+ * A log that a read found damaged is led, or follows, on until the cluster counts on others and another log takes its place: see
+ * the registry of the broker.
+ *
  * Invariants (docs/faults.md R7, R8, R12, R13):
  * - `log.logStartOffset <= highWatermark <= log.logEndOffset`. The high watermark never falls, unless a follower cuts
  *   below it after an unclean election.
@@ -28,24 +31,19 @@ import { LogError } from '../log/log-error.ts'
 import type { AppendResult, LogSlice, PartitionLog } from '../log/partition-log.ts'
 import { readPastEmpty } from '../log/read-past-empty.ts'
 import type { BatchHeader } from '../records/batch-header.ts'
-import { FollowerState, isCutByLogStart, lastRecordEpoch } from './follower-state.ts'
+import { FollowerState, isCutByLogStart } from './follower-state.ts'
 import type { EpochEnd } from './follower-state.ts'
 import { LeaderState } from './leader-state.ts'
 import type { FetchPosition, FetchVerdict, ReplicaIdentity } from './leader-state.ts'
+import { refusalOf } from './partition-events.ts'
 import type { EpochFault, FollowerWatcher, ReplicaWatcher, StopReason } from './partition-events.ts'
+import { IDLE, lagOf } from './partition-role.ts'
+import type { Role } from './partition-role.ts'
 import type { PartitionOptions, PartitionState } from './partition-state.ts'
 import { PartitionWaiters } from './partition-waiters.ts'
 import { AckWaiter } from './waiting-acks.ts'
 import type { AckFailure } from './waiting-acks.ts'
 
-export type { StopReason }
-
-type Role =
-  | { readonly kind: 'leader'; readonly state: LeaderState }
-  | { readonly kind: 'follower'; readonly state: FollowerState }
-  | { readonly kind: 'idle' }
-
-const IDLE: Role = { kind: 'idle' }
 const NO_EPOCH = -1
 
 export class Partition {
@@ -66,6 +64,7 @@ export class Partition {
   /** A cut or a fresh start of the log under way; never rejects. */
   #surgery: Promise<void> | null = null
   readonly #waiters: PartitionWaiters
+  #followedEpoch = NO_EPOCH
   /** Log start that followers were told of. */
   #toldLogStart = 0
   #followerWatcher: FollowerWatcher | null = null
@@ -87,6 +86,7 @@ export class Partition {
     log.onDurable = (durableEndOffset) => this.#durable(durableEndOffset)
     log.onRolledBack = (fromOffset) => this.#rolledBack(fromOffset)
     log.onFailed = () => this.stop('KAFKA_STORAGE_ERROR')
+    log.onDamaged = () => this.#options.onDamaged?.()
   }
 
   /** Offset after the last record known here to be committed. */
@@ -118,14 +118,7 @@ export class Partition {
 
   /** Committed records that this replica lacks; null while it cannot tell. */
   get lag(): number | null {
-    switch (this.#role.kind) {
-      case 'leader':
-        return 0
-      case 'follower':
-        return this.#role.state.lag
-      case 'idle':
-        return null
-    }
+    return lagOf(this.#role)
   }
 
   /** In-sync replicas as committed; a leader knows its own changes before the image that tells them. */
@@ -154,6 +147,11 @@ export class Partition {
   /** The log takes no appends in this epoch any more: it undid batches that a follower may have. */
   get isEpochSpent(): boolean {
     return this.#stopped === null && this.isLeader && this.log.leaderEpochMin > this.#leaderEpoch
+  }
+
+  /** The last leader epoch in which this replica told a leader of its log; -1 if it never did. */
+  get followedEpoch(): number {
+    return this.#followedEpoch
   }
 
   /** The protocol error for every request once the partition is served no more, else null. */
@@ -272,7 +270,7 @@ export class Partition {
    */
   onReplicaFetch(from: ReplicaIdentity, position: FetchPosition): FetchVerdict {
     const { kind } = this.#role
-    if (this.#stopped !== null) return { kind: 'refused', error: storageOr(this.#stopped) }
+    if (this.#stopped !== null) return { kind: 'refused', error: refusalOf(this.#stopped) }
     if (position.leaderEpoch !== this.#leaderEpoch) {
       const isOld = position.leaderEpoch < this.#leaderEpoch
       return { kind: 'refused', error: isOld ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH' }
@@ -331,14 +329,7 @@ export class Partition {
 
   /** What to tell the leader; null while there is none to follow, or the log is being cut. */
   fetchPosition(): FetchPosition | null {
-    if (this.#role.kind !== 'follower' || this.#surgery !== null) return null
-    return {
-      leaderEpoch: this.#leaderEpoch,
-      fetchOffset: this.log.logEndOffset,
-      durableOffset: this.log.durableEndOffset,
-      lastFetchedEpoch: lastRecordEpoch(this.log),
-      logStartOffset: this.log.logStartOffset,
-    }
+    return this.#role.kind === 'follower' && this.#surgery === null ? this.#role.state.position : null
   }
 
   /**
@@ -414,6 +405,7 @@ export class Partition {
       leader.review()
       if (this.isEpochSpent) this.#options.onEpochSpent?.()
     } else if (state.leader !== null) {
+      this.#followedEpoch = state.leaderEpoch
       this.#role = { kind: 'follower', state: new FollowerState(this.#ports, this.log, state.leaderEpoch) }
     }
     this.#waiters.wakeConsumers()
@@ -493,8 +485,4 @@ export class Partition {
     if (this.#role.kind === 'follower') this.#followerWatcher?.rolledBack()
     if (this.isEpochSpent) this.#options.onEpochSpent?.()
   }
-}
-
-function storageOr(reason: StopReason): 'KAFKA_STORAGE_ERROR' | 'NOT_LEADER_OR_FOLLOWER' {
-  return reason === 'KAFKA_STORAGE_ERROR' ? reason : 'NOT_LEADER_OR_FOLLOWER'
 }

@@ -13,6 +13,7 @@ import { errorCode } from '../protocol/errors.ts'
 import type { ErrorName } from '../protocol/errors.ts'
 import type { FetchVerdict, ReplicaIdentity } from './leader-state.ts'
 import type { Partition } from './partition.ts'
+import { refusalOf } from './partition-events.ts'
 import type { ReplicaWatcher } from './partition-events.ts'
 
 type PartitionRequest = RequestOf<'Fetch'>['topics'][number]['partitions'][number]
@@ -127,9 +128,7 @@ export class ReplicaEntry implements ReplicaWatcher {
     const { partition } = this
     this.partition = null
     // The follower backs off, and comes again when the image has told it who leads.
-    this.#refuse(
-      partition?.stopped === 'KAFKA_STORAGE_ERROR' ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER',
-    )
+    this.#refuse(refusalOf(partition?.stopped ?? 'NOT_LEADER_OR_FOLLOWER'))
   }
 
   release(): void {

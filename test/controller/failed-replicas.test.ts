@@ -1,6 +1,7 @@
 /** Replicas whose logs cannot be used: others lead, and the cluster counts on others (docs/faults.md ST-2, ST-7, R2, R15). */
 import { describe, expect, it } from 'vitest'
 import type { Controller } from '../../src/controller/controller.ts'
+import { errorByCode } from '../../src/protocol/errors.ts'
 import {
   create,
   heartbeat,
@@ -41,10 +42,36 @@ describe('A replica that its broker cannot use', () => {
     expect(stateOf(controller.image, TOPIC)).toBe('2@1 isr 2,3')
   })
 
-  it('leaves the set of another leader, whose epoch goes on', async () => {
+  it('RP-10: leaves the set of another leader, whose epoch ends: what it was told of the old log says nothing of the next', async () => {
     const { controller, epochs } = await start([1, 2, 3])
     await resign(controller, 3, epochs.get(3)!)
-    expect(stateOf(controller.image, TOPIC)).toBe('1@0 isr 1,2')
+    expect(stateOf(controller.image, TOPIC)).toBe('1@1 isr 1,2')
+    const { partitionEpoch, leaderEpoch } = partitionsOf(controller.image, TOPIC)[0]!
+    const late = await controller.alterPartition({
+      ...{ brokerId: 1, brokerEpoch: epochs.get(1)! },
+      topics: [
+        {
+          topicId: controller.image.topicsByName.get(TOPIC)!.id,
+          partitions: [
+            {
+              ...{ partitionIndex: 0, leaderEpoch: leaderEpoch - 1, partitionEpoch, leaderRecoveryState: 0 },
+              newIsrWithEpochs: [1, 2, 3].map((id) => ({ brokerId: id, brokerEpoch: epochs.get(id)! })),
+            },
+          ],
+        },
+      ],
+    })
+    expect(errorByCode(late.topics[0]!.partitions[0]!.errorCode).name).toBe('FENCED_LEADER_EPOCH')
+    expect(stateOf(controller.image, TOPIC)).toBe('1@1 isr 1,2')
+  })
+
+  it('RP-10: begins an epoch also where nobody counted on it, since the leader may be about to', async () => {
+    const { controller, epochs } = await start([1, 2, 3])
+    await resign(controller, 3, epochs.get(3)!)
+    await resign(controller, 3, epochs.get(3)!)
+    expect(stateOf(controller.image, TOPIC)).toBe('1@2 isr 1,2')
+    await resign(controller, 3, epochs.get(3)!, 1)
+    expect(stateOf(controller.image, TOPIC), 'but not twice for one epoch').toBe('1@2 isr 1,2')
   })
 
   it('R15: gives way to an eligible one when nobody else is in sync, and that is no unclean election', async () => {
