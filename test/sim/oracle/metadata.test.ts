@@ -45,9 +45,11 @@ function imageAt(
   }
 }
 
+const NO_EVENTS = { registered: () => undefined, changed: () => undefined }
+
 /** Whether a life that saw one image may see another. */
 function seeing(first: ClusterImage, ...others: readonly ClusterImage[]): () => void {
-  const rules = new MetadataRules(new Truths(), { changed: () => undefined })
+  const rules = new MetadataRules(new Truths(), NO_EVENTS)
   rules.look('b1#1', first)
   return () => {
     for (const image of others) rules.look('b1#1', image)
@@ -83,7 +85,7 @@ describe('MetadataRules', () => {
   })
 
   it('M6: two images at one offset', () => {
-    const rules = new MetadataRules(new Truths(), { changed: () => undefined })
+    const rules = new MetadataRules(new Truths(), NO_EVENTS)
     rules.look('b1#1', imageAt(10))
     expect(() => rules.look('b2#1', imageAt(10))).not.toThrow()
     expect(() => rules.look('b3#1', imageAt(10, { producerId: 1000 }))).toThrow(/^M6: /)

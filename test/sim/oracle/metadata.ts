@@ -19,6 +19,8 @@ import type { PartitionTruth, Truths } from './truth.ts'
 import { fail } from './violation.ts'
 
 export interface MetadataEvents {
+  /** A broker has an epoch that it did not have before. */
+  registered(id: number): void
   /**
    * A partition has a newer state.
    *
@@ -75,6 +77,7 @@ export class MetadataRules {
     for (const [id, broker] of image.brokers) {
       const old = before?.brokers.get(id)
       if (old !== undefined) this.#compareBroker(old, broker)
+      if (old?.epoch !== broker.epoch) this.#events.registered(id)
     }
     if (before !== null)
       for (const topic of before.topicsByName.values())

@@ -54,6 +54,8 @@ export class Oracle {
   readonly #ledger: Ledger
   /** By topic: the least `min.insync.replicas` that was seen. */
   readonly #leastMinIsr = new Map<string, number>()
+  /** The volume with which each broker registered last. */
+  readonly #volumes = new Map<number, object>()
   readonly #watched = new Map<Host, Watched>()
   readonly #metadata: MetadataRules
   readonly #replicas: ReplicaRules
@@ -68,6 +70,7 @@ export class Oracle {
     this.#cluster = cluster
     this.#ledger = ledger
     this.#metadata = new MetadataRules(this.truths, {
+      registered: (id) => this.#volumes.set(id, cluster.host(id).node.disk.image.root),
       changed: (truth, joined, leaderEpoch) => this.#changed(truth, joined, leaderEpoch),
     })
     this.#replicas = new ReplicaRules(this.truths, {
@@ -225,6 +228,8 @@ export class Oracle {
   #checkCandidates(truth: PartitionTruth): void {
     if (truth.image === null || !this.#isPromisedOnDisk(truth)) return
     for (const id of truth.candidates) {
+      // With another disk it leads nothing before it registers, and is no candidate any more when it has.
+      if (this.#volumes.get(id) !== this.#cluster.host(id).node.disk.image.root) continue
       const platter = this.#logOf(id, truth.name, 'durable')
       if (platter.reaches(truth.trueHighWatermark)) continue
       const what = `${truth.name} is committed up to ${truth.trueHighWatermark}, and b${id}, which could be elected in partition epoch ${truth.image.partitionEpoch}, has ${platter.endOffset} on its platter`
