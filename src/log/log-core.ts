@@ -48,6 +48,7 @@ export const CUTTING: LogState = { kind: 'cutting' }
 export interface LogEvents {
   onDurable: (durableEndOffset: number) => void
   onRolledBack: (fromOffset: number, error: LogError) => void
+  onCut: () => void
   onFailed: (error: LogError) => void
 }
 
@@ -123,6 +124,11 @@ export class LogCore {
   /** End of what the files hold. */
   get writtenEndOffset(): number {
     return Math.min(this.writer.writtenEndOffset, this.logEndOffset)
+  }
+
+  /** The ends have just gone back; nobody may see them before the owner has. */
+  wasCut(): void {
+    this.#events.onCut()
   }
 
   rolledBack(fromOffset: number, error: LogError): void {

@@ -396,7 +396,11 @@ export class LogManager {
       wasClosedCleanly: marks.isClean,
       shared: config.durability === 'memory' ? this.#memoryShared : this.#shared,
       checkpoints: {
-        saveRecoveryPoint: () => this.#save(RECOVERY_POINT_CHECKPOINT),
+        saveRecoveryPoint: async () => {
+          await this.#save(RECOVERY_POINT_CHECKPOINT)
+          // A high watermark was saved below the recovery point of its time, so it need not go down where that does not.
+          await this.#save(HIGH_WATERMARK_CHECKPOINT)
+        },
         saveLogStart: () => this.#save(LOG_START_CHECKPOINT),
         deviceFailed: (cause) => {
           if (config.durability !== 'memory') this.#fail(cause)

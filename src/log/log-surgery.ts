@@ -112,6 +112,7 @@ export class LogSurgery {
     this.#core.endAt(boundary.offset)
     this.#core.logEndOffset = boundary.offset
     this.#core.durableEndOffset = Math.min(this.#core.durableEndOffset, boundary.offset)
+    this.#core.wasCut()
     if (this.#core.recoveryPoint > boundary.offset) {
       this.#core.recoveryPoint = boundary.offset
       await this.#core.checkpoints.saveRecoveryPoint()
@@ -158,6 +159,7 @@ export class LogSurgery {
       this.#core.logStartOffset = offset
       this.#core.logEndOffset = offset
       this.#core.durableEndOffset = offset
+      this.#core.wasCut()
       this.#core.exposedEndOffset = Math.min(this.#core.exposedEndOffset, offset)
       this.#core.cache.clear(offset)
       this.#core.epochs.truncateFromEnd(offset, true)

@@ -78,6 +78,8 @@ export class PartitionLog implements LogEvents {
    * appends work again. Called after `onDurable` for what lies below.
    */
   onRolledBack: (fromOffset: number, error: LogError) => void = () => undefined
+  /** Called in the turn in which the log's ends go back, or its start does because it begins anew. */
+  onCut: () => void = () => undefined
   /** Called once, when the log is lost to this process. What was not durable by then is in doubt. */
   onFailed: (error: LogError) => void = () => undefined
   /** Called once, in the turn in which a read met bytes that have rotted: see `damage`. */

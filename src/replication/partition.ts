@@ -84,6 +84,7 @@ export class Partition {
     this.#waiters = new PartitionWaiters(ports.clock)
     this.#highWatermark = Math.max(log.logStartOffset, Math.min(options.highWatermark, log.durableEndOffset))
     log.onDurable = (durableEndOffset) => this.#durable(durableEndOffset)
+    log.onCut = () => this.#wasCut()
     log.onRolledBack = (fromOffset) => this.#rolledBack(fromOffset)
     log.onFailed = () => this.stop('KAFKA_STORAGE_ERROR')
     log.onDamaged = () => this.#options.onDamaged?.()
@@ -433,6 +434,9 @@ export class Partition {
 
   #operated(): void {
     this.#surgery = null
+  }
+
+  #wasCut(): void {
     const { logStartOffset, durableEndOffset } = this.log
     // Only an unclean election, or a leader that deleted what this replica never saw, can move it here.
     this.#highWatermark = Math.max(logStartOffset, Math.min(this.#highWatermark, durableEndOffset))

@@ -222,6 +222,29 @@ describe('A data directory', () => {
     })
   })
 
+  it('D6 RP-22: a cut below the high watermark lowers it on disk, too, before the log grows anew', async () => {
+    const { simulation, env } = simulate('high watermark')
+    let highWatermark = 0
+    const options = { highWatermarkOf: () => highWatermark }
+    await simulation.runUntil(
+      (async () => {
+        const manager = await open(env, options)
+        const log = await manager.create('t', 0, TOPIC_ID, logConfig())
+        for (let count = 0; count < 5; count++) append(log)
+        await whenDurable(log, log.logEndOffset)
+        highWatermark = log.logEndOffset
+        await manager.checkpoint()
+        log.onCut = () => (highWatermark = Math.min(highWatermark, log.durableEndOffset))
+        await log.truncateTo(2)
+        for (let count = 0; count < 5; count++) append(log)
+        await whenDurable(log, log.logEndOffset)
+      })(),
+    )
+    simulation.node('a').powerCut({ names: 'lost' })
+    const again = await simulation.runUntil(open(simulation.node('a').restart(), options))
+    expect(again.checkpointedHighWatermark('t', 0)).toBe(2)
+  })
+
   it('keeps logs of durability memory off the disk', async () => {
     await inSimulation('memory', async (env) => {
       const manager = await open(env)

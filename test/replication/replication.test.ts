@@ -262,7 +262,7 @@ describe('Replicas', () => {
     expect(cluster.invariants.counts.cutsBelowOwnEnd).toBe(0)
   })
 
-  it('RP-17: a follower behind the log start of its leader begins anew there, in the middle of a batch, too', async () => {
+  it('RP-17 R12: a follower behind the log start of its leader begins anew there, in the middle of a batch, too', async () => {
     for (const offset of [20, 21]) {
       const cluster = await start(`rp-17 ${offset}`, { minIsr: 1, settings: { segmentBytes: 600 } })
       cluster.die(3, 'crash')

@@ -132,13 +132,14 @@ export class ReplicaInvariants {
       seen = { ...none, leaderEpoch, wasEmpty: false, wasLeader: false }
       this.#seen.set(partition, seen)
     }
+    // Also while the log is being cut.
+    if (highWatermark > logEndOffset)
+      fail('R12: only what is there is committed', where, highWatermark, logEndOffset)
     if (partition.fetchPosition() !== null || partition.isLeader) {
       // A replica that begins anew in the middle of a batch goes back to where the batch begins.
       const mayGoBack = logStartOffset === logEndOffset || seen.wasEmpty
       if (logStartOffset > highWatermark)
         fail('R12: log start is committed', where, logStartOffset, highWatermark)
-      if (highWatermark > logEndOffset)
-        fail('R7: only what is there is committed', where, highWatermark, logEndOffset)
       if (highWatermark < seen.highWatermark && !mayGoBack)
         fail('R7: the high watermark rises', where, highWatermark, seen.highWatermark)
       if (logStartOffset < seen.logStartOffset && !mayGoBack)

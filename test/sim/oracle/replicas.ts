@@ -137,17 +137,7 @@ export class ReplicaRules {
   /** R7, R12. */
   #checkMarks(life: Life, replica: ReplicaLike, seen: Seen): void {
     const { log, highWatermark } = replica
-    // A follower that begins anew, below its leader's start (KIP-107), has its log first, and then its marks: they are not told
-    // to anybody meanwhile. What it must not lose is seen by R2 and R11.
-    const wasBeginning = seen.isBeginning
-    seen.isBeginning = !replica.isLeader && replica.fetchPosition() === null
-    if (wasBeginning || seen.isBeginning) return
     const where = whereOf(life, seen.truth)
-    if (highWatermark < seen.highWatermark)
-      fail('R7', `the high watermark of ${where} falls from ${seen.highWatermark} to ${highWatermark}`)
-    // A log that has nothing yet may begin below its leader's start, at the batch that holds it (KIP-107), and follows.
-    if (log.logStartOffset < seen.logStartOffset && seen.logStartOffset < seen.logEndOffset)
-      fail('R12', `the log start of ${where} falls from ${seen.logStartOffset} to ${log.logStartOffset}`)
     if (highWatermark > log.logEndOffset)
       fail('R12', `the high watermark of ${where} is ${highWatermark}, its log ends at ${log.logEndOffset}`)
     if (highWatermark < log.logStartOffset)
@@ -155,6 +145,15 @@ export class ReplicaRules {
         'R12',
         `the high watermark of ${where} is ${highWatermark}, its log begins at ${log.logStartOffset}`,
       )
+    // A follower that begins anew, below its leader's start (KIP-107), goes back; what it must not lose is seen by R2 and R11.
+    const wasBeginning = seen.isBeginning
+    seen.isBeginning = !replica.isLeader && replica.fetchPosition() === null
+    if (wasBeginning || seen.isBeginning) return
+    if (highWatermark < seen.highWatermark)
+      fail('R7', `the high watermark of ${where} falls from ${seen.highWatermark} to ${highWatermark}`)
+    // A log that has nothing yet may begin below its leader's start, at the batch that holds it (KIP-107), and follows.
+    if (log.logStartOffset < seen.logStartOffset && seen.logStartOffset < seen.logEndOffset)
+      fail('R12', `the log start of ${where} falls from ${seen.logStartOffset} to ${log.logStartOffset}`)
   }
 
   /** R1, R3: of the leader that the newest state names. */
