@@ -16,6 +16,7 @@ import { ZERO_UUID } from '../bytes/uuid.ts'
 import { Controller } from '../controller/controller.ts'
 import type { RenewLeaderEpochs } from '../controller/leader-epochs.ts'
 import type { Env, FileSystem } from '../env/index.ts'
+import { findDeviceFailure } from '../log/atomic-file.ts'
 import { LogManager } from '../log/log-manager.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { errorByCode, errorCode } from '../protocol/errors.ts'
@@ -50,7 +51,7 @@ import { PartitionUpkeep } from './partition-upkeep.ts'
 import { ProducerIdSource } from './producer-id-source.ts'
 import { registrationOf } from './registration.ts'
 import { ReplicationLinks } from './replication-links.ts'
-import { isProduce, RequestDispatcher } from './request-dispatcher.ts'
+import { RequestDispatcher } from './request-dispatcher.ts'
 import { forwardingBetween } from './request-forwarding.ts'
 import type { BrokerServices } from './services.ts'
 
@@ -165,7 +166,6 @@ export class Broker {
       const counters = new BrokerCounters()
       listeners = await Listeners.open(env, {
         config,
-        mayOverlap: isProduce,
         http: (request) =>
           answerHttp(request, {
             unreadiness: () => broker?.unreadiness() ?? ['The broker is starting'],
@@ -178,6 +178,7 @@ export class Broker {
         { clock, files, logger, random },
         {
           ...{ directory, nodeId: config.nodeId, snapshotBytes: config.metadataSnapshotBytes },
+          onDeviceFailed: (cause) => void logs.fail(cause),
           ...(peers === null
             ? {}
             : {
@@ -205,6 +206,7 @@ export class Broker {
       if (broker !== null && broker.#failure !== null) await broker.#failed() // it stops by itself
       // What it fails with first is what there is to be told; the rest of the way back may fail for the same reason.
       const faults = new Faults()
+      if (findDeviceFailure(error) !== null) logs.distrust()
       await faults.during(async () => listeners?.close())
       if (broker !== null) await broker.#endParts(faults)
       await faults.during(async () => quorum?.close())

@@ -7,9 +7,9 @@
  *
  * Invariants:
  * - The connection has at most one channel to another broker at a time, for itself (rpc/forward-channels.ts): its requests are
- *   answered in order anyway, and only a run of Produce requests is under way together.
- * - Produce requests of the connection take effect in the order they came, also when the broker that must answer changes
- *   between two: the later waits until the earlier has its answer. What failed is not overtaken (produce-guard.ts).
+ *   answered in order anyway, and only a run of one kind is under way together (overlapping.ts).
+ * - Such requests take effect in the order they came, also when the broker that must answer changes between two: the later
+ *   waits until the earlier has its answer. A batch that failed is not overtaken (produce-guard.ts).
  * - Nothing is sent twice: whether to try again is for the client.
  * - When the connection ends, so does what stands for it elsewhere.
  */
@@ -22,6 +22,7 @@ import type { ServerChannel } from '../rpc/server-channel.ts'
 import type { AnswerRoom } from './answer-room.ts'
 import { refuseProduce } from './handlers/produce.ts'
 import { responseBudgetAvailable } from './handlers/fetch.ts'
+import { overlaps } from './overlapping.ts'
 import { GUARDED_MAX, ProduceGuard } from './produce-guard.ts'
 import { gather, isGathered } from './gathered-requests.ts'
 import type { GatheredRequest, Part } from './gathered-requests.ts'
@@ -91,11 +92,11 @@ export class ForwardingClient {
   readonly #channel: ServerChannel
   readonly #guard = new ProduceGuard()
   #way: Way | null = null
-  /** Who answers the Produce requests that are under way; null: this broker. */
-  #producingAt: number | null = null
-  #producingCount = 0
-  /** Produce requests that wait for those under way, since another broker must answer them. */
-  readonly #waiting: { readonly passage: ProducePassage; readonly start: () => void }[] = []
+  /** Who answers the requests that are under way, where those may be several; null: this broker. */
+  #overlappingAt: number | null = null
+  #overlappingCount = 0
+  /** Requests that wait for those under way, since another broker must answer them. */
+  readonly #waiting: { readonly passage: Passage; readonly start: () => void }[] = []
 
   constructor(ports: ForwardingPorts, channel: ServerChannel) {
     this.#ports = ports
@@ -104,10 +105,15 @@ export class ForwardingClient {
   }
 
   handle(passage: Passage): Answer | Promise<Answer> {
-    if (isProduce(passage)) return this.#produce(passage)
+    if (isProduce(passage)) return this.#overlap(passage, (answerer) => this.#produce(passage, answerer))
+    if (overlaps(passage.request.name))
+      return this.#overlap(passage, (answerer) => this.#ask(passage, answerer))
     const parts = this.#ports.partsOf(passage.request)
     if (parts !== null && isGathered(passage.request)) return this.#gather(passage, passage.request, parts)
-    const answerer = this.#ports.answererOf(passage.request)
+    return this.#ask(passage, this.#ports.answererOf(passage.request))
+  }
+
+  #ask(passage: Passage, answerer: number | null): Answer | Promise<Answer> {
     return answerer === null ? passage.here() : this.#pass(passage, answerer)
   }
 
@@ -137,64 +143,73 @@ export class ForwardingClient {
     return gather(whole, answers as never)
   }
 
-  #produce(passage: ProducePassage): Answer | Promise<Answer> {
+  /** Asks at once if those that are under way are answered by the same broker, since the connection has one channel at a time. */
+  #overlap(
+    passage: Passage,
+    ask: (answerer: number | null) => Answer | Promise<Answer>,
+  ): Answer | Promise<Answer> {
     const answerer = this.#ports.answererOf(passage.request)
-    if (this.#waiting.length === 0 && this.#mayStart(answerer)) return this.#startProduce(passage, answerer)
+    if (this.#waiting.length === 0 && this.#mayStart(answerer)) return this.#start(answerer, ask)
     return new Promise((resolve, reject) => {
       const start = (): void => {
-        // Asked again: it may have changed meanwhile, and nothing is under way now.
+        // Asked again: it may have changed meanwhile, and nothing is under way elsewhere now.
         const now = this.#ports.answererOf(passage.request)
-        Promise.resolve(this.#startProduce(passage, now)).then(resolve, reject)
+        new Promise<Answer>((settle) => settle(this.#start(now, ask))).then(resolve, reject)
       }
       this.#waiting.push({ passage, start })
     })
   }
 
   #mayStart(answerer: number | null): boolean {
-    return this.#producingCount === 0 || this.#producingAt === answerer
+    return this.#overlappingCount === 0 || this.#overlappingAt === answerer
   }
 
-  #startProduce(passage: ProducePassage, answerer: number | null): Answer | Promise<Answer> {
-    const { request, context, here } = passage
+  #start(
+    answerer: number | null,
+    ask: (answerer: number | null) => Answer | Promise<Answer>,
+  ): Answer | Promise<Answer> {
+    this.#overlappingAt = answerer
+    this.#overlappingCount++
+    let answer: Answer | Promise<Answer> = null
+    try {
+      answer = ask(answerer)
+    } finally {
+      if (answer instanceof Promise) answer = answer.finally(() => this.#settled())
+      else this.#settled()
+    }
+    return answer
+  }
+
+  #settled(): void {
+    this.#overlappingCount--
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (!this.#mayStart(this.#ports.answererOf(next.passage.request))) return
+      this.#waiting.shift()
+      next.start()
+    }
+  }
+
+  #produce(passage: ProducePassage, answerer: number | null): Answer | Promise<Answer> {
+    const { request, context } = passage
     const { services, clock } = this.#ports
     if (!this.#guard.admits(request.body, clock.monotonicMs())) {
       const refusal = refuseProduce(services, request.body, context, 'NOT_LEADER_OR_FOLLOWER')
       if (refusal !== null) this.#note(passage, refusal)
       return refusal
     }
-    this.#producingAt = answerer
-    this.#producingCount++
     const answered = (answer: Answer): Answer => {
       const body = answer instanceof PassedAnswer ? failureIn(answer, context.apiVersion) : answer
       if (body !== null) this.#note(passage, body as ResponseInputOf<'Produce'>)
-      this.#produced()
       return answer
     }
-    const failed = (error: unknown): never => {
-      this.#produced()
-      throw error
-    }
-    try {
-      const answer = answerer === null ? here() : this.#pass(passage, answerer)
-      return answer instanceof Promise ? answer.then(answered, failed) : answered(answer)
-    } catch (error) {
-      return failed(error)
-    }
+    const answer = this.#ask(passage, answerer)
+    return answer instanceof Promise ? answer.then(answered) : answered(answer)
   }
 
   #note({ request }: ProducePassage, answer: ResponseInputOf<'Produce'>): void {
     this.#guard.note(request.body, answer, this.#ports.clock.monotonicMs())
     if (this.#guard.isOverrun) {
       this.#channel.close(`batches to more than ${GUARDED_MAX} partitions have failed`)
-    }
-  }
-
-  #produced(): void {
-    this.#producingCount--
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (!this.#mayStart(this.#ports.answererOf(next.passage.request))) return
-      this.#waiting.shift()
-      next.start()
     }
   }
 

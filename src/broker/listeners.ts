@@ -9,6 +9,7 @@ import type { Connection, HttpRequest, HttpResponse, Listener, Logger, Network }
 import { ByteBudget } from '../rpc/byte-budget.ts'
 import { ServerChannel } from '../rpc/server-channel.ts'
 import type { Exchange } from '../rpc/server-channel.ts'
+import { overlapOf } from './overlapping.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { formatListenerSpec, portProtocols } from './listener-spec.ts'
 import type { ListenerSpec } from './listener-spec.ts'
@@ -26,7 +27,6 @@ export interface BoundListener {
 
 export interface ListenersOptions {
   readonly config: BrokerConfig
-  readonly mayOverlap: (frame: Uint8Array) => boolean
   readonly http: (request: HttpRequest) => HttpResponse
   /** Takes connections of other nodes, from the first moment on; absent: none are let in. */
   readonly onPeer?: (connection: Connection) => void
@@ -166,13 +166,13 @@ export class Listeners {
   }
 
   #open(connection: Connection, listenerName: string): void {
-    const { config, mayOverlap } = this.#options
+    const { config } = this.#options
     const channel: ServerChannel = new ServerChannel(connection, {
       inFlightMax: config.inFlightMax,
       sendHighWaterBytes: config.sendHighWaterBytes,
       requestBudget: this.requestBudget,
       responseBudget: this.responseBudget,
-      mayOverlap,
+      overlapOf,
       onRequest: (exchange) => this.#sink?.(exchange, listenerName, connection),
       onClose: (reason) => {
         this.#channels.delete(channel)

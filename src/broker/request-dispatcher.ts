@@ -188,8 +188,3 @@ export class RequestDispatcher {
     exchange.channel.close(`${name} failed in an unexpected way`)
   }
 }
-
-/** Produce may overlap with Produce: `ServerChannelOptions.mayOverlap`. Its key, 0, is the frame's first int16. */
-export function isProduce(frame: Uint8Array): boolean {
-  return frame.length >= 2 && frame[0] === 0 && frame[1] === apis.Produce.key
-}

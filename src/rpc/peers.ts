@@ -31,6 +31,8 @@ import { PeerSessions } from './peer-sessions.ts'
 import { ServerChannel } from './server-channel.ts'
 import type { Exchange } from './server-channel.ts'
 
+/** All that one peer asks may be under way at the same time. */
+const OF_ONE_PEER = 1
 /** Purposes that carry requests. */
 export type RequestPurpose = Exclude<PeerPurpose, 'raft'>
 
@@ -262,7 +264,7 @@ export class Peers {
       sendHighWaterBytes: this.#limits.sendHighWaterBytes,
       requestBudget: isForward ? this.#forwardRequestBudget : this.#requestBudget,
       responseBudget: isForward ? this.forwardResponseBudget : this.#responseBudget,
-      mayOverlap: () => true,
+      overlapOf: () => OF_ONE_PEER,
       onRequest: (exchange) => this.onRequest(exchange, peer.nodeId, purpose),
       onClose: (reason) => {
         this.#serving.delete(channel)

@@ -7,7 +7,7 @@
  * Invariants:
  * - Answers leave in the order of the requests, whatever order they were completed in.
  * - A request starts when all before it were answered, as in Kafka, so that a client reads its own writes. The one
- *   exception is a run of requests for which `mayOverlap` holds (Produce): they start as they arrive, which lets
+ *   exception is a run of requests of one `OverlapKind` (such as Produce): they start as they arrive, which lets
  *   one disk sync serve them all, and their effects are in order since each takes effect in the turn it starts.
  * - Reading stops while there are `inFlightMax` unanswered requests, while the shared request budget is used up, or
  *   while the peer leaves more than `sendHighWaterBytes` of answers lying (faults.md X19, X20). What one received
@@ -16,19 +16,23 @@
 import type { Connection } from '../env/index.ts'
 import type { ByteBudget } from './byte-budget.ts'
 
+/** Names the requests that may be under way at the same time: those of one kind. */
+export type OverlapKind = number
+
 /** One request and, later, its answer. */
 export class Exchange {
   /** The request message; it belongs to the handler. */
   readonly frame: Uint8Array
   readonly channel: ServerChannel
-  readonly mayOverlap: boolean
+  /** Null: it is under way alone. */
+  readonly overlap: OverlapKind | null
   /** Invariant: set once, by `respond`. */
   answer: readonly Uint8Array[] | null | undefined = undefined
 
-  constructor(channel: ServerChannel, frame: Uint8Array, mayOverlap: boolean) {
+  constructor(channel: ServerChannel, frame: Uint8Array, overlap: OverlapKind | null) {
     this.channel = channel
     this.frame = frame
-    this.mayOverlap = mayOverlap
+    this.overlap = overlap
   }
 
   /** Answers the request; null when the protocol wants no answer (Produce with acks=0). */
@@ -48,7 +52,7 @@ export interface ServerChannelOptions {
   readonly requestBudget: ByteBudget
   /** Bytes of answers that lie at connections over their high-water mark, shared by all connections. */
   readonly responseBudget: ByteBudget
-  readonly mayOverlap: (frame: Uint8Array) => boolean
+  readonly overlapOf: (frame: Uint8Array) => OverlapKind | null
   readonly onRequest: (exchange: Exchange) => void
   readonly onClose: (reason: string) => void
 }
@@ -59,8 +63,6 @@ export class ServerChannel {
   /** Requests in the order they came. [0, #startedCount) are started, the rest wait. */
   readonly #exchanges: Exchange[] = []
   #startedCount = 0
-  /** Invariant: true when every started and unanswered exchange may overlap. */
-  #startedMayOverlap = true
   #requestBytes = 0
   /** What of `responseBudget` this connection holds; 0 unless it is congested. */
   #congestedBytes = 0
@@ -112,7 +114,6 @@ export class ServerChannel {
     if (this.#isCongested()) this.#accountCongestion()
     this.#exchanges.splice(0, sentCount)
     this.#startedCount -= sentCount
-    if (this.#startedCount === 0) this.#startedMayOverlap = true
     if (this.#isDraining && this.#startedCount === 0) this.connection.close()
     else this.#startWaiting()
   }
@@ -143,7 +144,7 @@ export class ServerChannel {
     if (this.#isDraining) return
     this.#requestBytes += frame.length
     this.#options.requestBudget.take(frame.length)
-    this.#exchanges.push(new Exchange(this, frame, this.#options.mayOverlap(frame)))
+    this.#exchanges.push(new Exchange(this, frame, this.#options.overlapOf(frame)))
     if (!this.#isStarting) this.#startWaiting()
   }
 
@@ -153,9 +154,10 @@ export class ServerChannel {
     try {
       while (this.#startedCount < this.#exchanges.length && !this.#isCongested()) {
         const next = this.#exchanges[this.#startedCount]!
-        if (this.#startedCount > 0 && !(this.#startedMayOverlap && next.mayOverlap)) break
+        // Those that are under way are of one kind.
+        if (this.#startedCount > 0 && (next.overlap === null || next.overlap !== this.#exchanges[0]!.overlap))
+          break
         this.#startedCount++
-        this.#startedMayOverlap &&= next.mayOverlap
         this.#options.onRequest(next)
       }
     } finally {

@@ -38,7 +38,7 @@ class Stage {
     const budget = new ByteBudget(1_000_000)
     this.channel = new ServerChannel(this.connection, {
       ...{ inFlightMax: 100, sendHighWaterBytes: 1000, requestBudget: budget, responseBudget: budget },
-      ...{ mayOverlap: () => true, onRequest: () => undefined, onClose: () => undefined },
+      ...{ overlapOf: () => 1, onRequest: () => undefined, onClose: () => undefined },
     })
     const services = {
       ...{ clock, responseBudget: budget, counters: { forwardedCount: 0 } },
@@ -82,6 +82,11 @@ class Stage {
     return this.#ask(encodeRequest('Produce', 9, sequence, 'c', produceRequest({ name: 'events' }, batch)), {
       responses: [],
     })
+  }
+
+  commit(groupId: string): Promise<Answer> {
+    const body = { groupId, generationIdOrMemberEpoch: 1, memberId: 'm', topics: [] }
+    return this.#ask(encodeRequest('OffsetCommit', 8, 1, 'c', body), { topics: [] })
   }
 
   fetch(): Promise<Answer> {
@@ -153,6 +158,22 @@ describe('ForwardingClient', () => {
     stage.calls[2]!.answer(Uint8Array.of(3))
     await Promise.all([second, third, here])
     expect(stage.answeredHere).toEqual(['Produce'])
+  })
+
+  it('CG-2: has commits of many groups under way together, of those that one broker coordinates', async () => {
+    const stage = new Stage()
+    const answers = [stage.commit('a'), stage.commit('b')]
+    stage.answerer = 3
+    answers.push(stage.commit('c'))
+    await stage.settle()
+    expect(stage.calls.map(({ nodeId }) => nodeId)).toEqual([2, 2])
+    stage.calls[0]!.answer(Uint8Array.of(1))
+    stage.calls[1]!.answer(Uint8Array.of(2))
+    await Promise.all(answers.slice(0, 2))
+    await stage.settle()
+    expect(stage.leases).toEqual(['2 brief', 'released 2', '3 brief'])
+    stage.calls[2]!.answer(Uint8Array.of(3))
+    expect(((await answers[2]) as PassedAnswer).frame).toEqual(Uint8Array.of(3))
   })
 
   it('answers here what did not get there', async () => {

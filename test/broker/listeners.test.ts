@@ -37,7 +37,6 @@ function open(settings: Record<string, string>, failing: number | null = null) {
     { network, logger: silentLogger },
     {
       config: loadBrokerConfig({ flags }),
-      mayOverlap: () => false,
       http: () => ({ status: 200, headers: {}, body: '' }),
     },
   )

@@ -4,7 +4,7 @@ import { ServerChannel } from '../../src/rpc/server-channel.ts'
 import type { Exchange, ServerChannelOptions } from '../../src/rpc/server-channel.ts'
 import { FakeConnection } from '../support/fake-connection.ts'
 
-/** Requests named from 100 on may overlap. */
+/** Requests named from 100 on may overlap, and so may those from 200 on, with each other. */
 const OVERLAPPING_FROM = 100
 
 function open(options: Partial<ServerChannelOptions> = {}) {
@@ -16,7 +16,7 @@ function open(options: Partial<ServerChannelOptions> = {}) {
     sendHighWaterBytes: 1000,
     requestBudget: new ByteBudget(1000),
     responseBudget: new ByteBudget(1000),
-    mayOverlap: (frame) => frame[0]! >= OVERLAPPING_FROM,
+    overlapOf: (frame) => (frame[0]! < OVERLAPPING_FROM ? null : Math.floor(frame[0]! / OVERLAPPING_FROM)),
     onRequest: (exchange) => started.push(exchange),
     onClose: (reason) => closed.push(reason),
     ...options,
@@ -57,6 +57,16 @@ describe('ServerChannel', () => {
     expect(names()).toEqual([100, 1])
     answer(1)
     expect(names()).toEqual([100, 1, 101])
+  })
+
+  it('holds one of another kind back until all before it were answered', () => {
+    const { receive, names, answer } = open()
+    receive(100, 101, 200)
+    expect(names()).toEqual([100, 101])
+    answer(0)
+    expect(names()).toEqual([100, 101])
+    answer(1)
+    expect(names()).toEqual([100, 101, 200])
   })
 
   it('goes on with the requests behind one whose handling threw, when that is answered', () => {
