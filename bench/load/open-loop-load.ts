@@ -3,8 +3,8 @@
  * latency counts from when its record was due. A broker that stalls is thus charged for all that it kept waiting, which
  * a loop that waits for each answer would hide (coordinated omission).
  *
- * The process never sleeps between records: timers are exact to a millisecond only, and waking up would be measured with
- * the rest. It occupies one core; how late it was itself is reported, so that it can be told from the broker.
+ * The process sleeps between records (`pace.ts`), as a real one would: the cores belong to the brokers then. How late it was
+ * itself is reported, so that it can be told from the broker.
  *
  * A value begins with its record's number, by which a consumer in this process finds when it was due.
  */
