@@ -127,8 +127,7 @@ export class RaftCore {
 
   #onMessage(message: RaftMessage): void {
     const { state } = this
-    // Meant for a disk that this node has no more (KIP-853): whoever sent it would count on what that disk knew.
-    if (message.toDirectoryId !== ZERO_UUID && message.toDirectoryId !== state.self.directoryId) return
+    if (!this.#isMeantForThisDisk(message)) return
     if (message.fromId === state.self.id) return
     if (message.epoch > state.epoch) {
       state.enterEpoch(message.epoch)
@@ -168,6 +167,15 @@ export class RaftCore {
       case 'FetchSnapshotResponse':
         if (isCurrent) this.#role.onFetchSnapshotResponse(message)
     }
+  }
+
+  /**
+   * Who asks for a vote or names itself the leader would count on what a disk knew that this node has no more (KIP-853). Who
+   * fetches counts on nothing, and may know of the old disk only: that this is another, its log says further on.
+   */
+  #isMeantForThisDisk({ kind, toDirectoryId }: RaftMessage): boolean {
+    if (kind === 'FetchRequest' || kind === 'FetchSnapshotRequest') return true
+    return toDirectoryId === ZERO_UUID || toDirectoryId === this.state.self.directoryId
   }
 
   #onVote(request: VoteRequest, isCurrent: boolean): void {

@@ -252,6 +252,26 @@ describe('RaftCore', () => {
     expect(world.node(2).durableState.votedId).toBe(-1)
   })
 
+  it('MQ-6, S3: a leader answers who fetches and knows of an older disk of it only, and so learns of the new one', () => {
+    const world = new World(3)
+    world.elect(1)
+    world.settle([3])
+    world.take('*', '*')
+    world.tick(2)
+    for (const kind of ['FetchRequest', 'FetchSnapshotRequest'] as const) {
+      const { fromDirectoryId } = world.bootstrap[1]!
+      const envelope = { fromId: 2, fromDirectoryId, toDirectoryId: world.bootstrap[2]!.directoryId }
+      const about = { epoch: epochOf(world, 1), leaderId: 1, correlationId: 77 }
+      const body =
+        kind === 'FetchRequest'
+          ? { kind, fetchOffset: 0, lastFetchedEpoch: 0, highWatermark: 0, maxWaitMs: 0, maxBytes: 1000 }
+          : { kind, snapshotEndOffset: 7, snapshotEpoch: 1, position: 0, maxBytes: 1000 }
+      world.deliver([{ from: 2, to: 1, message: { ...envelope, ...about, ...body } }])
+      const answers = world.take('1', '2').filter(({ message }) => message.correlationId === 77)
+      expect(answers.map(({ message }) => message.kind)).toEqual([kind.replace('Request', 'Response')])
+    }
+  })
+
   it('MQ-6: the new disk of a voter counts for nothing in the high watermark', () => {
     const world = new World(3)
     world.elect(1)
