@@ -49,15 +49,5 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   ...HOSTILE_ACTS,
 }
 
-/**
- * Kinds that no seed draws by itself, only who asks for them:
- *
- *   uncleanTopic    topics that may lose records on purpose break what the oracle holds for true of every partition (R1, R2, R11),
- *                   which it cannot tell from a loss that nobody allowed
- *   deleteRecords   a follower that begins anew in the middle of a batch has, until that batch is written, a high watermark above
- *                   the end of its log (R12)
- */
-const UNDRAWN: ReadonlySet<string> = new Set(['uncleanTopic', 'deleteRecords'])
-
 /** What seeds draw from. */
-export const DRAWN_KINDS: readonly string[] = Object.keys(FAULTS).filter((name) => !UNDRAWN.has(name))
+export const DRAWN_KINDS: readonly string[] = Object.keys(FAULTS)
