@@ -461,7 +461,7 @@ describe('Consumer', () => {
       { topics: ['t'], from: 'beginning', untilEnd: true, partitionBytesMax: 1 },
       {
         Fetch: (request, call) => {
-          const answer = base.Fetch!(request, call) as {
+          const answer = base.Fetch!(request, call) as unknown as {
             responses: { partitions: { highWatermark: number }[] }[]
           }
           // The second is of another leader.
