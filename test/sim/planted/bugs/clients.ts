@@ -45,4 +45,19 @@ export const CLIENT_BUGS: readonly PlantedBug[] = [
       test: { file: 'test/client/consumer.test.ts', name: 'drops the answer to a fetch from before a seek' },
     },
   },
+  {
+    id: 'lag-by-the-last-answer',
+    file: 'src/client/fetcher.ts',
+    find: 'Math.max(partition.highWatermark, one.highWatermark)',
+    replace: 'one.highWatermark',
+    what: 'what a consumer is told of the high watermark falls when a new leader does not know yet how far the last one had come',
+    breaks: ['R7'],
+    scenarios: [],
+    catcher: {
+      test: {
+        file: 'test/client/consumer.test.ts',
+        name: 'R7: a new leader that does not know yet how far its predecessor had come takes nothing back of what was committed',
+      },
+    },
+  },
 ]

@@ -216,4 +216,19 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
       },
     },
   },
+  {
+    id: 'fetches-for-an-older-disk-dropped',
+    file: 'src/raft/raft-core.ts',
+    find: "    if (kind === 'FetchRequest' || kind === 'FetchSnapshotRequest') return true\n",
+    replace: '',
+    what: 'a leader does not answer who knows of a disk only that it had before, and so never learns of the present one',
+    breaks: ['S3'],
+    scenarios: ['MQ-6'],
+    catcher: {
+      test: {
+        file: 'test/raft/raft-core.test.ts',
+        name: 'MQ-6, S3: a leader answers who fetches and knows of an older disk of it only, and so learns of the new one',
+      },
+    },
+  },
 ]

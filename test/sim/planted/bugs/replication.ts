@@ -31,9 +31,9 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
   },
   {
     id: 'high-watermark-by-log-ends',
-    file: 'src/replication/partition.ts',
-    find: 'durableOffset: this.log.durableEndOffset,',
-    replace: 'durableOffset: this.log.logEndOffset,',
+    file: 'src/replication/follower-state.ts',
+    find: 'durableOffset: this.#log.durableEndOffset,',
+    replace: 'durableOffset: this.#log.logEndOffset,',
     what: 'a follower tells the end of its log for the end of what is durable there',
     breaks: ['R2', 'R13', 'D1'],
     scenarios: ['RP-13'],
@@ -236,6 +236,36 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
       test: {
         file: 'test/replication/replication.test.ts',
         name: 'KIP-207: a new leader does not tell an end that may go back',
+      },
+    },
+  },
+  {
+    id: 'high-watermark-above-a-log-that-begins-anew',
+    file: 'src/replication/partition.ts',
+    find: '    log.onCut = () => this.#wasCut()\n',
+    replace: '',
+    what: 'a follower that begins anew in the middle of a batch keeps its high watermark, above the end of its log',
+    breaks: ['R12'],
+    scenarios: ['RP-17'],
+    catcher: {
+      test: {
+        file: 'test/replication/replication.test.ts',
+        name: 'RP-17 R12: a follower behind the log start of its leader begins anew there, in the middle of a batch, too',
+      },
+    },
+  },
+  {
+    id: 'saved-high-watermark-above-the-cut',
+    file: 'src/log/log-manager.ts',
+    find: '          await this.#save(HIGH_WATERMARK_CHECKPOINT)\n',
+    replace: '',
+    what: 'the high watermark on disk is not lowered before the log is cut below it, and grows anew',
+    breaks: ['D6', 'R7'],
+    scenarios: ['RP-22'],
+    catcher: {
+      test: {
+        file: 'test/log/log-manager.test.ts',
+        name: 'D6 RP-22: a cut below the high watermark lowers it on disk, too, before the log grows anew',
       },
     },
   },
