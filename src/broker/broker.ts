@@ -16,12 +16,10 @@ import { ZERO_UUID } from '../bytes/uuid.ts'
 import { Controller } from '../controller/controller.ts'
 import type { RenewLeaderEpochs } from '../controller/leader-epochs.ts'
 import type { Env, FileSystem } from '../env/index.ts'
-import { findDeviceFailure } from '../log/atomic-file.ts'
 import { LogManager } from '../log/log-manager.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { errorByCode, errorCode } from '../protocol/errors.ts'
-import { EMPTY_IMAGE, liveBrokers } from '../metadata/cluster-image.ts'
-import type { ClusterImage } from '../metadata/cluster-image.ts'
+import { EMPTY_IMAGE, liveBrokers, type ClusterImage } from '../metadata/cluster-image.ts'
 import { RaftQuorum } from '../raft/raft-quorum.ts'
 import { Peers } from '../rpc/peers.ts'
 import { Admission } from './admission.ts'
@@ -206,7 +204,7 @@ export class Broker {
       if (broker !== null && broker.#failure !== null) await broker.#failed() // it stops by itself
       // What it fails with first is what there is to be told; the rest of the way back may fail for the same reason.
       const faults = new Faults()
-      if (findDeviceFailure(error) !== null) logs.distrust()
+      logs.noteFailure(error)
       await faults.during(async () => listeners?.close())
       if (broker !== null) await broker.#endParts(faults)
       await faults.during(async () => quorum?.close())

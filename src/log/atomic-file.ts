@@ -11,6 +11,9 @@ import { TEMPORARY_SUFFIX } from './file-names.ts'
 /** Largest small file that is read whole: checkpoints of 100,000 partitions with long names. */
 const SMALL_FILE_BYTES_MAX = 64 * 2 ** 20
 
+/** How deep errors lie in one another: a file's in a log's in a quorum's, and some. */
+const CAUSES_MAX = 10
+
 /**
  * Replaces the content of `directory/name`.
  *
@@ -56,6 +59,17 @@ export async function readWhole(files: FileSystem, path: string): Promise<Uint8A
 /** Errors after which the disk is as good as before: nothing that was there is in doubt, and the next try may do. */
 export function isLackOfRoom(error: unknown): error is FileError {
   return error instanceof FileError && (error.code === 'FILE_NO_SPACE' || error.code === 'FILE_TOO_MANY_OPEN')
+}
+
+/** The device failure that an error was caused by, or null. */
+export function findDeviceFailure(error: unknown): FileError | null {
+  for (
+    let cause = error, depth = 0;
+    cause instanceof Error && depth < CAUSES_MAX;
+    cause = cause.cause, depth++
+  )
+    if (isDeviceFailure(cause)) return cause
+  return null
 }
 
 /**

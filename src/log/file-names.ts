@@ -33,6 +33,7 @@ export const LOG_START_CHECKPOINT = 'log-start-offset-checkpoint'
 export const CLEANER_CHECKPOINT = 'cleaner-offset-checkpoint'
 export const META_PROPERTIES = 'meta.properties'
 export const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
+export const NO_FAILURE = '.millrace_no_failure'
 
 /** Suffixes of files that no live log has, once its swaps are finished: removed when it is opened (docs/faults.md D7). */
 export const LEFTOVER_SUFFIXES: readonly string[] = [

@@ -7,12 +7,15 @@
  *   unless the directory was made by a start that came to nothing: that one's mistake must not stick to it.
  * - The clean-shutdown mark is removed, for good, before the first write to any log (ST-13). So a mark that is there says
  *   that the checkpoints beside it were written last of all.
+ * - The mark that nothing has failed is there only while every write and sync of a log has succeeded since it was written. It is
+ *   removed in the turn in which one fails; for that to be seen by the next start the removal need not be on the disk, since
+ *   a power cut takes away with it the page cache that the mark vouches for.
  * - A checkpoint that cannot be read counts as missing: logs are then checked from their start (D5).
  *
  * Control plane.
  */
 import type { FileSystem, Logger, Random } from '../env/index.ts'
-import { readWhole, writeAtomically } from './atomic-file.ts'
+import { isLackOfRoom, readWhole, writeAtomically } from './atomic-file.ts'
 import { formatOffsetCheckpoint, type OffsetCheckpoint, parseOffsetCheckpoint } from './checkpoint-file.ts'
 import type {
   CLEANER_CHECKPOINT,
@@ -20,7 +23,7 @@ import type {
   LOG_START_CHECKPOINT,
   RECOVERY_POINT_CHECKPOINT,
 } from './file-names.ts'
-import { CLEAN_SHUTDOWN, META_PROPERTIES, TEMPORARY_SUFFIX } from './file-names.ts'
+import { CLEAN_SHUTDOWN, META_PROPERTIES, NO_FAILURE, TEMPORARY_SUFFIX } from './file-names.ts'
 import { LogError } from './log-error.ts'
 import { formatMetaProperties, type MetaProperties, parseMetaProperties } from './meta-properties.ts'
 
@@ -52,18 +55,29 @@ export class LogDirectory {
   readonly wasClosedCleanly: boolean
   /** Epoch of the broker that did; -1 if it did not, or had none. */
   readonly cleanBrokerEpoch: number
+  /**
+   * Whether what files show is on the disk once they are synced. If not, pages may be in the cache that a failed sync has
+   * marked clean: `tail-rewrite.ts`.
+   */
+  readonly trustsCache: boolean
   readonly #files: FileSystem
+  readonly #logger: Logger
+  #hasMark: boolean
+  #distrusting: Promise<void> | null = null
   readonly #lock: { release(): Promise<void> }
   readonly #meta: MetaProperties & { readonly clusterId: string }
 
   private constructor(
-    files: FileSystem,
+    { files, logger }: LogDirectoryPorts,
     path: string,
     lock: { release(): Promise<void> },
     meta: MetaProperties & { readonly clusterId: string },
-    cleanMark: CleanMark | null,
+    { cleanMark, hasMark }: { readonly cleanMark: CleanMark | null; readonly hasMark: boolean },
   ) {
     this.#files = files
+    this.#logger = logger
+    this.#hasMark = hasMark
+    this.trustsCache = hasMark
     this.path = path
     this.#lock = lock
     this.#meta = meta
@@ -94,7 +108,8 @@ export class LogDirectory {
         if (name.endsWith(TEMPORARY_SUFFIX)) await files.remove(`${path}/${name}`)
       }
       await files.syncDirectory(path)
-      return new LogDirectory(files, path, lock, meta, cleanMark)
+      const hasMark = (await files.stat(`${path}/${NO_FAILURE}`)) !== null
+      return new LogDirectory(ports, path, lock, meta, { cleanMark, hasMark })
     } catch (error) {
       await lock.release()
       throw error
@@ -125,7 +140,36 @@ export class LogDirectory {
     await writeAtomically(this.#files, this.path, CLEAN_SHUTDOWN, mark)
   }
 
+  /**
+   * Says that all that files show is on the disk, or will be once they are synced, until `distrust`. Without room for the mark
+   * it is not said: that costs the next start time.
+   *
+   * @throws {FileError} But for lack of room.
+   */
+  async trust(): Promise<void> {
+    if (this.#hasMark || this.#distrusting !== null) return
+    try {
+      await writeAtomically(this.#files, this.path, NO_FAILURE, new Uint8Array(0))
+      this.#hasMark = true
+    } catch (error) {
+      if (!isLackOfRoom(error)) throw error
+    }
+    // Re-read: something may have failed meanwhile, before there was a mark to remove.
+    if (this.#distrusting !== null) await this.#files.remove(`${this.path}/${NO_FAILURE}`)
+  }
+
+  /** A write or sync has failed: from now on the next start must not believe what it reads. Done by `release`. */
+  distrust(): void {
+    this.#distrusting ??= this.#files.remove(`${this.path}/${NO_FAILURE}`).catch((error: unknown) => {
+      this.#logger.error(
+        'Could not note that a write or sync has failed: empty the page cache before the next start, which would believe it',
+        { directory: this.path, error: error as Error },
+      )
+    })
+  }
+
   async release(): Promise<void> {
+    await this.#distrusting
     await this.#lock.release()
   }
 }

@@ -15,7 +15,7 @@
  */
 import { SerialQueue } from '../base/serial-queue.ts'
 import type { FileError, FileSystem } from '../env/index.ts'
-import { isDeviceFailure } from './atomic-file.ts'
+import { findDeviceFailure, isDeviceFailure } from './atomic-file.ts'
 import { type OffsetCheckpoint, partitionKey } from './checkpoint-file.ts'
 import { CheckpointSaver } from './checkpoint-saver.ts'
 import {
@@ -34,7 +34,7 @@ import {
 import { FilePool } from './file-pool.ts'
 import { DEFAULT_LOG_CONFIG, type LogConfig } from './log-config.ts'
 import { type CheckpointName, LogDirectory } from './log-directory.ts'
-import { marksOf } from './log-marks.ts'
+import { type LogMarks, marksOf } from './log-marks.ts'
 import { LogError } from './log-error.ts'
 import type { LogShared } from './log-options.ts'
 import { forEachInParallel } from './parallel.ts'
@@ -43,6 +43,7 @@ import { DEFAULTS, type LogManagerOptions, type LogManagerPorts } from './log-ma
 import { PartitionLog } from './partition-log.ts'
 import { readTopicId } from './partition-metadata.ts'
 import { removeTree } from './remove-tree.ts'
+import { rewriteTails } from './tail-rewrite.ts'
 import { TailCacheBudget } from './tail-cache.ts'
 
 /** Handles of cold segments and indexes kept open. */
@@ -55,14 +56,6 @@ const CHECKPOINTS = [RECOVERY_POINT_CHECKPOINT, LOG_START_CHECKPOINT, HIGH_WATER
 
 /** Owned by the metadata quorum, which opens it itself. */
 const METADATA_TOPIC = '__cluster_metadata'
-
-/** What the checkpoints say of a log that is opened. */
-interface LogMarks {
-  readonly recoveryPoint: number
-  readonly logStartOffset: number
-  readonly cleanedEndOffset: number
-  readonly isClean: boolean
-}
 
 export class LogManager {
   readonly #ports: LogManagerPorts
@@ -132,8 +125,10 @@ export class LogManager {
         await home.readCheckpoint(HIGH_WATERMARK_CHECKPOINT),
       )
       await manager.#openAll()
+      await home.trust()
       return manager
     } catch (error) {
+      if (isDeviceFailure(error)) home.distrust()
       await home.release()
       throw error
     }
@@ -334,6 +329,8 @@ export class LogManager {
     const names = await files.list(path)
     for (const name of names.filter(isDeletedDirectoryName)) await this.#removeTree(files, `${path}/${name}`)
     const found = names.flatMap((name) => parseLogDirectoryName(name) ?? [])
+    const keys = found.map(({ topic, partition }) => partitionKey(topic, partition))
+    if (!this.#home.trustsCache) await rewriteTails(this.#ports, path, keys, recoveryPoints)
     const own = found.filter(({ topic }) => topic !== METADATA_TOPIC)
     if (own.length > 0 && !this.#home.wasClosedCleanly)
       logger.info('The last stop was not a clean one: logs are checked from their recovery points', {
@@ -403,7 +400,7 @@ export class LogManager {
         },
         saveLogStart: () => this.#save(LOG_START_CHECKPOINT),
         deviceFailed: (cause) => {
-          if (config.durability !== 'memory') this.#fail(cause)
+          if (config.durability !== 'memory') this.fail(cause)
         },
       },
     })
@@ -452,12 +449,19 @@ export class LogManager {
     try {
       return await task()
     } catch (error) {
-      throw isDeviceFailure(error) ? this.#fail(error) : error
+      throw isDeviceFailure(error) ? this.fail(error) : error
     }
   }
 
-  #fail(cause: FileError): LogError {
+  /** If the device is to blame for an error, the next start must not believe what it reads. */
+  noteFailure(error: unknown): void {
+    if (findDeviceFailure(error) !== null) this.#home.distrust()
+  }
+
+  /** Takes the directory out of service: a write or sync in it failed, also of what others keep there. */
+  fail(cause: FileError): LogError {
     if (this.#failure !== null) return this.#failure
+    this.#home.distrust()
     const message = `The data directory ${this.directory} has failed: ${cause.message}`
     const error = new LogError('LOG_DIRECTORY_FAILED', message, { cause })
     this.#failure = error

@@ -11,6 +11,14 @@ import {
 import type { CheckpointName } from './log-directory.ts'
 import type { PartitionLog } from './partition-log.ts'
 
+/** What they say of a log that is opened. */
+export interface LogMarks {
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+  readonly cleanedEndOffset: number
+  readonly isClean: boolean
+}
+
 export interface LogMark {
   readonly topic: string
   readonly partition: number

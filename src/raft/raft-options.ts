@@ -1,5 +1,5 @@
 /** What the metadata quorum is opened with, and what it tells of itself. */
-import type { Random } from '../env/index.ts'
+import type { FileError, Random } from '../env/index.ts'
 import type { LogPorts } from '../log/log-config.ts'
 import type { RaftSettings } from './core-state.ts'
 import type { RaftTransport } from './raft-transport.ts'
@@ -19,6 +19,8 @@ export interface RaftQuorumOptions extends SnapshotLimits {
   /** Default: nobody can be reached. */
   readonly transport?: RaftTransport
   readonly settings?: Partial<RaftSettings>
+  /** Called once if what stops this node's part was a failed write or sync: the whole directory is in doubt (D4). */
+  readonly onDeviceFailed?: (cause: FileError) => void
   /** Segment size of the metadata log in bytes. */
   readonly segmentBytes?: number
 }

@@ -14,8 +14,8 @@
  */
 import { assert } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
-import type { Cancel } from '../env/index.ts'
-import { isLackOfRoom } from '../log/atomic-file.ts'
+import type { Cancel, FileError } from '../env/index.ts'
+import { findDeviceFailure, isLackOfRoom } from '../log/atomic-file.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { readBatchHeader } from '../records/batch-header.ts'
 import { dataBatch } from './batches.ts'
@@ -58,6 +58,7 @@ export class RaftQuorum implements MetadataQuorum {
   readonly #snapshots: SnapshotTaker
   readonly #effects: RaftEffects
   readonly #recoveryPoint: RecoveryPoint
+  readonly #onDeviceFailed: (cause: FileError) => void
   #failure: QuorumError | null = null
   #isClosing = false
   #isStopped = false
@@ -79,8 +80,11 @@ export class RaftQuorum implements MetadataQuorum {
     this.#ports = ports
     this.#log = log
     this.#directory = directory
-    this.#recoveryPoint = new RecoveryPoint(ports, directory)
+    this.#onDeviceFailed = options.onDeviceFailed ?? (() => undefined)
     const failed = (problem: string, cause: unknown): void => this.#fail(problem, cause)
+    this.#recoveryPoint = new RecoveryPoint(ports, directory, (error) =>
+      failed('its recovery point could not be written', error),
+    )
     this.#snapshots = new SnapshotTaker(ports, {
       ...{ log, directory, voters, failed },
       snapshots: opened.snapshots,
@@ -268,8 +272,8 @@ export class RaftQuorum implements MetadataQuorum {
     } catch (error) {
       this.#fail('its log could not be closed', error)
     }
-    await this.#feed.stop(new QuorumError('QUORUM_CLOSED', 'Cannot commit metadata: the quorum was closed'))
     await this.#recoveryPoint.close()
+    await this.#feed.stop(new QuorumError('QUORUM_CLOSED', 'Cannot commit metadata: the quorum was closed'))
   }
 
   /** What was appended is committed; or it takes so long that the others must be gone, too. */
@@ -431,7 +435,10 @@ export class RaftQuorum implements MetadataQuorum {
     this.#failure = error
     this.#isStopped = true
     this.#timer?.cancel()
+    this.#recoveryPoint.stop()
     this.#ports.logger.error(error.message, { cause: cause instanceof Error ? cause : String(cause) })
     this.#feed.fail(error)
+    const deviceFailure = findDeviceFailure(cause)
+    if (deviceFailure !== null) this.#onDeviceFailed(deviceFailure)
   }
 }

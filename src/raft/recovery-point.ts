@@ -4,7 +4,7 @@
  * The file lags behind the log by a second or less; without it (or if it is damaged) the point is 0.
  */
 import type { Cancel, Clock, FileSystem, Logger } from '../env/index.ts'
-import { readWhole, writeAtomically } from '../log/atomic-file.ts'
+import { isLackOfRoom, readWhole, writeAtomically } from '../log/atomic-file.ts'
 import { formatOffsetCheckpoint, parseOffsetCheckpoint, partitionKey } from '../log/checkpoint-file.ts'
 import { RECOVERY_POINT_CHECKPOINT } from '../log/file-names.ts'
 
@@ -21,21 +21,28 @@ export async function readRecoveryPoint(files: FileSystem, directory: string): P
   return (bytes === null ? null : parseOffsetCheckpoint(bytes))?.get(KEY) ?? 0
 }
 
-/** Writes the point now and then. A point that is not written costs protection, not data, so failures are logged. */
+/**
+ * Writes the point now and then. One that finds no room costs protection, not data, and is written later. Any other failure says
+ * that nobody knows what the disk does: it is told, and ends the data directory (docs/faults.md D4).
+ */
 export class RecoveryPoint {
   readonly #ports: { readonly clock: Clock; readonly files: FileSystem; readonly logger: Logger }
   readonly #directory: string
+  readonly #failed: (error: unknown) => void
   #offset = 0
   #savedOffset = 0
+  #isStopped = false
   #cancel: Cancel | null = null
   #saving: Promise<void> = Promise.resolve()
 
   constructor(
     ports: { readonly clock: Clock; readonly files: FileSystem; readonly logger: Logger },
     directory: string,
+    failed: (error: unknown) => void,
   ) {
     this.#ports = ports
     this.#directory = directory
+    this.#failed = failed
   }
 
   /** All below `offset` is on stable storage. */
@@ -47,25 +54,31 @@ export class RecoveryPoint {
     })
   }
 
+  /** Writes nothing any more: something else has failed. */
+  stop(): void {
+    this.#isStopped = true
+    this.#cancel?.()
+  }
+
   /** Writes what is known and stops. */
   async close(): Promise<void> {
     this.#cancel?.()
     await this.#saving
     await this.#save()
+    this.#isStopped = true
   }
 
   async #save(): Promise<void> {
     const offset = this.#offset
-    if (offset === this.#savedOffset) return
+    if (offset === this.#savedOffset || this.#isStopped) return
     try {
       const content = formatOffsetCheckpoint([{ topic: METADATA_TOPIC, partition: 0, offset }])
       await writeAtomically(this.#ports.files, this.#directory, RECOVERY_POINT_CHECKPOINT, content)
       this.#savedOffset = offset
     } catch (error) {
-      this.#ports.logger.warn('Metadata recovery point was not written', {
-        offset,
-        error: error instanceof Error ? error : String(error),
-      })
+      if (isLackOfRoom(error))
+        this.#ports.logger.warn('Metadata recovery point was not written: no room', { offset, error })
+      else this.#failed(error)
     }
   }
 }
