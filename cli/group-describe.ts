@@ -6,7 +6,7 @@ import type { OutputOptions } from './broker.ts'
 import type { Context } from './context.ts'
 import { findRanges, getGroup, memberHost, memberName, placeOf } from './group-view.ts'
 import { counted, humanCount } from './human.ts'
-import { addOutputOption, formatJson, jsonLine, outputFormat, printRows, toObject } from './output.ts'
+import { addOutputOption, outputFormat, printDescriptions, printRows, toObject } from './output.ts'
 import type { Column } from './output.ts'
 
 interface PartitionRow extends TopicPartition {
@@ -93,7 +93,12 @@ export function describeCommand(context: Context): Command {
     withClient(context, options, async (client) => {
       const described: Described[] = []
       for (const groupId of new Set(groupIds)) described.push(await describe(client, groupId))
-      await show(context, described, options)
+      await printDescriptions(context.out, outputFormat(options.output, context.out), described, {
+        toJson,
+        columns: COLUMNS,
+        rows: ({ partitions }) => partitions,
+        showTable: (one) => showTable(context, one),
+      })
     }),
   )
 }
@@ -124,36 +129,6 @@ async function describe(client: Client, groupId: string): Promise<Described> {
   })
   partitions.sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
   return { group, partitions, totalLag: partitions.reduce((sum, { lag }) => sum + (lag ?? 0), 0) }
-}
-
-async function show(
-  context: Context,
-  described: readonly Described[],
-  options: OutputOptions,
-): Promise<void> {
-  const { out } = context
-  const format = outputFormat(options.output, out)
-  switch (format) {
-    case 'json':
-      await out.line(formatJson(described.map(toJson)))
-      return
-    case 'ndjson':
-      for (const one of described) await out.line(jsonLine(toJson(one)))
-      return
-    case 'plain':
-      await printRows(
-        out,
-        format,
-        COLUMNS,
-        described.flatMap(({ partitions }) => partitions),
-      )
-      return
-    case 'table':
-      for (const [index, one] of described.entries()) {
-        if (index > 0) await out.line()
-        await showTable(context, one)
-      }
-  }
 }
 
 async function showTable({ out }: Context, { group, partitions, totalLag }: Described): Promise<void> {

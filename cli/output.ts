@@ -88,6 +88,40 @@ export async function printFields<Row>(
   }
 }
 
+/** How things are shown that each have rows of their own. */
+export interface Description<Thing, Row> {
+  readonly toJson: (thing: Thing) => object
+  readonly columns: readonly Column<Row>[]
+  readonly rows: (thing: Thing) => readonly Row[]
+  /** One of them, for a person. */
+  readonly showTable: (thing: Thing) => Promise<void>
+}
+
+/** Shows things that each have rows of their own: for a pipe the rows alone, of all of them. */
+export async function printDescriptions<Thing, Row>(
+  out: Terminal,
+  format: OutputFormat,
+  things: readonly Thing[],
+  { toJson, columns, rows, showTable }: Description<Thing, Row>,
+): Promise<void> {
+  switch (format) {
+    case 'json':
+      await out.line(formatJson(things.map(toJson)))
+      return
+    case 'ndjson':
+      for (const thing of things) await out.line(jsonLine(toJson(thing)))
+      return
+    case 'plain':
+      await printRows(out, format, columns, things.flatMap(rows))
+      return
+    case 'table':
+      for (const [index, thing] of things.entries()) {
+        if (index > 0) await out.line()
+        await showTable(thing)
+      }
+  }
+}
+
 export function toObject<Row>(columns: readonly Column<Row>[], row: Row): Record<string, Cell> {
   return Object.fromEntries(columns.map((column) => [column.name, column.value(row)]))
 }

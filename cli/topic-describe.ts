@@ -5,7 +5,7 @@ import { addConnectOptions, withClient, withTopic } from './connect.ts'
 import type { ConnectOptions } from './connect.ts'
 import type { Context } from './context.ts'
 import { counted } from './human.ts'
-import { addOutputOption, formatJson, jsonLine, outputFormat, printRows, toObject } from './output.ts'
+import { addOutputOption, outputFormat, printDescriptions, printRows, toObject } from './output.ts'
 import type { Column, OutputFormat } from './output.ts'
 
 /** Time for a broker to tell how far its replicas are, in ms: one that hangs must not hold back what the others tell. */
@@ -108,7 +108,12 @@ export function describeCommand(context: Context): Command {
       for (const topic of new Set(topics)) {
         described.push(await withTopic(client, topic, () => describe(client, topic)))
       }
-      await show(context, described, options)
+      await printDescriptions(context.out, outputFormat(options.output, context.out), described, {
+        toJson,
+        columns: COLUMNS,
+        rows: ({ partitions }) => partitions,
+        showTable: (one) => showTable(context, one, options.configs ?? false),
+      })
     }),
   )
 }
@@ -142,36 +147,6 @@ async function offsets(
   if (asked.length === 0) return new Map()
   const found = await client.admin().listOffsets(asked.map((one) => ({ ...one, at })))
   return new Map(found.map(({ partition, offset }) => [partition, offset]))
-}
-
-async function show(
-  context: Context,
-  described: readonly Described[],
-  options: DescribeOptions,
-): Promise<void> {
-  const { out } = context
-  const format = outputFormat(options.output, out)
-  switch (format) {
-    case 'json':
-      await out.line(formatJson(described.map(toJson)))
-      return
-    case 'ndjson':
-      for (const one of described) await out.line(jsonLine(toJson(one)))
-      return
-    case 'plain':
-      await printRows(
-        out,
-        format,
-        COLUMNS,
-        described.flatMap(({ partitions }) => partitions),
-      )
-      return
-    case 'table':
-      for (const [index, one] of described.entries()) {
-        if (index > 0) await out.line()
-        await showTable(context, one, options.configs ?? false)
-      }
-  }
 }
 
 async function showTable(

@@ -1,46 +1,9 @@
-/**
- * The randomness port over the operating system's generator, drawn in blocks: a call into it costs some 500 ns
- * whatever it fetches.
- */
+/** The randomness port over the operating system's generator. */
 import { randomFillSync } from 'node:crypto'
-import { assert } from '../../base/assert.ts'
-import type { Random } from '../random.ts'
-import { drawUuid } from '../uuid.ts'
+import { BlockRandom } from '../block-random.ts'
 
-const BLOCK_BYTES = 4096
-
-export class NodeRandom implements Random {
-  readonly #block = new Uint8Array(BLOCK_BYTES)
-  readonly #view = new DataView(this.#block.buffer)
-  #position = BLOCK_BYTES
-
-  below(bound: number): number {
-    assert(
-      Number.isInteger(bound) && bound >= 1 && bound <= 2 ** 31,
-      `A bound is from 1 to 2^31: got ${bound}`,
-    )
-    const fair = 2 ** 32 - (2 ** 32 % bound)
-    for (;;) {
-      const draw = this.#view.getUint32(this.#take(4))
-      if (draw < fair) return draw % bound
-    }
-  }
-
-  uuid(): string {
-    return drawUuid((bytes) => {
-      const position = this.#take(bytes.length)
-      bytes.set(this.#block.subarray(position, position + bytes.length))
-    })
-  }
-
-  /** Position of `count` bytes in the block that were never given out before. */
-  #take(count: number): number {
-    if (this.#position + count > BLOCK_BYTES) {
-      randomFillSync(this.#block)
-      this.#position = 0
-    }
-    const position = this.#position
-    this.#position += count
-    return position
+export class NodeRandom extends BlockRandom {
+  constructor() {
+    super((bytes) => randomFillSync(bytes))
   }
 }
