@@ -150,17 +150,18 @@ export class Progress {
   readonly #check = (): void => {
     this.#cancelTimer = null
     const nowMs = this.#clock.monotonicMs()
-    let oldestMs = Infinity
+    let leastMs = Infinity
     for (const owned of this.all()) {
       if (owned.hand === 0) continue
-      if (nowMs - owned.handSinceMs >= this.#limitMs) {
+      // The very number that the timer gets: by another formula, rounded elsewhere, there could be no time left and none over.
+      const leftMs = owned.handSinceMs + this.#limitMs - nowMs
+      if (leftMs <= 0) {
         this.#onTooSlow(owned)
         return
       }
-      oldestMs = Math.min(oldestMs, owned.handSinceMs)
+      leastMs = Math.min(leastMs, leftMs)
     }
-    if (oldestMs !== Infinity)
-      this.#cancelTimer = this.#clock.after(oldestMs + this.#limitMs - nowMs, this.#check)
+    if (leastMs !== Infinity) this.#cancelTimer = this.#clock.after(leastMs, this.#check)
   }
 
   #wakeWaiters(): void {
