@@ -259,7 +259,7 @@ describe('RaftCore', () => {
     world.take('*', '*')
     world.tick(2)
     for (const kind of ['FetchRequest', 'FetchSnapshotRequest'] as const) {
-      const { fromDirectoryId } = world.bootstrap[1]!
+      const fromDirectoryId = world.bootstrap[1]!.directoryId
       const envelope = { fromId: 2, fromDirectoryId, toDirectoryId: world.bootstrap[2]!.directoryId }
       const about = { epoch: epochOf(world, 1), leaderId: 1, correlationId: 77 }
       const body =
