@@ -41,6 +41,7 @@ interface Listening {
   readonly options: ListenOptions
   readonly accept: (connection: Connection) => void
   readonly open: Set<SimConnection>
+  isClosed: boolean
 }
 
 export class SimNetwork {
@@ -223,7 +224,7 @@ export class SimNetwork {
     if (this.#listening.has(address)) {
       throw new NetworkError('NETWORK_ADDRESS_IN_USE', `Listened on ${address}: the address is in use`)
     }
-    const listening: Listening = { process, clock, options, accept, open: new Set() }
+    const listening: Listening = { process, clock, options, accept, open: new Set(), isClosed: false }
     if (process.isAlive) this.#listening.set(address, listening)
     return {
       host: options.host,
@@ -232,6 +233,7 @@ export class SimNetwork {
         return listening.open.size
       },
       close: async () => {
+        listening.isClosed = true
         if (this.#listening.get(address) === listening) this.#listening.delete(address)
       },
     }
@@ -353,7 +355,10 @@ export class SimNetwork {
     this.#connections.add(server).add(client)
     listening.open.add(server)
     serverProcess.schedule(0, 'net accept', () => {
-      if (!server.isClosed) listening.accept(server)
+      if (server.isClosed) return
+      // The process stood still meanwhile, and its first act after that was to listen no more.
+      if (listening.isClosed) server.close('nothing listens there any more')
+      else listening.accept(server)
     })
     return server
   }

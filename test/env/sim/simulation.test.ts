@@ -214,6 +214,33 @@ describe('SimNetwork', () => {
     expect(Math.floor((simulation.nowMs - startMs) / 100)).toBe(30)
   })
 
+  test('F-PAUSE: who listens no more when it goes on is given no connection that was made meanwhile', async () => {
+    const simulation = new Simulation({ seed: SEED })
+    const env = simulation.env('server')
+    let isAccepted = false
+    const listener = await simulation.runUntil(
+      env.network.listen(
+        { host: 'server', port: 9092, protocols: ['kafka'], limits: LIMITS, origins: [] },
+        () => (isAccepted = true),
+      ),
+    )
+    env.clock.after(50, () => void listener.close())
+    simulation.node('server').pause()
+    await simulation.run(simulation.nowMs + 60)
+    const connection = await simulation.runUntil(
+      simulation.env('client').network.connect('tcp://server:9092', CONNECT),
+    )
+    let reason = ''
+    connection.onClose = (why) => (reason = why)
+    simulation.node('server').resume()
+    await simulation.run(simulation.nowMs + 10)
+    expect([isAccepted, reason, simulation.network.openEnds()]).toEqual([
+      false,
+      'connection reset by the peer',
+      [],
+    ])
+  })
+
   test('F-KILL: a killed process has no files open', async () => {
     const simulation = new Simulation({ seed: SEED })
     const node = simulation.node('a')
