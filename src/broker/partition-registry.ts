@@ -157,6 +157,12 @@ export class PartitionRegistry {
     }
   }
 
+  /** The same, for who looks at all of them again and again. */
+  forEach(visit: (partition: Partition) => void): void {
+    for (const { partitions } of this.#topics.values())
+      for (const partition of partitions) if (typeof partition !== 'string') visit(partition)
+  }
+
   /**
    * Replicas here that can be used no more, or not yet, while the image has them lead, in sync or eligible: the controller must
    * hear of it, or it would go on counting on them.

@@ -97,10 +97,15 @@ export class SimClock implements Clock {
   endOfTurn(task: () => void): void {
     this.#turnTasks.push(task)
     if (this.#turnTasks.length > 1) return
-    this.#process.schedule(this.#process.node.drawTurnMs(), 'end of turn', () => {
-      const tasks = this.#turnTasks
-      this.#turnTasks = []
-      for (const run of tasks) run()
-    })
+    const { node } = this.#process
+    const turnMs = node.drawTurnMs()
+    if (turnMs > 0) this.#process.schedule(turnMs, 'end of turn', this.#endTurn)
+    else node.simulation.putOff(this.#process, 'end of turn', this.#endTurn)
+  }
+
+  readonly #endTurn = (): void => {
+    const tasks = this.#turnTasks
+    this.#turnTasks = []
+    for (const run of tasks) run()
   }
 }

@@ -78,6 +78,7 @@ export class SimConnection implements Connection {
   #hasHadMessage = false
   #pingedAtMs: number | null = null
   #cancelWatch: Cancel | null = null
+  #cancelGoodbye: Cancel | null = null
   #lastProgressMs: number
 
   constructor(
@@ -165,7 +166,7 @@ export class SimConnection implements Connection {
     this.#flush()
     this.#waiting.push('end')
     this.#pump()
-    this.#clock.after(GOODBYE_MS, () => this.stop('closed by this side'))
+    this.#cancelGoodbye = this.#clock.after(GOODBYE_MS, () => this.stop('closed by this side'))
     // What the peer still sends is read and dropped until it closes too.
     this.#isPaused = false
     this.#readLater()
@@ -178,6 +179,8 @@ export class SimConnection implements Connection {
     this.#decoder.stop()
     this.#waiting = []
     this.#arrived = []
+    this.#cancelWatch?.()
+    this.#cancelGoodbye?.()
     this.#network.forget(this)
     this.process.schedule(0, 'net close', () => this.onClose(reason), reason)
   }

@@ -25,7 +25,7 @@ import type { Simulation } from './simulation.ts'
 /** First port given out for port 0, and the first that a client is shown to come from. */
 const FREE_PORTS_FROM = 1024
 /** Share of the writes that are cut up: each piece is an event, and in a second of a busy cluster there are hundreds. */
-const CUT_RATE = 0.1
+const CUT_RATE = 0.03
 /** A system repeats a dial that nobody answers after 1, 3, 7 and 15 s, so these are the waits in between. */
 const DIAL_AGAIN_MS = [1000, 2000, 4000, 8000] as const
 const TRANSPORTS: ReadonlyMap<string, Transport> = new Map<string, Transport>([

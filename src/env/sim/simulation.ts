@@ -2,8 +2,8 @@
  * The deterministic simulation: nodes, their disks, clocks and links under one scheduler with virtual time. A run
  * is a function of its seed (docs/simulation.md, faults.md 7).
  *
- * Loop: take the earliest event, set the virtual time, run it, let every promise chain it woke settle, run the
- * checks. Promise jobs have a fixed order, so what is nondeterministic in real life (timers, completions of disk
+ * Loop: take the earliest event, set the virtual time, run it, let every promise chain it woke settle, do what was put off
+ * to its end and let that settle, run the checks. Promise jobs have a fixed order, so what is nondeterministic in real life (timers, completions of disk
  * and network) is exactly what comes out of the heap.
  *
  * The real `setImmediate` below is how promise chains settle: it runs when the microtask queue is empty, however long the
@@ -71,6 +71,7 @@ export class Simulation {
   #isRunning = false
   /** An event has happened and the checks have not run since. */
   #hasHappened = false
+  #putOff: { readonly process: SimProcess; readonly what: string; readonly task: () => void }[] = []
 
   constructor(options: SimulationOptions) {
     this.seed = options.seed
@@ -177,6 +178,11 @@ export class Simulation {
     return event
   }
 
+  /** Does something as a part of the present event, when all promises have settled that it woke; costs no event of its own. */
+  putOff(process: SimProcess, what: string, task: () => void): void {
+    this.#putOff.push({ process, what, task })
+  }
+
   /** Runs all events up to virtual time `untilMs` and leaves the time there. */
   async run(untilMs: number): Promise<void> {
     await this.#drive(() => {
@@ -229,11 +235,14 @@ export class Simulation {
         const turn = () => {
           if (hasEnded) return
           try {
-            if (this.#hasHappened) {
-              this.#hasHappened = false
-              for (const check of this.checks) check()
+            if (this.#putOff.length > 0) this.#doPutOff()
+            else {
+              if (this.#hasHappened) {
+                this.#hasHappened = false
+                for (const check of this.checks) check()
+              }
+              hasEnded = this.#advance(isOver)
             }
-            hasEnded = this.#advance(isOver)
           } catch (error) {
             hasEnded = true
             reject(error instanceof Error ? error : new Error(String(error)))
@@ -252,6 +261,19 @@ export class Simulation {
       })
     } finally {
       this.#isRunning = false
+    }
+  }
+
+  #doPutOff(): void {
+    const all = this.#putOff
+    this.#putOff = []
+    if (!this.#hasHappened) this.actor = null
+    this.#hasHappened = true
+    for (const { process, what, task } of all) {
+      const { node } = process
+      if (this.actor !== node) this.actor = null
+      if (node.isPaused) process.schedule(0, what, task)
+      else if (process.isAlive) task()
     }
   }
 

@@ -10,6 +10,7 @@
  * It reads only, draws nothing, and is the only one that knows what is true (truth.ts).
  */
 import { configsOf, TOPIC_RESOURCE } from '../../../src/metadata/cluster-image.ts'
+import type { Partition } from '../../../src/replication/partition.ts'
 import type { Ledger } from '../support/cluster-clients.ts'
 import { DIRECTORY } from '../support/sim-cluster.ts'
 import type { Host, SimCluster } from '../support/sim-cluster.ts'
@@ -23,19 +24,21 @@ import { METADATA_LOG, QUORUM_STATE_PATH, QuorumRules } from './quorum.ts'
 import type { QuorumMember } from './quorum.ts'
 import { ReplicaRules } from './replicas.ts'
 import type { Life } from './replicas.ts'
-import { checkNobodyWaits, checkNothingLeft, checkStill, STILL_MS } from './rest.ts'
-import type { Stillness } from './rest.ts'
-import { checkCheckpoints, inodeAt, LeftoverRule } from './storage.ts'
+import { checkNobodyWaits, checkNothingLeft, checkStill, isNothingLeft, STILL_MS } from './rest.ts'
+import type { Leavings, Stillness } from './rest.ts'
+import { checkCheckpoints, inodeOf, LeftoverRule, partsOf } from './storage.ts'
 import { Truths } from './truth.ts'
 import type { PartitionTruth } from './truth.ts'
 import { fail, Violation } from './violation.ts'
 
+const QUORUM_STATE_PARTS = partsOf(QUORUM_STATE_PATH)
 const MIN_ISR = 'min.insync.replicas'
 /**
  * What was closed has let go of everything within this, in virtual ms: connections hang up, and bounds that were set before
  * run out. What sets itself again, or is for later, is a leak.
  */
 const LETTING_GO_MS = 60_000
+const LETTING_GO_STEP_MS = 100
 
 /** What the oracle knows of one machine. */
 interface Watched {
@@ -46,6 +49,7 @@ interface Watched {
   life: Life
   member: QuorumMember
   hasServed: boolean
+  readonly lookAt: (partition: Partition) => void
 }
 
 export class Oracle {
@@ -138,25 +142,29 @@ export class Oracle {
 
   /** S1: every broker and every client was closed. @throws Violation */
   async checkClosed(): Promise<void> {
+    // Nothing can happen any more once nothing is left, so that need not be waited for.
+    const endMs = this.#cluster.simulation.nowMs + LETTING_GO_MS
+    while (this.#cluster.simulation.nowMs < endMs && !this.#leavings().every(isNothingLeft))
+      await this.#cluster.pass(LETTING_GO_STEP_MS)
+    for (const leavings of this.#leavings()) checkNothingLeft(leavings)
+    this.#defects.check()
+  }
+
+  /** What each machine has open. */
+  #leavings(): readonly Leavings[] {
     const { simulation } = this.#cluster
-    await this.#cluster.pass(LETTING_GO_MS)
     const timers = [...simulation.pending()]
     const ends = simulation.network.openEnds()
-    for (const node of simulation.nodes) {
-      const { name, openFiles } = node
-      const prefix = `${name}#${node.generation} `
-      checkNothingLeft({
-        name,
-        openFiles,
-        connections: ends.filter(
-          (end) => end.startsWith(`${name}>`) || end.startsWith(`listens at ${name}:`),
-        ),
-        timers: timers.flatMap(({ label, timeMs }) =>
-          label.startsWith(prefix) ? [`${label} in ${(timeMs - simulation.nowMs).toFixed(0)} ms`] : [],
-        ),
-      })
-    }
-    this.#defects.check()
+    return Array.from(simulation.nodes, ({ name, openFiles, generation }) => ({
+      name,
+      openFiles,
+      connections: ends.filter((end) => end.startsWith(`${name}>`) || end.startsWith(`listens at ${name}:`)),
+      timers: timers.flatMap(({ label, timeMs }) =>
+        label.startsWith(`${name}#${generation} `)
+          ? [`${label} in ${(timeMs - simulation.nowMs).toFixed(0)} ms`]
+          : [],
+      ),
+    }))
   }
 
   #afterEvent(): void {
@@ -176,7 +184,7 @@ export class Oracle {
       watched.hasServed = false
       watched.leftovers.began()
     }
-    this.#quorum.lookAtVote(host.id, inodeAt(node, QUORUM_STATE_PATH, 'durable'), node.disk.image.root)
+    this.#quorum.lookAtVote(host.id, inodeOf(node, QUORUM_STATE_PARTS, 'durable'), node.disk.image.root)
     if (broker === null) return
     const { view } = broker
     if (!watched.hasServed) {
@@ -186,7 +194,7 @@ export class Oracle {
     this.#metadata.look(watched.life.name, view.controller.image)
     const { quorum } = view
     this.#quorum.look(watched.member, quorum, this.#members)
-    for (const partition of view.partitions.partitions()) this.#replicas.look(watched.life, partition)
+    view.partitions.forEach(watched.lookAt)
   }
 
   /** R13: whatever a client was told is committed and on enough platters at that moment. */
@@ -314,7 +322,9 @@ export class Oracle {
       const logs = new Map([[METADATA_LOG, metadata]])
       const life = lifeOf(host)
       const member = { id: host.id, life: life.name, platter: metadata.durable, live: metadata.live }
-      watched = { host, leftovers, logs, generation, life, member, hasServed: false }
+      const lookAt = (partition: Partition): void => this.#replicas.look(made.life, partition)
+      const made: Watched = { host, leftovers, logs, generation, life, member, hasServed: false, lookAt }
+      watched = made
       this.#watched.set(host, watched)
     }
     return watched

@@ -77,6 +77,10 @@ export interface Leavings {
   readonly timers: readonly string[]
 }
 
+export function isNothingLeft({ openFiles, connections, timers }: Leavings): boolean {
+  return openFiles.length + connections.length + timers.length === 0
+}
+
 /** S1. @throws Violation */
 export function checkNothingLeft({ name, openFiles, connections, timers }: Leavings): void {
   if (openFiles.length > 0) fail('S1', `${name} was closed and has ${openFiles.join(', ')} open`)

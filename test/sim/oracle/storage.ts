@@ -19,9 +19,24 @@ export type Machine = Pick<SimNode, 'name' | 'disk'>
 
 /** The inode at a path, or undefined. */
 export function inodeAt(node: Pick<SimNode, 'disk'>, path: string, layer: Layer): Inode | undefined {
-  let inode: Inode | undefined = node.disk.image.root
-  for (const part of path.split('/'))
-    if (part !== '') inode = inode?.kind === 'directory' ? inode[layer].get(part) : undefined
+  return inodeOf(node, partsOf(path), layer)
+}
+
+export function partsOf(path: string): readonly string[] {
+  return path.split('/').filter((part) => part !== '')
+}
+
+/** The same for who asks after every event. */
+export function inodeOf(
+  { disk }: Pick<SimNode, 'disk'>,
+  parts: readonly string[],
+  layer: Layer,
+): Inode | undefined {
+  let inode: Inode | undefined = disk.image.root
+  for (const part of parts) {
+    if (inode?.kind !== 'directory') return undefined
+    inode = inode[layer].get(part)
+  }
   return inode
 }
 
