@@ -7,7 +7,7 @@ import type { Prng } from '../../../src/env/sim/prng.ts'
 import type { Settings } from '../support/sim-cluster.ts'
 
 /** Faults happen for so long, in virtual ms. */
-export const STORM_MS = 20_000
+export const STORM_MS = 14_000
 
 /** One thing that happens to the cluster. */
 export interface Act {
@@ -53,7 +53,7 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
   const brokers = anyOf(random, [3, 3, 4, 5])
   const replicationFactor = anyOf(random, [2, 3, 3, brokers])
   const faults = drawKinds(random, known)
-  const everyMs = anyOf(random, [[50, 600], [200, 1500], [500, 3000]] as const) // prettier-ignore
+  const everyMs = anyOf(random, [[35, 420], [140, 1050], [350, 2100]] as const) // prettier-ignore
   return {
     brokers,
     replicationFactor,
@@ -63,7 +63,7 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
     producers: Array.from({ length: 2 + random.below(3) }, () => ({
       deliveryTimeoutMs: anyOf(random, [1500, 120_000]),
       lingerMs: anyOf(random, [0, 0, 5]),
-      everyMs: anyOf(random, [60, 400, 1500, 1500]),
+      everyMs: anyOf(random, [150, 500, 1500, 1500]),
     })),
     consumers: Array.from({ length: 1 + random.below(2) }, () => anyOf(random, [200, 100_000])),
     hasGroup: random.chance(groupChance),
@@ -74,11 +74,11 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
       // A broker that starts with a clock that is months ahead believes it, and deletes by age: no test for it here.
       'log.retention.ms': '-1',
       'log.retention.check.interval.ms': String(anyOf(random, [500, 300_000])),
-      'log.flush.offset.checkpoint.interval.ms': String(anyOf(random, [100, 1000, 60_000])),
+      'log.flush.offset.checkpoint.interval.ms': String(anyOf(random, [300, 2000, 60_000])),
       'metadata.log.max.record.bytes.between.snapshots': String(anyOf(random, [1500, 8_388_608])),
       // Clocks are years apart at times: a producer's may be far ahead of a broker's.
       'log.message.timestamp.after.max.ms': String(2 ** 50),
-      'replica.lag.time.max.ms': String(anyOf(random, [300, 1000, 3000])),
+      'replica.lag.time.max.ms': String(anyOf(random, [300, 700, 1500])),
       'leader.imbalance.check.interval.seconds': String(anyOf(random, [1, 300])),
       'max.incremental.fetch.session.cache.slots': String(anyOf(random, [0, 1, 1000])),
     },

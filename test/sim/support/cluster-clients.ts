@@ -178,7 +178,7 @@ export class SteadyConsumer {
     this.#client = cluster.client(name)
     this.#consumer = this.#client.consumer({
       from: 'beginning',
-      maxWaitMs: 200,
+      maxWaitMs: 500,
       ...(partitionBytesMax === undefined ? {} : { partitionBytesMax }),
     })
     this.#consumer.assign(places)

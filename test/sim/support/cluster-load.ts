@@ -9,8 +9,8 @@ import type { SimCluster } from './sim-cluster.ts'
 
 /** A record may take its whole delivery time, and that is the producer's default. */
 const LAST_OUTCOME_MS = 130_000
-/** Time for followers to have what the last producer wrote. */
-const SETTLING_MS = 3000
+/** Time for followers to have what the last producer wrote, and for a leader to find out who lags, which takes 1.5 lag times. */
+const SETTLING_MS = 2500
 /** A dial is repeated and given up within 5 s; what moves for longer is not at rest. */
 const SETTLINGS_AGAIN_MAX = 2
 

@@ -49,8 +49,8 @@ export class SimCluster extends Cluster {
     return super.client(name, {
       requestTimeoutMs: 2000,
       connectTimeoutMs: 500,
-      retryBackoffMs: 20,
-      retryBackoffMaxMs: 200,
+      retryBackoffMs: 40,
+      retryBackoffMaxMs: 400,
       ...options,
     })
   }
