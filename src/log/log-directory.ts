@@ -17,13 +17,14 @@
 import type { FileSystem, Logger, Random } from '../env/index.ts'
 import { isLackOfRoom, readWhole, writeAtomically } from './atomic-file.ts'
 import { formatOffsetCheckpoint, type OffsetCheckpoint, parseOffsetCheckpoint } from './checkpoint-file.ts'
-import type {
-  CLEANER_CHECKPOINT,
-  HIGH_WATERMARK_CHECKPOINT,
-  LOG_START_CHECKPOINT,
+import type { CLEANER_CHECKPOINT, HIGH_WATERMARK_CHECKPOINT, LOG_START_CHECKPOINT } from './file-names.ts'
+import {
+  CLEAN_SHUTDOWN,
+  META_PROPERTIES,
+  NO_FAILURE,
   RECOVERY_POINT_CHECKPOINT,
+  TEMPORARY_SUFFIX,
 } from './file-names.ts'
-import { CLEAN_SHUTDOWN, META_PROPERTIES, NO_FAILURE, TEMPORARY_SUFFIX } from './file-names.ts'
 import { LogError } from './log-error.ts'
 import { formatMetaProperties, type MetaProperties, parseMetaProperties } from './meta-properties.ts'
 
@@ -60,6 +61,8 @@ export class LogDirectory {
    * marked clean: `tail-rewrite.ts`.
    */
   readonly trustsCache: boolean
+  /** When the last life wrote down how far it was, by its wall clock; null if it never did. */
+  readonly lastLivedMs: number | null
   readonly #files: FileSystem
   readonly #logger: Logger
   #hasMark: boolean
@@ -72,12 +75,13 @@ export class LogDirectory {
     path: string,
     lock: { release(): Promise<void> },
     meta: MetaProperties & { readonly clusterId: string },
-    { cleanMark, hasMark }: { readonly cleanMark: CleanMark | null; readonly hasMark: boolean },
+    { cleanMark, hasMark, lastLivedMs }: FoundMarks,
   ) {
     this.#files = files
     this.#logger = logger
     this.#hasMark = hasMark
     this.trustsCache = hasMark
+    this.lastLivedMs = lastLivedMs
     this.path = path
     this.#lock = lock
     this.#meta = meta
@@ -103,13 +107,14 @@ export class LogDirectory {
     try {
       const meta = await claim(ports, options)
       const cleanMark = await readCleanMark(files, `${path}/${CLEAN_SHUTDOWN}`)
+      const lastLivedMs = await newestOf(files, path, [RECOVERY_POINT_CHECKPOINT, CLEAN_SHUTDOWN])
       await files.remove(`${path}/${CLEAN_SHUTDOWN}`)
       for (const name of await files.list(path)) {
         if (name.endsWith(TEMPORARY_SUFFIX)) await files.remove(`${path}/${name}`)
       }
       await files.syncDirectory(path)
       const hasMark = (await files.stat(`${path}/${NO_FAILURE}`)) !== null
-      return new LogDirectory(ports, path, lock, meta, { cleanMark, hasMark })
+      return new LogDirectory(ports, path, lock, meta, { cleanMark, hasMark, lastLivedMs })
     } catch (error) {
       await lock.release()
       throw error
@@ -172,6 +177,23 @@ export class LogDirectory {
     await this.#distrusting
     await this.#lock.release()
   }
+}
+
+/** What the last life left behind. */
+interface FoundMarks {
+  readonly cleanMark: CleanMark | null
+  readonly hasMark: boolean
+  readonly lastLivedMs: number | null
+}
+
+/** When the last of some files was written, in ms since the epoch; null if there is none. */
+async function newestOf(files: FileSystem, path: string, names: readonly string[]): Promise<number | null> {
+  const times: number[] = []
+  for (const name of names) {
+    const found = await files.stat(`${path}/${name}`)
+    if (found !== null) times.push(found.modifiedMs)
+  }
+  return times.length === 0 ? null : Math.max(...times)
 }
 
 interface ClaimOptions {

@@ -102,6 +102,7 @@ export class LogManager {
     this.#shared = { pool: new FilePool(ports.files, OPEN_FILES_MAX), cacheBudget }
     this.#memoryShared = { pool: new FilePool(options.memoryFiles, OPEN_FILES_MAX), cacheBudget }
     this.#upkeep = new LogUpkeep(ports, options, {
+      lastLivedMs: home.lastLivedMs,
       logs: () => this.logs(),
       highWatermarkOf: (log) => this.#highWatermarkOf(log),
       save: (name) => this.#save(name),

@@ -16,6 +16,8 @@ const PRODUCER_EXPIRY_MS = 600_000
 
 /** The directory's side of the work. */
 export interface UpkeepHost {
+  /** When the last life on the directory is known to have been, in ms since the epoch; null: nobody knows of one. */
+  readonly lastLivedMs: number | null
   readonly logs: () => readonly PartitionLog[]
   readonly highWatermarkOf: (log: PartitionLog) => number
   /** Writes a checkpoint for good. */
@@ -37,7 +39,7 @@ export class LogUpkeep {
     this.#options = options
     this.#host = host
     this.#periodic = new PeriodicWork(ports)
-    this.#clock = new RetentionClock(ports.clock)
+    this.#clock = new RetentionClock(ports.clock, host.lastLivedMs)
     this.#cleaner = new LogCleaner(ports, {
       mapBytesMax: options.cleanerMapBytes ?? DEFAULTS.cleanerMapBytes,
       bytesPerSecond: options.cleanerBytesPerSecond ?? Infinity,

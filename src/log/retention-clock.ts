@@ -6,7 +6,10 @@
  * than `JUMP_MS` only when it has stayed there for `SETTLE_MS`: a machine that woke from a long sleep is believed
  * after that time, a clock that was wrong for a while never.
  *
- * What it cannot know is whether the clock was right when the process began.
+ * A start is no other moment: the last life wrote down its checkpoints every minute, and what the wall clock is ahead of the last
+ * of those is a jump like any other. So a broker that was away for days deletes by age an hour after it is back, and one whose
+ * clock is years ahead deletes nothing if that is put right within the hour. What it cannot know is whether the clock was right
+ * when the last life wrote them: a second start by the same wrong clock believes it.
  */
 import type { Clock } from '../env/index.ts'
 
@@ -23,9 +26,10 @@ export class RetentionClock {
   /** When the wall clock was first seen ahead, in monotonic ms; null while it is not. */
   #aheadSinceMs: number | null = null
 
-  constructor(clock: Clock) {
+  /** @param lastLivedMs - When the last life is known to have been, in ms since the epoch; null: there is no trace of one. */
+  constructor(clock: Clock, lastLivedMs: number | null = null) {
     this.#clock = clock
-    this.#offsetMs = clock.wallTimeMs() - clock.monotonicMs()
+    this.#offsetMs = Math.min(clock.wallTimeMs(), lastLivedMs ?? Infinity) - clock.monotonicMs()
   }
 
   /** Ms since the epoch. Ask at least every few minutes: what happened in between is seen as one jump. */
