@@ -152,7 +152,7 @@ export class LogDirectory {
    * @throws {FileError} But for lack of room.
    */
   async trust(): Promise<void> {
-    if (this.#hasMark || this.#distrusting !== null) return
+    if (this.#hasMark || this.#isDistrusted()) return
     try {
       await writeAtomically(this.#files, this.path, NO_FAILURE, new Uint8Array(0))
       this.#hasMark = true
@@ -160,7 +160,7 @@ export class LogDirectory {
       if (!isLackOfRoom(error)) throw error
     }
     // Re-read: something may have failed meanwhile, before there was a mark to remove.
-    if (this.#distrusting !== null) await this.#files.remove(`${this.path}/${NO_FAILURE}`)
+    if (this.#isDistrusted()) await this.#files.remove(`${this.path}/${NO_FAILURE}`)
   }
 
   /** A write or sync has failed: from now on the next start must not believe what it reads. Done by `release`. */
@@ -171,6 +171,11 @@ export class LogDirectory {
         { directory: this.path, error: error as Error },
       )
     })
+  }
+
+  /** A method, so that the compiler does not take it for unchanged by a wait. */
+  #isDistrusted(): boolean {
+    return this.#distrusting !== null
   }
 
   async release(): Promise<void> {
