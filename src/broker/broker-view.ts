@@ -8,7 +8,7 @@ import type { RaftQuorum } from '../raft/raft-quorum.ts'
 import type { PartitionRegistry } from './partition-registry.ts'
 
 export interface BrokerView {
-  readonly partitions: Pick<PartitionRegistry, 'partitions' | 'lookupReplica'>
+  readonly partitions: Pick<PartitionRegistry, 'partitions' | 'forEach' | 'lookupReplica'>
   /** Its image is the newest committed one known here; `Broker.image` follows as soon as that is in effect. */
   readonly controller: Pick<Controller, 'image' | 'isActive'>
   readonly quorum: Pick<RaftQuorum, 'role' | 'leaderEpoch' | 'highWatermark' | 'logEndOffset' | 'describe'>
