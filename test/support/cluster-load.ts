@@ -130,7 +130,7 @@ export class ClusterLoad {
     const write = async (): Promise<void> => {
       const { topic, seed, pauseMs } = this.#options
       const prng = new Prng(String(seed), name)
-      await producer.connect()
+      await this.#connected(producer.connect.bind(producer))
       while (!this.#isStopping) {
         const { partition, values, sent } = this.#next(name, prng)
         const compression = prng.below(2) === 0 ? CompressionTypes.GZIP : CompressionTypes.None
@@ -144,6 +144,18 @@ export class ClusterLoad {
       await producer.disconnect()
     }
     this.#run(write())
+  }
+
+  /** kafkajs does not ask again for a producer id when it is not answered in time, as by a broker that has only just begun. */
+  async #connected(connect: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await connect()
+        return
+      } catch (error) {
+        if ((error as Error).name !== 'KafkaJSRequestTimeoutError' || this.#isStopping) throw error
+      }
+    }
   }
 
   /** @param python - An interpreter that can import `confluent_kafka`. */
