@@ -75,6 +75,8 @@ export class SimFileSystem implements FileSystem {
       if (target?.kind === 'file' && inode.kind === 'directory') {
         throw new FileError('FILE_EXISTS', `Renamed ${from}: a file is at ${to}`, to)
       }
+      if (target?.kind === 'file' && target.isRotten && inode.kind === 'file' && isCopy(target, inode))
+        inode.isRotten = true
       this.#edit('Renamed', [
         { path: from, inode: null },
         { path: to, inode },
@@ -269,6 +271,14 @@ class SimFile implements File {
       this.#underWay.delete(performed)
     }
   }
+}
+
+/** What takes the place of a file and is the same, byte for byte, was written from it: rot that was there is still there. */
+function isCopy({ live }: FileInode, { live: copy }: FileInode): boolean {
+  const { size } = live
+  if (size !== copy.size) return false
+  const bytes = copy.read(0, size)
+  return live.read(0, size).every((byte, position) => byte === bytes[position])
 }
 
 function notFound(did: string, path: string): FileError {

@@ -242,6 +242,22 @@ describe('SimDisk faults', () => {
       expect(node.disk.contents('/f')![3]).toBe(129)
     }))
 
+  test('F-ROT: what is copied from rot and takes its place is rot, what is written anew is not', () =>
+    withNode(async (node, simulation) => {
+      const { files } = node.env
+      const replace = async (content: Uint8Array): Promise<unknown> => {
+        const copy = await files.open('/copy', 'create')
+        await copy.append([content])
+        await files.rename('/copy', '/f')
+        return node.disk.find('/f')
+      }
+      await simulation.runUntil(writeSome(node))
+      node.disk.flipBit('/f', 3, 7)
+      const rotten = node.disk.contents('/f')!
+      expect(await simulation.runUntil(replace(rotten))).toMatchObject({ isRotten: true })
+      expect(await simulation.runUntil(replace(bytes(rotten.length, 1)))).toMatchObject({ isRotten: false })
+    }))
+
   test('F-ROT: zeroed and cut off parts show in reads and survive a power cut', () =>
     withNode(async (node, simulation) => {
       await simulation.runUntil(writeSome(node))
