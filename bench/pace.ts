@@ -1,10 +1,10 @@
-/// <reference lib="es2024.sharedmemory" />
 /**
  * An open loop: calls are made when they are due, whatever became of those before. Between them the process sleeps, so that
  * the cores belong to what is measured, as they would beside a real program. A thread wakes it a little before a call is due
  * (`metronome.ts`), since timers of the event loop are exact to a millisecond only; from there on the loop turns, so that
  * what is late is what the machine could not do in time.
  */
+/// <reference lib="es2024.sharedmemory" />
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 
