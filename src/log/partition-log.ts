@@ -194,10 +194,7 @@ export class PartitionLog implements LogEvents {
     return this.#core.state.kind === 'failed' ? this.#core.state.error : null
   }
 
-  /**
-   * `LOG_CORRUPT` once a read has met bytes that are not what was written; null while none has. The rest of the log is as good
-   * as it was, and takes appends. The damage is never served (docs/faults.md D3): who has another copy should lead.
-   */
+  /** `LOG_CORRUPT` once a read has met rotten bytes, which are never served (D3). Appends go on, and others should lead. */
   get damage(): LogError | null {
     return this.#damage
   }

@@ -204,7 +204,7 @@ export const BROWSER_FOLDERS: readonly string[] = [
 /** Files that nothing imports because a process, a package export or only the tests start from them. */
 export const ENTRY_POINTS: readonly string[] = [
   ...PUBLIC_SURFACES.map((name) => `src/${name}`),
-  ...['cli/main.ts', 'cli/demo.ts', 'bench/main.ts', 'bench/worker-main.ts'],
+  ...['cli/main.ts', 'cli/demo.ts', 'bench/main.ts', 'bench/worker-main.ts', 'bench/metronome.ts'],
   // Stands in place of engine.ts in the browser's build.
   'src/protocol/schema/engine-interpreted.ts',
 ]
