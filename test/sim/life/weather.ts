@@ -7,7 +7,7 @@ import type { Prng } from '../../../src/env/sim/prng.ts'
 import type { Settings } from '../support/sim-cluster.ts'
 
 /** Faults happen for so long, in virtual ms. */
-export const STORM_MS = 14_000
+export const STORM_MS = 11_000
 
 /** One thing that happens to the cluster. */
 export interface Act {
@@ -53,7 +53,7 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
   const brokers = anyOf(random, [3, 3, 4, 5])
   const replicationFactor = anyOf(random, [2, 3, 3, brokers])
   const faults = drawKinds(random, known)
-  const everyMs = anyOf(random, [[35, 420], [140, 1050], [350, 2100]] as const) // prettier-ignore
+  const everyMs = anyOf(random, [[28, 330], [110, 820], [280, 1650]] as const) // prettier-ignore
   return {
     brokers,
     replicationFactor,
@@ -63,7 +63,7 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
     producers: Array.from({ length: 2 + random.below(3) }, () => ({
       deliveryTimeoutMs: anyOf(random, [1500, 120_000]),
       lingerMs: anyOf(random, [0, 0, 5]),
-      everyMs: anyOf(random, [150, 500, 1500, 1500]),
+      everyMs: anyOf(random, [200, 600, 1500, 1500]),
     })),
     consumers: Array.from({ length: 1 + random.below(2) }, () => anyOf(random, [200, 100_000])),
     hasGroup: random.chance(groupChance),

@@ -8,7 +8,7 @@
 import type { ClusterImage } from '../../../src/metadata/cluster-image.ts'
 import { fail } from './violation.ts'
 
-/** Nothing moves for so long after everything is settled, in virtual ms: ten heartbeats, and more than two lag times. */
+/** Nothing moves for so long after everything is settled, in virtual ms: ten heartbeats, and two lag times at least. */
 export const STILL_MS = 3000
 
 /** What changes only when something happens: who leads and is in sync, who is registered, who decides, who has what. */

@@ -11,7 +11,7 @@ import type { Prng } from '../../../src/env/sim/prng.ts'
 import type { SimCluster } from './sim-cluster.ts'
 
 /** Between two commands, in virtual ms. */
-const PAUSE_MS = [50, 1000] as const
+const PAUSE_MS = [100, 2000] as const
 
 type State = 'created' | 'deleted' | 'unknown'
 
