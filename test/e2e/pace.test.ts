@@ -1,10 +1,10 @@
 /** The open loop's clock, as the benchmark runs it: built, with a thread of its own. */
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import type * as Pacing from '../../bench/pace.ts'
 
-type Pacing = typeof import('../../bench/pace.ts')
+const { pace } = (await import(join(import.meta.dirname, '../../dist/bench/pace.js'))) as typeof Pacing
 
-const { pace } = (await import(join(import.meta.dirname, '../../dist/bench/pace.js'))) as Pacing
 const COUNT = 200
 
 it('calls everything in order, nothing before it is due, and leaves the processor alone meanwhile', async () => {
