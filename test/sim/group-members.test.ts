@@ -150,7 +150,7 @@ describe('A group of own consumers', () => {
     former.pause(3 * GROUP_SESSION_MS)
     const later = world.join('m2', { instanceId: 'one' })
     await world.cluster.run(() => owned(later).length === 4)
-    await world.cluster.run(() => former.isClosed)
+    await world.cluster.run(() => former.failure !== null)
     expect(former.failure).toMatchObject({ code: expect.stringMatching(/INSTANCE|RELEASED/) as string })
     await world.settled()
     await world.end()
