@@ -163,6 +163,22 @@ async function live(env: Env, model: Model): Promise<void> {
   model.append(log, 4, 1)
 }
 
+/** Checkpoints where a segment ends, or nearly, and goes on into the next one. */
+const liveAcrossARoll =
+  (batches: number) =>
+  async (env: Env, model: Model): Promise<void> => {
+    const manager = await openManager(env)
+    const log = await manager.create('orders', 0, TOPIC_ID, CONFIG)
+    model.isCreated = true
+    model.watch(log)
+    log.startEpoch(0, 0)
+    for (let index = 0; index < batches; index++) model.append(log, 0, 0)
+    await whenDurable(log, log.logEndOffset)
+    await manager.checkpoint()
+    model.append(log, 0, 0)
+    await whenDurable(log, log.logEndOffset)
+  }
+
 interface World {
   readonly simulation: Simulation
   readonly model: Model
@@ -183,14 +199,14 @@ const cutPower =
     simulation.node('a').powerCut(modes)
 
 /** Lives until the disk operation with this number, and dies in its place. @returns False if there is none. */
-async function dieAt(world: World, operation: number, crash: Crash): Promise<boolean> {
+async function dieAt(world: World, operation: number, crash: Crash, life = live): Promise<boolean> {
   const node = world.simulation.node('a')
   const first = node.disk.operationCount
   node.disk.onOperation = (number) => {
     if (number - first === operation) crash(world)
   }
   let isDone = false
-  void live(node.env, world.model).then(() => (isDone = true))
+  void life(node.env, world.model).then(() => (isDone = true))
   await world.simulation.runUntil(() => isDone || !node.isUp)
   node.disk.onOperation = () => undefined
   return !isDone
@@ -238,12 +254,24 @@ async function checkRecovery(world: World): Promise<void> {
   )
 }
 
-async function enumerate(name: string, crash: Crash): Promise<number> {
+/** Starts the node again and stops it, without a read that would put its indexes right. */
+async function checkCaches({ simulation }: World): Promise<void> {
+  const node = simulation.node('a')
+  const env = node.isUp ? node.env : node.restart()
+  await simulation.runUntil(
+    (async () => {
+      await (await openManager(env)).close()
+      for await (const { faults } of verifyDirectory(env.files, HOME)) expect(faults).toEqual([])
+    })(),
+  )
+}
+
+async function enumerate(name: string, crash: Crash, life = live, check = checkRecovery): Promise<number> {
   for (let operation = 1; ; operation++) {
     const world = build(`${SEED} ${name} ${operation}`)
-    if (!(await dieAt(world, operation, crash))) return operation - 1
+    if (!(await dieAt(world, operation, crash, life))) return operation - 1
     try {
-      await checkRecovery(world)
+      await check(world)
     } catch (error) {
       throw new Error(`SEED=${SEED}, ${name} before operation ${operation}`, { cause: error })
     }
@@ -266,6 +294,12 @@ describe('A log whose process dies before any one disk operation', () => {
   it('D2 ST-6: is what was promised when names survive and bytes do not, and the other way round', async () => {
     await enumerate('names', cutPower({ data: 'zero-tail', names: 'kept' }))
     await enumerate('bytes', cutPower({ data: 'kept', names: 'subset' }))
+  })
+
+  it('D5: has whole indexes, also of a segment that ended at the recovery point when the power was cut', async () => {
+    const cut = cutPower({ data: 'zero-tail', names: 'kept' })
+    for (let batches = 1; batches <= 4; batches++)
+      await enumerate(`roll ${batches}`, cut, liveAcrossARoll(batches), checkCaches)
   })
 
   it('ST-12: survives any number of power cuts during recovery, one before each of its operations', async () => {

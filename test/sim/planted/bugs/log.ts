@@ -43,7 +43,7 @@ export const LOG_BUGS: readonly PlantedBug[] = [
     catcher: {
       test: {
         file: 'test/log/crash-points.test.ts',
-        name: 'D2 ST-6: is what was promised when names survive and bytes do not, and the other way round',
+        name: 'D5: has whole indexes, also of a segment that ended at the recovery point when the power was cut',
       },
     },
   },
