@@ -11,7 +11,8 @@
  * Invariants:
  * - Only a start fails of this. A broker that has begun to serve keeps what it was given and tries for ever: a slip in the
  *   settings of others must not stop it.
- * - A refusal counts only while nothing else became of an attempt to reach that node: it goes with its next life.
+ * - What an attempt came to counts only until the next of the same two nodes, whoever made it: a refusal goes with the next
+ *   life of that node, and who has connected here is not said to be out of reach.
  *
  * @see rpc/peer-handshake.ts for the refusals. @see raft/election.ts for founders.
  */
@@ -85,7 +86,7 @@ export class Admission {
     this.#options = options
   }
 
-  /** Takes note of what became of an attempt to connect to a node. */
+  /** Takes note of what became of an attempt to connect to a node, or of that node to connect here. */
   onAttempt(nodeId: number, error: PeerError | null): void {
     const last = this.#attempts.get(nodeId)
     const isSame = last !== undefined && last.error?.code === error?.code
@@ -142,11 +143,12 @@ export class Admission {
       if (id === nodeId || id === leaderId) continue
       const theirs = strangers.get(id)
       const error = this.#attempts.get(id)?.error ?? null
-      if (error !== null) found.push(`node ${id}: ${error.reason.replace(ATTEMPTED, 'no connection to ')}`)
-      else if (theirs !== undefined)
+      if (theirs !== undefined)
         found.push(
           `node ${id} goes by the voters ${list(theirs)} and this node by ${own}: give both the same controller.quorum.voters`,
         )
+      else if (error !== null)
+        found.push(`node ${id}: ${error.reason.replace(ATTEMPTED, 'no connection to ')}`)
     }
     if (
       leaderId === null &&

@@ -33,6 +33,7 @@ import type { Exchange } from './server-channel.ts'
 
 /** All that one peer asks may be under way at the same time. */
 const OF_ONE_PEER = 1
+
 /** Purposes that carry requests. */
 export type RequestPurpose = Exclude<PeerPurpose, 'raft'>
 
@@ -46,7 +47,10 @@ export interface PeersOptions {
   readonly secret: string | null
   /** WebSocket (or in-process) URL of a node's listener, asked anew at each attempt; null while it is not known. */
   readonly addressOf: (nodeId: number) => string | null
-  /** Told of each attempt to connect to a node, for whatever purpose; null: it came about. */
+  /**
+   * Told what became of each attempt of this node to connect to another, for whatever purpose, and of those of the other
+   * that came about; null: they are connected.
+   */
   readonly onAttempt?: (nodeId: number, error: PeerError | null) => void
   readonly limits?: Partial<PeerLimits>
 }
@@ -227,16 +231,14 @@ export class Peers {
     purpose: PeerPurpose,
     on: { onUp: (session: PeerSession) => void; onFailed: (error: Error) => void },
   ): PeerLink {
-    const { onAttempt } = this.#options
     const link = new PeerLink(this.#ports, this.#door, {
       ...{ nodeId, purpose, limits: this.#limits, addressOf: this.#options.addressOf },
       onUp: (session) => {
-        onAttempt?.(nodeId, null)
         this.#began(session)
         on.onUp(session)
       },
       onFailed: (error) => {
-        onAttempt?.(nodeId, error)
+        this.#options.onAttempt?.(nodeId, error)
         on.onFailed(error)
       },
     })
@@ -277,6 +279,7 @@ export class Peers {
   #began(session: PeerSession): void {
     const { connection, peer, purpose, isDialled } = session
     this.#sessions.add(session)
+    this.#options.onAttempt?.(peer.nodeId, null)
     const fields = { nodeId: peer.nodeId, purpose, isDialled, remote: connection.remote }
     this.#ports.logger[levelOf(purpose)]('Node connected', fields)
   }

@@ -243,10 +243,17 @@ it('nodes whose lists of voters disagree make no cluster, say whose list is anot
     const settings = { 'controller.quorum.voters': listOf(ids), 'cluster.id': clusterId }
     return waiting({ nodeId, port: ports[nodeId - 1]!, settings })
   }
-  const [one, two, wrong] = [start(1, [1, 2, 3]), start(2, [1, 2, 3]), start(3, [2, 3])]
+  // Each is up after the one before has failed to reach it, and has to reach that one itself.
+  const unreachable = (node: LineProcess, nodeId: number): Promise<string> =>
+    node.errLine((each) => each.includes(`No connection to node ${nodeId} `))
+  const one = start(1, [1, 2, 3])
+  await unreachable(one, 2)
+  const two = start(2, [1, 2, 3])
+  await unreachable(two, 3)
+  const wrong = start(3, [2, 3])
   const said =
-    'node 3 goes by the voters 2, 3 and this node by 1, 2, 3: give both the same controller.quorum.voters'
-  await Promise.all([one, two].map((node) => node.errLine((each) => each.includes(said))))
+    /: a new cluster begins when all of them are up; node 3 goes by the voters 2, 3 and this node by 1, 2, 3: give both the same controller\.quorum\.voters nodeId/
+  await Promise.all([one, two].map((node) => node.errLine((each) => said.test(each))))
   await wrong.errLine((each) => each.includes('node 2 goes by the voters 1, 2, 3 and this node by 2, 3:'))
   await wrong.kill('SIGTERM')
 

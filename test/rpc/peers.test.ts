@@ -102,6 +102,18 @@ describe.each(Object.entries(worlds))('Peers (%s)', (_name, make) => {
       await story(world, body)
     })
 
+  tell('tell who connected after it could not be reached, whichever of the two did', async () => {
+    const one = await cluster.start(1)
+    await failure(one.ask(2, 1))
+    expect(one.attempts.get(2)?.code).toBe('PEER_ADDRESS_UNKNOWN')
+
+    const two = await cluster.start(2)
+    await two.ask(1, 2)
+
+    expect(one.attempts.get(2)).toBeNull()
+    expect(two.attempts.get(1)).toBeNull()
+  })
+
   tell('carry requests both ways, each answered in the order of the requests', async () => {
     const [one, two] = [await cluster.start(1), await cluster.start(2)]
     const late: (() => void)[] = []

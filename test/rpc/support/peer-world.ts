@@ -5,6 +5,7 @@ import { NodeNetwork } from '../../../src/env/node/node-network.ts'
 import { NodeRandom } from '../../../src/env/node/node-random.ts'
 import type { Simulation } from '../../../src/env/sim/simulation.ts'
 import { decodeRequest, encodeResponse } from '../../../src/protocol/frame.ts'
+import type { PeerError } from '../../../src/rpc/peer-error.ts'
 import type { PeerLimits } from '../../../src/rpc/peer-limits.ts'
 import { Peers } from '../../../src/rpc/peers.ts'
 import type { RequestPurpose } from '../../../src/rpc/peers.ts'
@@ -85,15 +86,23 @@ export class PeerNode {
   readonly requests: { readonly from: number; readonly purpose: RequestPurpose; readonly number: number }[] =
     []
   readonly mail: string[] = []
+  /** What the latest attempt between this node and each other came to, as `Peers` tells it. */
+  readonly attempts: ReadonlyMap<number, PeerError | null>
   /** What becomes of a request; default: answered at once with its own number. */
   onRequest: (exchange: Exchange, number: number) => void = (exchange, number) => answer(exchange, number)
 
-  constructor(nodeId: number, name: string, url: string, peers: Peers, log: Log) {
+  constructor(
+    nodeId: number,
+    name: string,
+    url: string,
+    { peers, log, attempts }: Pick<PeerNode, 'peers' | 'log' | 'attempts'>,
+  ) {
     this.nodeId = nodeId
     this.name = name
     this.url = url
     this.peers = peers
     this.log = log
+    this.attempts = attempts
     peers.onRequest = (exchange, from, purpose) => {
       const request = decodeRequest(exchange.frame)
       if (request.kind !== 'served' || request.name !== 'InitProducerId') throw new Error('Not asked here')
@@ -149,6 +158,7 @@ export class PeerCluster {
     const log = new Log()
     const logger = recordingLogger(log)
     const early: Connection[] = []
+    const attempts = new Map<number, PeerError | null>()
     let peers: Peers | null = null
     const listener = await network.listen(
       {
@@ -173,13 +183,14 @@ export class PeerCluster {
         directoryId: options.directoryId ?? `disk1of${nodeId}`.padEnd(21, 'x') + 'A',
         secret: options.secret === undefined ? SECRET : options.secret,
         addressOf: (id) => this.addresses.get(id) ?? null,
+        onAttempt: (id, error) => attempts.set(id, error),
         limits: options.limits ?? {},
       },
     )
     peers = made
     const url = `ws://${this.world.host(name)}:${listener.port}/`
     if (options.name === undefined) this.addresses.set(nodeId, url)
-    const node = new PeerNode(nodeId, name, url, made, log)
+    const node = new PeerNode(nodeId, name, url, { peers: made, log, attempts })
     this.#listeners.push(listener)
     this.#nodes.push(node)
     return node
