@@ -105,9 +105,7 @@ export class ForwardingClient {
   }
 
   handle(passage: Passage): Answer | Promise<Answer> {
-    if (isProduce(passage)) return this.#overlap(passage, (answerer) => this.#produce(passage, answerer))
-    if (overlaps(passage.request.name))
-      return this.#overlap(passage, (answerer) => this.#ask(passage, answerer))
+    if (overlaps(passage.request.name)) return this.#overlap(passage)
     const parts = this.#ports.partsOf(passage.request)
     if (parts !== null && isGathered(passage.request)) return this.#gather(passage, passage.request, parts)
     return this.#ask(passage, this.#ports.answererOf(passage.request))
@@ -144,17 +142,14 @@ export class ForwardingClient {
   }
 
   /** Asks at once if those that are under way are answered by the same broker, since the connection has one channel at a time. */
-  #overlap(
-    passage: Passage,
-    ask: (answerer: number | null) => Answer | Promise<Answer>,
-  ): Answer | Promise<Answer> {
+  #overlap(passage: Passage): Answer | Promise<Answer> {
     const answerer = this.#ports.answererOf(passage.request)
-    if (this.#waiting.length === 0 && this.#mayStart(answerer)) return this.#start(answerer, ask)
+    if (this.#waiting.length === 0 && this.#mayStart(answerer)) return this.#start(passage, answerer)
     return new Promise((resolve, reject) => {
       const start = (): void => {
         // Asked again: it may have changed meanwhile, and nothing is under way elsewhere now.
         const now = this.#ports.answererOf(passage.request)
-        new Promise<Answer>((settle) => settle(this.#start(now, ask))).then(resolve, reject)
+        new Promise<Answer>((settle) => settle(this.#start(passage, now))).then(resolve, reject)
       }
       this.#waiting.push({ passage, start })
     })
@@ -164,20 +159,25 @@ export class ForwardingClient {
     return this.#overlappingCount === 0 || this.#overlappingAt === answerer
   }
 
-  #start(
-    answerer: number | null,
-    ask: (answerer: number | null) => Answer | Promise<Answer>,
-  ): Answer | Promise<Answer> {
+  #start(passage: Passage, answerer: number | null): Answer | Promise<Answer> {
     this.#overlappingAt = answerer
     this.#overlappingCount++
-    let answer: Answer | Promise<Answer> = null
-    try {
-      answer = ask(answerer)
-    } finally {
-      if (answer instanceof Promise) answer = answer.finally(() => this.#settled())
-      else this.#settled()
+    const failed = (error: unknown): never => {
+      this.#settled()
+      throw error
     }
-    return answer
+    const answered = (answer: Answer): Answer => {
+      if (isProduce(passage)) this.#note(passage, answer)
+      this.#settled()
+      return answer
+    }
+    let answer: Answer | Promise<Answer>
+    try {
+      answer = isProduce(passage) ? this.#produce(passage, answerer) : this.#ask(passage, answerer)
+    } catch (error) {
+      return failed(error)
+    }
+    return answer instanceof Promise ? answer.then(answered, failed) : answered(answer)
   }
 
   #settled(): void {
@@ -192,22 +192,15 @@ export class ForwardingClient {
   #produce(passage: ProducePassage, answerer: number | null): Answer | Promise<Answer> {
     const { request, context } = passage
     const { services, clock } = this.#ports
-    if (!this.#guard.admits(request.body, clock.monotonicMs())) {
-      const refusal = refuseProduce(services, request.body, context, 'NOT_LEADER_OR_FOLLOWER')
-      if (refusal !== null) this.#note(passage, refusal)
-      return refusal
-    }
-    const answered = (answer: Answer): Answer => {
-      const body = answer instanceof PassedAnswer ? failureIn(answer, context.apiVersion) : answer
-      if (body !== null) this.#note(passage, body as ResponseInputOf<'Produce'>)
-      return answer
-    }
-    const answer = this.#ask(passage, answerer)
-    return answer instanceof Promise ? answer.then(answered) : answered(answer)
+    return this.#guard.admits(request.body, clock.monotonicMs())
+      ? this.#ask(passage, answerer)
+      : refuseProduce(services, request.body, context, 'NOT_LEADER_OR_FOLLOWER')
   }
 
-  #note({ request }: ProducePassage, answer: ResponseInputOf<'Produce'>): void {
-    this.#guard.note(request.body, answer, this.#ports.clock.monotonicMs())
+  #note({ request, context }: ProducePassage, answer: Answer): void {
+    const body = answer instanceof PassedAnswer ? failureIn(answer, context.apiVersion) : answer
+    if (body === null) return
+    this.#guard.note(request.body, body as ResponseInputOf<'Produce'>, this.#ports.clock.monotonicMs())
     if (this.#guard.isOverrun) {
       this.#channel.close(`batches to more than ${GUARDED_MAX} partitions have failed`)
     }

@@ -2,8 +2,8 @@
  * The randomness port over a generator that fills bytes, drawn in blocks: a call into one costs some 500 ns whatever it
  * fetches.
  */
-import { assert } from '../base/assert.ts'
 import type { Random } from './random.ts'
+import { drawBelow } from './uniform.ts'
 import { drawUuid } from './uuid.ts'
 
 const BLOCK_BYTES = 4096
@@ -13,6 +13,7 @@ export class BlockRandom implements Random {
   readonly #block = new Uint8Array(BLOCK_BYTES)
   readonly #view = new DataView(this.#block.buffer)
   #position = BLOCK_BYTES
+  readonly #drawUint32 = (): number => this.#view.getUint32(this.#take(4))
 
   /** @param fill - Overwrites all the bytes with random ones. */
   constructor(fill: (bytes: Uint8Array) => unknown) {
@@ -20,15 +21,7 @@ export class BlockRandom implements Random {
   }
 
   below(bound: number): number {
-    assert(
-      Number.isInteger(bound) && bound >= 1 && bound <= 2 ** 31,
-      `A bound is from 1 to 2^31: got ${bound}`,
-    )
-    const fair = 2 ** 32 - (2 ** 32 % bound)
-    for (;;) {
-      const draw = this.#view.getUint32(this.#take(4))
-      if (draw < fair) return draw % bound
-    }
+    return drawBelow(bound, this.#drawUint32)
   }
 
   uuid(): string {

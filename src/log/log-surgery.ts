@@ -251,10 +251,12 @@ export class LogSurgery {
     // Re-read: meanwhile the log may have failed, or been undone to below `offset`.
     if (this.#core.writer.syncedEndOffset < offset || generation !== this.#core.generation) return
     if (!(await this.#core.snapshots.write(offset, snapshot))) return
-    // Below the recovery point nobody looks whether an index is whole, but for the segment in which it lies.
-    for (const segment of this.#core.segments)
-      if (segment !== active && !segment.areIndexesFlushed && !(await this.#core.flushIndexes(segment, true)))
-        return
+    // Below the recovery point nobody looks whether an index is whole, but for the segment in which it lies. Taken down first:
+    // what is rolled meanwhile begins above `offset`.
+    const unwritten = this.#core.segments.filter(
+      (segment) => segment.baseOffset < active.baseOffset && !segment.areIndexesFlushed,
+    )
+    for (const segment of unwritten) if (!(await this.#core.flushIndexes(segment, true))) return
     await this.#core.flushIndexes(active, false)
     this.#core.recoveryPoint = offset
     await this.#core.snapshots.prune(new Set(this.#core.segments.map(({ baseOffset }) => baseOffset)))

@@ -338,7 +338,10 @@ export class LogWriter {
     if (this.#syncsWrites && this.#unsynced.length > 0) this.#wantsSync = true
   }
 
-  /** A closed segment's indexes are made durable with it, so that no later start has to read it for them; by the next checkpoint if there is no room now. */
+  /**
+   * A closed segment's indexes are made durable with it, so that no later start has to read it for them; if there is no room
+   * now, by the checkpoint that would let the recovery point pass it.
+   */
   async #closeSegment(segment: Segment): Promise<void> {
     const file = segment.appendFile
     segment.appendFile = null
@@ -347,12 +350,10 @@ export class LogWriter {
       await segment.flushIndexes(true)
     } catch (error) {
       if (!isLackOfRoom(error)) throw error
+      const fields = { path: segment.path, error }
       this.#logger.warn(
         'Wrote the indexes of a closed segment: the recovery point stays until there is room',
-        {
-          path: segment.path,
-          error,
-        },
+        fields,
       )
     }
   }

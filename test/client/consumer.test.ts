@@ -461,12 +461,14 @@ describe('Consumer', () => {
       { topics: ['t'], from: 'beginning', untilEnd: true, partitionBytesMax: 1 },
       {
         Fetch: (request, call) => {
-          const answer = base.Fetch!(request, call) as unknown as {
-            responses: { partitions: { highWatermark: number }[] }[]
-          }
+          const answer = base.Fetch!(request, call)
+          if (typeof answer === 'string' || broker.requestsOf('Fetch').length !== 2) return answer
           // The second is of another leader.
-          if (broker.requestsOf('Fetch').length === 2) answer.responses[0]!.partitions[0]!.highWatermark = 2
-          return answer as never
+          const responses = answer.responses.map((topic) => ({
+            ...topic,
+            partitions: topic.partitions.map((one) => ({ ...one, highWatermark: 2 })),
+          }))
+          return { ...answer, responses }
         },
       },
     )

@@ -3,6 +3,7 @@
  * (docs/faults.md G4, G5, CG-1, CG-2, CG-3). Raw clients ask every broker, whoever coordinates.
  */
 import { describe, expect, it } from 'vitest'
+import { USUAL_LATENCY } from '../../src/env/sim/sim-disk.ts'
 import type { RequestInputOf } from '../../src/protocol/apis.ts'
 import { errorByCode } from '../../src/protocol/errors.ts'
 import type { RawClient } from '../support/raw-client.ts'
@@ -13,6 +14,9 @@ import type { Death, Host } from './support/sim-cluster.ts'
 const OFFSETS_TOPIC = '__consumer_offsets'
 const SETTINGS = { 'offsets.topic.num.partitions': '3', 'group.initial.rebalance.delay.ms': '0' }
 const GROUPS = ['alpha', 'beta', 'gamma', 'delta', 'epsilon']
+/** Groups that commit at once. */
+const TOGETHER = 10
+const SLOW_SYNC_MS = 100
 const nameOf = (code: number): string => errorByCode(code).name
 
 function commitOf(groupId: string, offset: number): RequestInputOf<'OffsetCommit'> {
@@ -156,6 +160,27 @@ describe('The coordinators of a cluster', () => {
     await cluster.untilWhole()
     expect(await fetch(cluster, client, group!)).toBe(2)
     expect(await fetch(cluster, old, group!)).toBe('NOT_COORDINATOR')
+  })
+
+  it('write the commits of many groups of one connection together: one slow sync for all of them, not one for each', async () => {
+    const cluster = await SimCluster.start({ settings: SETTINGS })
+    await cluster.createTopic('events', { replicationFactor: 3 })
+    const host = cluster.host(1)
+    const client = await cluster.rawClient(host)
+    const groups: string[] = []
+    for (let index = 0; groups.length < TOGETHER; index++) {
+      if ((await find(cluster, host, `group-${index}`)) !== host) continue
+      await untilCommitted(cluster, client, `group-${index}`, 1)
+      groups.push(`group-${index}`)
+    }
+    host.node.disk.latency = { ...USUAL_LATENCY, sync: [SLOW_SYNC_MS, SLOW_SYNC_MS] }
+    const startMs = cluster.simulation.nowMs
+    const sent = groups.map((group) => client.call('OffsetCommit', 8, commitOf(group, 2)))
+    const answers = await cluster.run(Promise.all(sent))
+    for (const { topics } of answers) expect(nameOf(topics[0]!.partitions[0]!.errorCode)).toBe('NONE')
+    // Two syncs: the one that was under way as the first came, and theirs.
+    expect(cluster.simulation.nowMs - startMs).toBeLessThan(3 * SLOW_SYNC_MS)
+    for (const group of groups) expect(await fetch(cluster, client, group)).toBe(2)
   })
 
   it('do not begin with fewer replicas than the cluster could have, only since not all of it is up yet', async () => {

@@ -4,8 +4,8 @@
  * Streams for different purposes are derived from one seed by fixed salts, so that drawing more in one of them
  * (a new disk fault, say) does not shift the others: the rest of the run stays comparable.
  */
-import { assert } from '../../base/assert.ts'
 import type { Random } from '../random.ts'
+import { drawBelow } from '../uniform.ts'
 import { drawUuid } from '../uuid.ts'
 
 export class Prng implements Random {
@@ -13,6 +13,7 @@ export class Prng implements Random {
   #b: number
   #c: number
   #counter = 1
+  readonly #drawUint32 = (): number => this.uint32()
 
   /** @param seed - Any number or text. @param salt - Names the stream. */
   constructor(seed: number | string, salt: string) {
@@ -32,17 +33,8 @@ export class Prng implements Random {
     return sum >>> 0
   }
 
-  /** Without bias: draws that fall into the incomplete last range are drawn again. */
   below(bound: number): number {
-    assert(
-      Number.isInteger(bound) && bound >= 1 && bound <= 2 ** 31,
-      `A bound is from 1 to 2^31: got ${bound}`,
-    )
-    const fair = 2 ** 32 - (2 ** 32 % bound)
-    for (;;) {
-      const draw = this.uint32()
-      if (draw < fair) return draw % bound
-    }
+    return drawBelow(bound, this.#drawUint32)
   }
 
   /** Uniform in `[low, high)`. */

@@ -3,8 +3,8 @@
  * is a function of its seed (docs/simulation.md, faults.md 7).
  *
  * Loop: take the earliest event, set the virtual time, run it, let every promise chain it woke settle, do what was put off
- * to its end and let that settle, run the checks. Promise jobs have a fixed order, so what is nondeterministic in real life (timers, completions of disk
- * and network) is exactly what comes out of the heap.
+ * to its end and let that settle, run the checks. Promise jobs have a fixed order, so what is nondeterministic in real life
+ * (timers, completions of disk and network) is exactly what comes out of the heap.
  *
  * The real `setImmediate` below is how promise chains settle: it runs when the microtask queue is empty, however long the
  * chains were, and its own order against other real events does not matter because nothing else real is awaited inside a
