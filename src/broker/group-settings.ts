@@ -18,10 +18,10 @@ export const groupSettingsShape = {
     name: 'offsets.topic.num.partitions',
     min: 1,
     max: PARTITIONS_PER_TOPIC_MAX,
-    fallback: '50',
+    fallback: '16',
     update: 'read-only',
     documentation:
-      'Partitions of `__consumer_offsets` when it is created, with the first group; groups are spread over them. They cannot be added to later.',
+      'Partitions of `__consumer_offsets` when it is created, with the first group; groups are spread over them, so that many brokers share the work of coordinating. They cannot be added to later.',
   }),
   offsetsTopicReplicationFactor: intConfig({
     name: 'offsets.topic.replication.factor',

@@ -66,7 +66,10 @@ export interface ConsumerOptions<K = Uint8Array | null, V = Uint8Array | null> {
    * 2,097,152: half of it costs a third more CPU a byte where one partition is read.
    */
   readonly partitionBytesMax?: number
-  /** How long a broker holds a fetch that has too little to answer, in ms. Default 500. */
+  /**
+   * How long a broker holds a fetch that has too little to answer, in ms. Default 2000: records are sent on as they come, so that
+   * is only how often consumers without any ask again; a leader that is silent is still noticed before it is replaced.
+   */
   readonly maxWaitMs?: number
   /** Bytes that a broker waits for, up to `maxWaitMs`. Default 1. */
   readonly minBytes?: number
@@ -108,7 +111,7 @@ export function consumerConfig<K, V>(options: ConsumerOptions<K, V>): ConsumerCo
     isReadCommitted: options.isolation === 'read_committed',
     prefetchBytesMax: wholeNumber('prefetchBytesMax', options.prefetchBytesMax ?? 32 * 1024 * 1024, 1),
     partitionBytesMax: wholeNumber('partitionBytesMax', options.partitionBytesMax ?? 2 * 1024 * 1024, 1),
-    maxWaitMs: wholeNumber('maxWaitMs', options.maxWaitMs ?? 500, 0),
+    maxWaitMs: wholeNumber('maxWaitMs', options.maxWaitMs ?? 2000, 0),
     minBytes: wholeNumber('minBytes', options.minBytes ?? 1, 0),
     checksCrc: options.checksCrc ?? true,
     rack: rackOf(options.rack),

@@ -1,10 +1,11 @@
 /**
- * Where replicas go. Leaders take turns over the live brokers, from a drawn start so that many small topics spread;
- * followers come after the leader, one further along with each round, so that a broker's load falls on all others when
+ * Where replicas go. Leaders take turns over the live brokers, beginning where few partitions have theirs so that many small
+ * topics spread; followers come after the leader, one further along with each round, so that a broker's load falls on all others when
  * it fails. No two replicas of a partition share a rack while there is a rack without one.
  */
 import { assert } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
+import type { Random } from '../env/index.ts'
 import type { BrokerImage, ClusterImage } from '../metadata/cluster-image.ts'
 import {
   PARTITIONS_PER_REQUEST_MAX,
@@ -14,6 +15,42 @@ import {
 import type { MetadataRecordInput } from '../metadata/records.ts'
 import { Refusal } from './concern.ts'
 import { isAvailable } from './elections.ts'
+
+/** How many partitions have their first replica on each broker: those that exist, and those that one request adds. */
+export class LeaderTally {
+  readonly #image: ClusterImage
+  #counts: Map<number, number> | null = null
+
+  constructor(image: ClusterImage) {
+    this.#image = image
+  }
+
+  add(assignments: Iterable<readonly number[]>): void {
+    for (const replicas of assignments) addTo(this.#known(), replicas)
+  }
+
+  /** @returns Index of a broker that none has fewer than, drawn if there are several. */
+  drawLeast(brokers: readonly BrokerImage[], random: Pick<Random, 'below'>): number {
+    const counts = brokers.map(({ id }) => this.#known().get(id) ?? 0)
+    const least = Math.min(...counts)
+    const indexes = [...counts.keys()].filter((index) => counts[index] === least)
+    return indexes[random.below(indexes.length)]!
+  }
+
+  /** Counted when first needed: it takes a look at every partition. */
+  #known(): Map<number, number> {
+    if (this.#counts !== null) return this.#counts
+    const counts = new Map<number, number>()
+    for (const { partitions } of this.#image.topicsById.values())
+      for (const { replicas } of partitions) addTo(counts, replicas)
+    this.#counts = counts
+    return counts
+  }
+}
+
+function addTo(counts: Map<number, number>, [leader]: readonly number[]): void {
+  if (leader !== undefined) counts.set(leader, (counts.get(leader) ?? 0) + 1)
+}
 
 /**
  * @param brokers - Those to place on, by id.

@@ -23,7 +23,13 @@ import type { RequestOf, ResponseOf } from '../protocol/apis.ts'
 import { layersBelowTopic, outcomeOf, Refusal, repeated, SUCCESS } from './concern.ts'
 import type { Concern, DecisionContext, Outcome } from './concern.ts'
 import { checkMinInsyncReplicas } from './configs.ts'
-import { checkAssignment, checkedGrowth, newPartitionRecord, placeReplicas } from './placement.ts'
+import {
+  checkAssignment,
+  checkedGrowth,
+  LeaderTally,
+  newPartitionRecord,
+  placeReplicas,
+} from './placement.ts'
 
 type CreateTopicsRequest = RequestOf<'CreateTopics'>
 type CreateTopicsResponse = ResponseOf<'CreateTopics'>
@@ -37,7 +43,11 @@ export const createTopics: Concern<CreateTopicsRequest, CreateTopicsResponse> = 
   decide(request, context) {
     const records: MetadataRecordInput[] = []
     const duplicates = repeated(request.topics.map((topic) => topic.name))
-    const batch: CreationBatch = { collisionKeys: new Map(), partitionCount: 0 }
+    const batch: CreationBatch = {
+      collisionKeys: new Map(),
+      partitionCount: 0,
+      leaders: new LeaderTally(context.image),
+    }
     const results = firstOfEachName(request.topics).map((topic) =>
       attempt(topic.name, () => {
         if (request.topics.length > ITEMS_PER_REQUEST_MAX) {
@@ -67,6 +77,7 @@ export const createTopics: Concern<CreateTopicsRequest, CreateTopicsResponse> = 
 interface CreationBatch {
   readonly collisionKeys: Map<string, string>
   partitionCount: number
+  readonly leaders: LeaderTally
 }
 
 function create(
@@ -78,11 +89,14 @@ function create(
   checkName(topic.name, image, batch)
   const config = checkedConfigs(topic, context)
   const assignments =
-    topic.assignments.length > 0 ? givenAssignments(topic, image) : placedAssignments(topic, context)
+    topic.assignments.length > 0
+      ? givenAssignments(topic, image)
+      : placedAssignments(topic, context, batch.leaders)
   if (config.has('min.insync.replicas'))
     checkMinInsyncReplicas(Number(config.get('min.insync.replicas')), assignments[0]!.length)
   batch.partitionCount += checkedGrowth(image, batch.partitionCount, assignments.length)
   batch.collisionKeys.set(topicCollisionKey(topic.name), topic.name)
+  batch.leaders.add(assignments)
   let topicId = random.uuid()
   while (image.topicsById.has(topicId)) topicId = random.uuid()
   const topicRecords: MetadataRecordInput[] = [
@@ -166,6 +180,7 @@ function givenAssignments(topic: CreatableTopic, image: ClusterImage): readonly 
 function placedAssignments(
   topic: CreatableTopic,
   { image, random, settings }: DecisionContext,
+  leaders: LeaderTally,
 ): readonly (readonly number[])[] {
   const { numPartitions, defaultReplicationFactor } = settings.cluster
   const partitionCount = topic.numPartitions === USE_DEFAULT ? numPartitions : topic.numPartitions
@@ -197,7 +212,7 @@ function placedAssignments(
     )
   }
   return placeReplicas(brokers, {
-    start: random.below(brokers.length),
+    start: leaders.drawLeast(brokers, random),
     firstIndex: 0,
     partitionCount,
     replicationFactor,

@@ -16,6 +16,7 @@ import { backoffMs } from '../base/backoff.ts'
 import type { BackoffOptions } from '../base/backoff.ts'
 import type { Cancel, Clock, Logger, Random } from '../env/index.ts'
 import type { ErrorName } from '../protocol/errors.ts'
+import { AppendRounds } from './append-rounds.ts'
 import type { CoordinatorLog } from './coordinator-log.ts'
 import type { CoordinatorRecord } from './records/coordinator-record.ts'
 import { CoordinatorFailure } from './shard-context.ts'
@@ -66,6 +67,7 @@ interface Led<S extends Shard> {
 export class CoordinatorRuntime<S extends Shard> {
   readonly #ports: { readonly clock: Clock; readonly logger: Logger; readonly random: Random }
   readonly #options: RuntimeOptions<S>
+  readonly #rounds: AppendRounds
   readonly #led = new Map<number, Led<S>>()
   /** Wait for a load to end. Invariant: empty while fewer than `LOADS_MAX` are under way. */
   readonly #queue = new Set<Led<S>>()
@@ -76,6 +78,7 @@ export class CoordinatorRuntime<S extends Shard> {
     options: RuntimeOptions<S>,
   ) {
     this.#ports = ports
+    this.#rounds = new AppendRounds(ports.clock)
     this.#options = options
   }
 
@@ -181,7 +184,7 @@ export class CoordinatorRuntime<S extends Shard> {
   }
 
   #ready(led: Led<S>, shard: S, endOffset: number): void {
-    const writer = new ShardWriter(this.#ports.clock, led.log, {
+    const writer = new ShardWriter({ clock: this.#ports.clock, rounds: this.#rounds }, led.log, {
       endOffset,
       timeoutMs: this.#options.writeTimeoutMs,
       replay: (record) => shard.replay(record),

@@ -1,10 +1,10 @@
 /**
  * Writes of one shard in one leader epoch: into its log, into its state, and acknowledged when committed.
  *
- *   write ─► refused? ─► state (replay) ─► open batch ── end of the turn ──► log ── high watermark ──► resolved
+ *   write ─► refused? ─► state (replay) ─► open batch ── next round ──► log ── high watermark ──► resolved
  *
- * Group commit: the writes of one turn of the event loop become one batch, which is in the log whole or not at all. So a
- * thousand members that commit in one turn cost one append and one round of replication.
+ * Group commit: the writes between two rounds (append-rounds.ts) become one batch, which is in the log whole or not at all. So
+ * a thousand members that commit in one turn cost one append and one round of replication.
  *
  * Invariants (docs/faults.md G4, G5, CG-2):
  * - The state is the fold of the log and of the open batch. Should the batch not come into the log, or what was appended be
@@ -21,6 +21,7 @@ import type { Cancel, Clock } from '../env/index.ts'
 import type { ErrorName } from '../protocol/errors.ts'
 import { BatchBuilder } from '../records/batch-builder.ts'
 import { BATCH_HEADER_BYTES } from '../records/batch-header.ts'
+import type { AppendRounds } from './append-rounds.ts'
 import { recordBytesMax } from './batch-size.ts'
 import type { CoordinatorLog } from './coordinator-log.ts'
 import { encodeCoordinatorRecord } from './records/coordinator-record.ts'
@@ -61,6 +62,7 @@ interface Waiter {
 
 export class ShardWriter {
   readonly #clock: Clock
+  readonly #rounds: AppendRounds
   readonly #log: CoordinatorLog
   readonly #options: ShardWriterOptions
   readonly #waiters = new Deque<Waiter>()
@@ -78,8 +80,14 @@ export class ShardWriter {
   /** Set once; what every later write is told. */
   #ended: ErrorName | null = null
 
-  constructor(clock: Clock, log: CoordinatorLog, options: ShardWriterOptions) {
+  /** @param ports - `rounds`: those of all shards of the broker. */
+  constructor(
+    { clock, rounds }: { readonly clock: Clock; readonly rounds: AppendRounds },
+    log: CoordinatorLog,
+    options: ShardWriterOptions,
+  ) {
     this.#clock = clock
+    this.#rounds = rounds
     this.#log = log
     this.#options = options
     this.#appendedEndOffset = options.endOffset
@@ -130,7 +138,7 @@ export class ShardWriter {
     }
     if (this.#open.recordCount === 0) {
       this.#openTimestamp = this.#clock.wallTimeMs()
-      this.#clock.endOfTurn(() => this.#flush())
+      this.#rounds.join(() => this.#flush())
     }
     for (const { key, value } of encoded) this.#open.append({ key, value, timestamp: this.#openTimestamp })
     this.#replay(records)

@@ -64,6 +64,21 @@ describe('CreateTopics', () => {
       expect(replicas[0]! % 2).not.toBe(replicas[1]! % 2)
   })
 
+  it('spreads the leaders of small topics evenly, whether they come one by one or in one request', async () => {
+    const { controller } = await startController({ brokerCount: 3 })
+    const small = (index: number) => topicRequest(`t${index}`, { numPartitions: 1, replicationFactor: 3 })
+    await create(controller, [topicRequest('uneven', { numPartitions: 4, replicationFactor: 1 })])
+    for (let index = 0; index < 5; index++) await create(controller, [small(index)])
+    await create(
+      controller,
+      Array.from({ length: 12 }, (_, index) => small(5 + index)),
+    )
+    const leaders = [...controller.image.topicsByName.values()].flatMap(({ partitions }) =>
+      partitions.map(({ leader }) => leader),
+    )
+    for (const id of [1, 2, 3]) expect(leaders.filter((leader) => leader === id)).toHaveLength(7)
+  })
+
   it.each([
     ['zero partitions', topicRequest('t', { numPartitions: 0 }), 'INVALID_PARTITIONS'],
     ['negative partitions', topicRequest('t', { numPartitions: -2 }), 'INVALID_PARTITIONS'],

@@ -45,6 +45,10 @@ const RACKS_SINCE_VERSION = 11
 const LEADERS_SINCE_VERSION = 12
 const ENDPOINTS_SINCE_VERSION = 16
 
+/** Waits of this length and above, in ms, end at multiples of `COMMON_END_MS`: a little early, by a tenth at most. */
+const LONG_WAIT_MS = 500
+const COMMON_END_MS = 50
+
 interface Target {
   readonly wanted: Wanted
   readonly request: PartitionRequest
@@ -68,7 +72,7 @@ export async function handleFetch(
 ): Promise<Response> {
   const opened = openFetch(services.fetchSessions, request, context)
   if (typeof opened === 'string') return refusal(opened)
-  const deadlineMs = services.clock.monotonicMs() + Math.max(0, request.maxWaitMs)
+  const deadlineMs = deadlineOf(request, services.clock.monotonicMs())
   const { config } = services
   const bytesMax = Math.min(Math.max(0, request.maxBytes), config.fetchBytesMax, context.answerBytesMax)
   const minBytes = Math.min(request.minBytes, bytesMax)
@@ -86,6 +90,12 @@ export async function handleFetch(
     }
     await progress(services, targets, deadlineMs, context)
   }
+}
+
+/** On the monotonic clock. Long waits end together, so that a thousand idle consumers do not wake the broker one by one. */
+function deadlineOf({ maxWaitMs }: Request, nowMs: number): number {
+  const deadlineMs = nowMs + Math.max(0, maxWaitMs)
+  return maxWaitMs < LONG_WAIT_MS ? deadlineMs : deadlineMs - (deadlineMs % COMMON_END_MS)
 }
 
 /**

@@ -90,6 +90,19 @@ describe('ReplicaRules', () => {
     expect(look).toThrow(/^R7: /)
   })
 
+  it('R7: takes a commit of the epoch that ended in the same turn, if that had been told of it', () => {
+    const { replica, state, told, look } = aWorld()
+    told.set(2, 15)
+    replica.highWatermark = 15
+    replica.leaderEpoch++
+    const untold = { ...state, leaderEpoch: replica.leaderEpoch, position: () => undefined }
+    replica.leaderState = untold
+    expect(look).not.toThrow()
+    replica.highWatermark = 16
+    replica.leaderState = { ...untold }
+    expect(look).toThrow(/^R7: /)
+  })
+
   it('R7: a commit of what the leader itself has not on its disk', () => {
     const { replica, log, look } = aWorld()
     log.durableEndOffset = 14

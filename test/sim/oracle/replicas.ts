@@ -130,7 +130,7 @@ export class ReplicaRules {
     if (log.logEndOffset < seen.logEndOffset) this.#checkCut(life, replica, seen)
     if (state === null) return
     if (log.logEndOffset > seen.logEndOffset && seen.state === state) this.#wrote(life, replica, truth)
-    if (highWatermark > seen.highWatermark) this.#checkCommit(life, replica, truth, state)
+    if (highWatermark > seen.highWatermark) this.#checkCommit(life, replica, seen, state)
     this.#checkLeader(life, replica, truth, state)
   }
 
@@ -180,21 +180,24 @@ export class ReplicaRules {
   }
 
   /** R7, D1: everybody who counts has it. */
-  #checkCommit(life: Life, replica: ReplicaLike, truth: PartitionTruth, state: LeaderLike): void {
+  #checkCommit(life: Life, replica: ReplicaLike, { truth, state: former }: Seen, state: LeaderLike): void {
     const { highWatermark, log, leaderEpoch } = replica
     const where = whereOf(life, truth)
     const minIsr = this.#around.minIsr(truth)
-    if (state.isr.length < minIsr)
-      fail('R7', `${where} commits ${highWatermark} with ${state.isr.join()} in sync, wanted are ${minIsr}`)
-    const lacking = state.maximalIsr.find((id) => {
-      const told = id === life.id ? log.durableEndOffset : (state.position(id)?.durableEndOffset ?? -1)
-      return told < highWatermark
-    })
-    if (lacking !== undefined)
-      fail(
-        'R7',
-        `${where} commits ${highWatermark} in epoch ${leaderEpoch}, of which ${lacking} has told no such thing`,
-      )
+    const findFault = (leader: LeaderLike): string | null => {
+      if (leader.isr.length < minIsr)
+        return `${where} commits ${highWatermark} with ${leader.isr.join()} in sync, wanted are ${minIsr}`
+      const lacking = leader.maximalIsr.find((id) => {
+        const told = id === life.id ? log.durableEndOffset : (leader.position(id)?.durableEndOffset ?? -1)
+        return told < highWatermark
+      })
+      if (lacking === undefined) return null
+      return `${where} commits ${highWatermark} in epoch ${leaderEpoch}, of which ${lacking} has told no such thing`
+    }
+    const fault = findFault(state)
+    // It may have committed in its former epoch, in the very turn in which that ended and it went on in the next.
+    if (fault !== null && (former === null || former === state || findFault(former) !== null))
+      fail('R7', fault)
     if (log.config.durability === 'disk') {
       const holders = this.#around
         .hostIds()
