@@ -43,6 +43,8 @@ export interface QuorumDescription {
   /** End of what is durable on this node. */
   readonly durableEndOffset: number
   readonly voters: readonly Voter[]
+  /** Who voted for the last that is committed: others than `voters` while a change of them is not. */
+  readonly committedVoters: readonly Voter[]
   /** The voters are those of the settings: no record says yet who they are. */
   readonly isFounding: boolean
   /** Who leads as another node says, found or not. */

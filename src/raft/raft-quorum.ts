@@ -208,6 +208,7 @@ export class RaftQuorum implements MetadataQuorum {
       highWatermark,
       durableEndOffset: this.#log.durableEndOffset,
       voters: voters.latest.voters,
+      committedVoters: voters.at(highWatermark).voters,
       ...{ isFounding, namedLeaderId, strangers, replicas },
     }
   }

@@ -89,7 +89,8 @@ skipUnless(kcatProgram())('kcat', () => {
       const lines = Array.from({ length: 500 }, (_, index) => `line ${index} ${'abc'.repeat(index % 50)}`)
       await createTopic(topic, 2)
 
-      await kcat(['-P', '-t', topic, '-p', '0', '-z', codec], `${lines.join('\n')}\n`)
+      // All at once: a batch of one line would not become smaller, and stay as it is.
+      await kcat(['-P', '-t', topic, '-p', '0', '-z', codec, '-X', 'linger.ms=500'], `${lines.join('\n')}\n`)
       await using client = new Client({ bootstrap: broker.bootstrap })
       await using producer = client.producer({ compression: codec })
       await producer.sendAll(lines.map((value) => ({ topic, partition: 1, value })))

@@ -36,6 +36,8 @@ export interface MembershipHost {
 
 type Heartbeat = RequestInputOf<'ConsumerGroupHeartbeat'>
 
+/** Failures in a row that are no news yet: a coordinator that moves, or is made for the first group, is there within a second. */
+const QUIET_FAILURES = 3
 /** A heartbeat without an answer for so long, in ms, is tried elsewhere: several fit into any session time-out. */
 const HEARTBEAT_TIMEOUT_MS = 5_000
 /** For leaving, in ms: the others find out by the session time-out otherwise. */
@@ -259,7 +261,7 @@ export class Membership {
     if (FENCED.has(name)) {
       this.#forget()
       this.#host.onFenced(error)
-      return this.#again(error)
+      return this.#again(error, 'warn')
     }
     if (name === 'UNRELEASED_INSTANCE_ID') {
       const nowMs = this.#coordinator.cluster.ports.clock.monotonicMs()
@@ -269,11 +271,12 @@ export class Membership {
     return this.#failed(error)
   }
 
-  #again(error: ClientError): number {
+  #again(error: ClientError, level: 'info' | 'warn' = 'info'): number {
     const { ports, config } = this.#coordinator.cluster
     this.#mustTellAll = true
     this.#failureCount++
-    ports.logger.warn('Heartbeat to a group failed; trying again', { group: this.#config.group, error })
+    const said = this.#failureCount > QUIET_FAILURES ? 'warn' : level
+    ports.logger[said]('Heartbeat to a group failed; trying again', { group: this.#config.group, error })
     return backoffMs(config.backoff, this.#failureCount, ports.random)
   }
 

@@ -31,7 +31,7 @@ export interface NativeCodec {
 
 export const nativeGzip: NativeCodec = {
   compress: (bytes) => zlib.gzipSync(bytes),
-  decompress: (bytes, sizeMax) => zlib.gunzipSync(bytes, { maxOutputLength: sizeMax }),
+  decompress: (bytes, sizeMax) => bounded(sizeMax, (options) => zlib.gunzipSync(bytes, options)),
 }
 
 /** From Node 22.15 on; null before. */
@@ -40,8 +40,18 @@ export function loadNativeZstd(): NativeCodec | null {
   if (zstdCompressSync === undefined || zstdDecompressSync === undefined) return null
   return {
     compress: (bytes) => zstdCompressSync(bytes),
-    decompress: (bytes, sizeMax) => zstdDecompressSync(bytes, { maxOutputLength: sizeMax }),
+    decompress: (bytes, sizeMax) => bounded(sizeMax, (options) => zstdDecompressSync(bytes, options)),
   }
+}
+
+/** Node takes no bound of 0, which is what nothing at all fits into. */
+function bounded(
+  sizeMax: number,
+  inflate: (options: { readonly maxOutputLength: number }) => Uint8Array,
+): Uint8Array {
+  const output = inflate({ maxOutputLength: Math.max(1, sizeMax) })
+  if (output.length > sizeMax) throw new RangeError(`More than ${sizeMax} bytes came out`)
+  return output
 }
 
 interface ZstdFunctions {

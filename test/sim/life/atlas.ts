@@ -8,7 +8,8 @@
  *   The same claim keeps other changes of voters away meanwhile.
  * - A stopped machine is spare when every partition it has a replica of is led by another, is in sync without it, and all other
  *   machines have at least its part of the metadata log and its epoch on their platters. So what goes with its disk is
- *   elsewhere, and whoever must decide knows that.
+ *   elsewhere, and whoever must decide knows that. The votes of the others are a majority, by all that any of them knows: so they
+ *   can decide, and let its next disk vote.
  */
 import type { Inode } from '../../../src/env/sim/disk-image.ts'
 import { baseOffsetAt, batchSizeAt, lastOffsetAt } from '../../../src/records/batch-header.ts'
@@ -43,6 +44,7 @@ export class Atlas {
     if (host.node.isUp || !hasImage) return false
     const { image } = this.#cluster
     if (image.brokers.get(host.id)?.isFenced === false) return false
+    if (hosts.some((other) => !canDecideWithout(host.id, votersKnownTo(other)))) return false
     for (const { partitions } of image.topicsByName.values())
       for (const { replicas, isr, leader } of partitions)
         if (replicas.includes(host.id) && (leader === null || leader === host.id || isr.includes(host.id)))
@@ -73,6 +75,15 @@ export class Atlas {
         if (replicas.includes(host.id) && !isr.includes(host.id)) return false
     return true
   }
+}
+
+function votersKnownTo({ broker }: Host): readonly number[] {
+  return broker?.view.quorum.describe().voters.map(({ id }) => id) ?? []
+}
+
+function canDecideWithout(id: number, voters: readonly number[]): boolean {
+  const left = voters.filter((voter) => voter !== id).length
+  return left === voters.length || left > voters.length / 2
 }
 
 /** Names in a directory under the data directory of a machine. */

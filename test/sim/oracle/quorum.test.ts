@@ -16,7 +16,7 @@ function aVoter(id: number, epochs: readonly number[], crc = 0): QuorumMember {
 function shows(shown: Partial<QuorumLike>): QuorumLike {
   const voters = [{ id: 1 }, { id: 2 }, { id: 3 }]
   const usual = { role: 'follower', leaderEpoch: 2, highWatermark: 0, logEndOffset: 3 }
-  return { ...usual, describe: () => ({ voters }), ...shown }
+  return { ...usual, describe: () => ({ voters, committedVoters: voters }), ...shown }
 }
 
 const VOTERS = [aVoter(1, [1, 1, 2]), aVoter(2, [1, 1, 2]), aVoter(3, [1])]
@@ -76,6 +76,14 @@ describe('QuorumRules', () => {
     const rules = new QuorumRules()
     const lonely = (): readonly QuorumMember[] => [FIRST, aVoter(2, [1, 1]), aVoter(3, [1])]
     expect(() => rules.look(FIRST, shows({ highWatermark: 3 }), lonely)).toThrow(/^M5: /)
+  })
+
+  it('M5: takes what the voters before a change committed, until the change itself is', () => {
+    const [voters, committedVoters] = [[{ id: 1 }, { id: 2 }, { id: 3 }, { id: 4 }], [{ id: 1 }, { id: 2 }, { id: 3 }]] // prettier-ignore
+    const changing = shows({ highWatermark: 3, describe: () => ({ voters, committedVoters }) })
+    expect(() => new QuorumRules().look(FIRST, changing, members)).not.toThrow()
+    const changed = shows({ highWatermark: 3, describe: () => ({ voters, committedVoters: voters }) })
+    expect(() => new QuorumRules().look(FIRST, changed, members)).toThrow(/^M5: /)
   })
 
   it('M5: a commit by counting of what an earlier leader wrote (Raft figure 8)', () => {

@@ -29,7 +29,7 @@ export interface QuorumLike {
   readonly leaderEpoch: number
   readonly highWatermark: number
   readonly logEndOffset: number
-  describe(): { readonly voters: readonly { readonly id: number }[] }
+  describe(): Record<'voters' | 'committedVoters', readonly { readonly id: number }[]>
 }
 
 export interface QuorumMember {
@@ -154,12 +154,15 @@ export class QuorumRules {
 
   #checkCommit(self: QuorumMember, quorum: QuorumLike, members: readonly QuorumMember[]): void {
     const { highWatermark, leaderEpoch, role } = quorum
-    const voters = quorum.describe().voters.map(({ id }) => id)
-    const holders = members.filter(({ id, platter }) => voters.includes(id) && platter.reaches(highWatermark))
-    if (holders.length < majorityOf(voters.length))
+    const holders = members.filter(({ platter }) => platter.reaches(highWatermark)).map(({ id }) => id)
+    const isByMajority = (voters: readonly { readonly id: number }[]): boolean =>
+      voters.filter(({ id }) => holders.includes(id)).length >= majorityOf(voters.length)
+    const { voters, committedVoters } = quorum.describe()
+    // Those before a change that is not committed itself could decide until its record came, in this very turn maybe.
+    if (!isByMajority(voters) && !isByMajority(committedVoters))
       fail(
         'M5',
-        `${self.life} takes ${highWatermark} for committed, which is on the platters of ${holders.map(({ id }) => id).join() || 'nobody'}, of the voters ${voters.join()}`,
+        `${self.life} takes ${highWatermark} for committed, which is on the platters of ${holders.join() || 'nobody'}; voters are ${voters.map(({ id }) => id).join()}`,
       )
     if (role !== 'leader') return
     const own = self.platter.reaches(highWatermark) ? self.platter : self.live.look()
