@@ -1,7 +1,7 @@
 /**
- * Where replicas go. Leaders take turns over the live brokers, beginning where few partitions have theirs so that many small
- * topics spread; followers come after the leader, one further along with each round, so that a broker's load falls on all others when
- * it fails. No two replicas of a partition share a rack while there is a rack without one.
+ * Where replicas go. Leaders take turns over the live brokers, beginning where few partitions have theirs, so that many small
+ * topics spread; followers come after the leader, one further along with each round, so that a broker's load falls on all
+ * others when it fails. No two replicas of a partition share a rack while there is a rack without one.
  */
 import { assert } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'

@@ -28,7 +28,7 @@ export class AppendRounds {
     this.#clock = clock
   }
 
-  /** @param append - Called once, in the next round. Must not throw. */
+  /** @param append - Called once, in the next round. */
   join(append: () => void): void {
     this.#waiting.push(append)
     if (this.#waiting.length > 1) return
@@ -42,6 +42,12 @@ export class AppendRounds {
     this.#paidMs = Math.max(this.#paidMs, this.#clock.monotonicMs()) + ROUND_MS
     const waiting = this.#waiting
     this.#waiting = []
-    for (const append of waiting) append()
+    let index = 0
+    try {
+      while (index < waiting.length) waiting[index++]!()
+    } finally {
+      // One that throws must not take the others with it.
+      for (const append of waiting.slice(index)) this.join(append)
+    }
   }
 }

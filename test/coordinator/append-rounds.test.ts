@@ -55,6 +55,25 @@ describe('rounds of appends', () => {
     expect(roundCount).toBe(10)
   })
 
+  it('go on for the others when one of them throws', async () => {
+    const clock = new ManualClock()
+    const rounds = new AppendRounds(clock)
+    const appended: string[] = []
+    for (let index = 0; index < BURST; index++) {
+      rounds.join(() => undefined)
+      await settle()
+    }
+    rounds.join(() => appended.push('a'))
+    rounds.join(() => {
+      throw new Error('broken')
+    })
+    rounds.join(() => appended.push('c'))
+    expect(() => clock.advance(ROUND_MS)).toThrow('broken')
+    expect(appended).toEqual(['a'])
+    clock.advance(ROUND_MS)
+    expect(appended).toEqual(['a', 'c'])
+  })
+
   it('do not wait for each other after a pause again', async () => {
     const it = stage()
     await exhaust(it)
