@@ -14,6 +14,14 @@ export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionError(message)
 }
 
+/**
+ * Says that an invariant is broken. For hot paths, `if (!holds) broken(…)`: the message of `assert` is put together whether it is
+ * needed or not, which costs more than most checks.
+ */
+export function broken(message: string): never {
+  throw new AssertionError(message)
+}
+
 /** The default branch of an exhaustive switch: does not compile while a case is missing. */
 export function assertNever(value: never): never {
   throw new AssertionError(`Unexpected variant: ${JSON.stringify(value)}`)

@@ -5,7 +5,7 @@
  * the next one still runs.
  */
 import fastq from 'fastq'
-import { assert } from './assert.ts'
+import { broken } from './assert.ts'
 
 export class SerialQueue {
   readonly #queue: fastq.queueAsPromised<() => Promise<unknown>>
@@ -24,10 +24,8 @@ export class SerialQueue {
 
   /** Runs `task` after all pushed before it; settles as the task does. */
   async run<T>(task: () => Promise<T>): Promise<T> {
-    assert(
-      this.#queue.length() < this.#waitingMax,
-      `Serial queue over its bound of ${this.#waitingMax} tasks`,
-    )
+    if (this.#queue.length() >= this.#waitingMax)
+      broken(`Serial queue over its bound of ${this.#waitingMax} tasks`)
     return (await this.#queue.push(task)) as T
   }
 

@@ -16,6 +16,7 @@
  *
  * @see rpc/peer-handshake.ts for the refusals. @see raft/election.ts for founders.
  */
+import { onAbort } from '../base/on-abort.ts'
 import type { Cancel, Clock, Logger } from '../env/index.ts'
 import type { QuorumDescription } from '../raft/raft-options.ts'
 import type { PeerError, PeerErrorCode } from '../rpc/peer-error.ts'
@@ -102,11 +103,12 @@ export class Admission {
   async until(work: Promise<void>, view: AdmissionView): Promise<void> {
     const { signal } = view
     let cancel: Cancel = () => undefined
-    let giveUp: () => void = () => undefined
+    let forget: () => void = () => undefined
     const given = new Promise<never>((_, reject) => {
-      giveUp = () => reject(new BrokerError('BROKER_START_ABORTED', 'The start of the broker was given up'))
+      const giveUp = (): void =>
+        reject(new BrokerError('BROKER_START_ABORTED', 'The start of the broker was given up'))
       if (signal?.aborted === true) giveUp()
-      else signal?.addEventListener('abort', giveUp, { once: true })
+      forget = onAbort(signal, giveUp)
       let tellMs = this.#clock.monotonicMs() + FIRST_TOLD_MS
       const look = (): void => {
         const nowMs = this.#clock.monotonicMs()
@@ -127,7 +129,7 @@ export class Admission {
       await Promise.race([work, given])
     } finally {
       cancel()
-      signal?.removeEventListener('abort', giveUp)
+      forget()
     }
   }
 

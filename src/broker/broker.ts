@@ -277,10 +277,8 @@ export class Broker {
     )
     this.view = { ...parts, partitions: this.#partitions, controller: this.#controller }
     this.#upkeep = new PartitionUpkeep({
-      clock: env.clock,
-      logger: env.logger,
-      partitions: this.#partitions,
-      follower: this.#follower,
+      ...{ clock: env.clock, random: env.random, logger: env.logger },
+      ...{ partitions: this.#partitions, follower: this.#follower },
       renewLeaderEpochs: (partitions) => this.#askFor('RenewLeaderEpochs', partitions),
       resignReplicas: (partitions) => this.#askFor('ResignReplicas', partitions),
       onDefect: (error) => this.#fail(error),

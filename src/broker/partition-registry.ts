@@ -287,10 +287,9 @@ export class PartitionRegistry {
   }
 
   async #serve(topic: TopicImage, image: ClusterImage, indexes: readonly number[]): Promise<void> {
-    const config = this.#resolve(topic.name, image)
     const served = this.#topics.get(topic.name) ?? {
       id: topic.id,
-      config,
+      config: this.#resolve(topic.name, image),
       partitions: [],
       faults: new Map(),
     }

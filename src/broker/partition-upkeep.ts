@@ -7,19 +7,21 @@
  */
 import type { ResignReplicas } from '../controller/failed-replicas.ts'
 import type { RenewLeaderEpochs } from '../controller/leader-epochs.ts'
-import type { Cancel, Clock, Logger } from '../env/index.ts'
+import type { Cancel, Env } from '../env/index.ts'
+import { InsistentCall } from './insistent-call.ts'
 import type { MetadataFollower } from './metadata-follower.ts'
 import type { PartitionRegistry } from './partition-registry.ts'
 
-/** Between two tries, in ms: an operator who made room sees the broker whole again within seconds. */
-const RETRY_MS = 5000
+/** Between two looks, in ms: an operator who made room sees the broker whole again within seconds. */
+const LOOK_MS = 5000
 
-/** Partitions in one request to the controller: its batch is bounded. The rest comes with the next try. */
+/** Between two calls of the controller that are refused: its disk is full, or nobody leads the quorum. */
+const PAUSE = { initialMs: 100, maxMs: LOOK_MS }
+
+/** Partitions in one request to the controller: its batch is bounded. The rest comes with the next look. */
 const ASKED_COUNT_MAX = 1000
 
-export interface PartitionUpkeepPorts {
-  readonly clock: Clock
-  readonly logger: Logger
+export interface PartitionUpkeepPorts extends Pick<Env, 'clock' | 'random' | 'logger'> {
   readonly partitions: PartitionRegistry
   readonly follower: MetadataFollower
   /** Asks the controller for new leader epochs; resolves with its error, `NONE` if they are committed. */
@@ -31,22 +33,32 @@ export interface PartitionUpkeepPorts {
 
 export class PartitionUpkeep {
   readonly #ports: PartitionUpkeepPorts
+  readonly #renewal: InsistentCall
+  readonly #resignation: InsistentCall
   #cancel: Cancel = () => undefined
-  #isRenewing = false
-  #isResigning = false
-  /** More has failed since the controller was asked. */
-  #hasNewFailures = false
   #isStopped = false
 
   constructor(ports: PartitionUpkeepPorts) {
     this.#ports = ports
+    const insist = (problem: string, call: () => Promise<string | null>): InsistentCall =>
+      new InsistentCall(ports, {
+        ...{ pause: PAUSE, call, onDefect: ports.onDefect },
+        onRefused: (error, againInMs) => ports.logger.warn(problem, { error, againInMs }),
+      })
+    this.#renewal = insist('Asked for new leader epochs: refused, their partitions take no records', () =>
+      this.#renewEpochs(),
+    )
+    this.#resignation = insist(
+      'Gave up replicas that cannot be used: the controller did not hear of it',
+      () => this.#resign(),
+    )
   }
 
-  /** Begins the tries. Once. */
+  /** Begins to look. Once. */
   start(): void {
     if (this.#isStopped) return
-    this.#cancel = this.#ports.clock.after(RETRY_MS, () => {
-      this.#tryAll().then(
+    this.#cancel = this.#ports.clock.after(LOOK_MS, () => {
+      this.#look().then(
         () => this.start(),
         (error: unknown) => this.#ports.onDefect(error as Error),
       )
@@ -57,71 +69,42 @@ export class PartitionUpkeep {
   stop(): void {
     this.#isStopped = true
     this.#cancel()
+    this.#renewal.stop()
+    this.#resignation.stop()
   }
 
   /** A partition takes no appends until it has a new leader epoch: asks for one now. */
   epochSpent(): void {
-    this.#renewEpochs().catch((error: unknown) => this.#ports.onDefect(error as Error))
+    this.#renewal.now()
   }
 
   /** A replica here cannot be used: tells so now. */
   replicaFailed(): void {
-    this.#hasNewFailures = true
-    this.#resign().catch((error: unknown) => this.#ports.onDefect(error as Error))
+    this.#resignation.now()
   }
 
-  async #tryAll(): Promise<void> {
+  async #look(): Promise<void> {
     const { follower, partitions } = this.#ports
     await follower.between((image) => partitions.reopen(image))
-    await this.#renewEpochs()
-    await this.#resign()
+    this.#renewal.now()
+    this.#resignation.now()
   }
 
-  async #renewEpochs(): Promise<void> {
-    if (this.#isRenewing || this.#isStopped) return
+  async #renewEpochs(): Promise<string | null> {
     const spent = [...this.#ports.partitions.withSpentEpochs()].slice(0, ASKED_COUNT_MAX)
-    if (spent.length === 0) return
-    this.#isRenewing = true
-    try {
-      const error = await this.#ports.renewLeaderEpochs(
-        spent.map(({ topicId, index, leaderEpoch }) => ({ topicId, partitionId: index, leaderEpoch })),
-      )
-      if (error === 'NONE') return
-      const fields = { count: spent.length, error, againInMs: RETRY_MS }
-      this.#ports.logger.warn(
-        'Asked for new leader epochs: refused, their partitions take no records',
-        fields,
-      )
-    } finally {
-      this.#isRenewing = false
-    }
+    if (spent.length === 0) return null
+    const error = await this.#ports.renewLeaderEpochs(
+      spent.map(({ topicId, index, leaderEpoch }) => ({ topicId, partitionId: index, leaderEpoch })),
+    )
+    return error === 'NONE' ? null : error
   }
 
-  async #resign(): Promise<void> {
-    if (this.#isResigning || this.#isStopped) return
-    this.#isResigning = true
-    try {
-      do {
-        this.#hasNewFailures = false
-        const failed = [...this.#ports.partitions.failed()]
-        for (let start = 0; start < failed.length; start += ASKED_COUNT_MAX) {
-          const some = failed.slice(start, start + ASKED_COUNT_MAX)
-          const error = await this.#ports.resignReplicas(some)
-          if (error === 'NONE') continue
-          const fields = { count: some.length, error, againInMs: RETRY_MS }
-          this.#ports.logger.warn(
-            'Gave up replicas that cannot be used: the controller did not hear of it',
-            fields,
-          )
-        }
-      } while (this.#mustGoOn())
-    } finally {
-      this.#isResigning = false
+  async #resign(): Promise<string | null> {
+    const failed = [...this.#ports.partitions.failed()]
+    for (let start = 0; start < failed.length; start += ASKED_COUNT_MAX) {
+      const error = await this.#ports.resignReplicas(failed.slice(start, start + ASKED_COUNT_MAX))
+      if (error !== 'NONE') return error
     }
-  }
-
-  /** Read anew after each wait: failures may have come, or the end. */
-  #mustGoOn(): boolean {
-    return this.#hasNewFailures && !this.#isStopped
+    return null
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Waiting in the client: delays that a signal ends. How long to wait between attempts is `base/backoff.ts`'s to say.
  */
+import { onAbort } from '../base/on-abort.ts'
 import type { Clock } from '../env/index.ts'
 import { abortedError } from './client-error.ts'
 
@@ -15,15 +16,14 @@ export function pause(clock: Clock, delayMs: number, attempted: string, signal?:
       reject(abortedError(attempted, signal))
       return
     }
-    const onAbort = (): void => {
-      cancel()
-      reject(abortedError(attempted, signal!))
-    }
     const cancel = clock.after(delayMs, () => {
-      signal?.removeEventListener('abort', onAbort)
+      forget()
       resolve()
     })
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const forget = onAbort(signal, () => {
+      cancel()
+      reject(abortedError(attempted, signal!))
+    })
   })
 }
 
@@ -35,9 +35,8 @@ export function pause(clock: Clock, delayMs: number, attempted: string, signal?:
 export function abortable<T>(promise: Promise<T>, attempted: string, signal?: AbortSignal): Promise<T> {
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(abortedError(attempted, signal))
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    const giveUp = (): void => reject(abortedError(attempted, signal))
+    if (signal.aborted) giveUp()
+    promise.then(resolve, reject).finally(onAbort(signal, giveUp))
   })
 }

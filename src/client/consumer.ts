@@ -8,6 +8,7 @@
  * - Records of a partition come in ascending order of offset, none below the position asked for.
  */
 import { backoffMs } from '../base/backoff.ts'
+import { onAbort } from '../base/on-abort.ts'
 import type { CodecName } from '../records/compression/codec.ts'
 import { CodecSet } from '../records/compression/codec-set.ts'
 import { AssignedPartition, UNKNOWN } from './assigned-partition.ts'
@@ -329,13 +330,12 @@ export class Consumer<K = Uint8Array | null, V = Uint8Array | null> {
   }
 
   async #sleep(signal: AbortSignal | undefined): Promise<void> {
-    let onAbort = (): void => undefined
+    let forget = (): void => undefined
     await new Promise<void>((resolve) => {
       this.#wake = resolve
-      onAbort = () => resolve()
-      signal?.addEventListener('abort', onAbort, { once: true })
+      forget = onAbort(signal, resolve)
     })
-    signal?.removeEventListener('abort', onAbort)
+    forget()
     this.#wake = null
     this.#turnBytes = 0
   }

@@ -330,8 +330,8 @@ export class ProduceSender {
         this.#tooLarge(queue, batch, error())
         return false
       case 'out-of-order':
-        if (queue.hasGapBefore(batch))
-          queue.retry(batch) // by itself: its predecessor is on its way again
+        // By itself: its predecessor is on its way again, or fails.
+        if (queue.hasGapBefore(batch)) this.#again(queue, batch)
         else this.#lostTrack(queue, batch, error())
         return false
       case 'fenced':
@@ -371,16 +371,19 @@ export class ProduceSender {
       this.#fail(queue, batch, deliveryTimedOut(batch, this.#config.deliveryTimeoutMs))
       return
     }
+    this.#again(queue, batch)
+    this.#postpone(queue, batch.attemptCount)
+  }
+
+  #again(queue: PartitionQueue, batch: ProducerBatch): void {
     queue.retry(batch)
     this.#active.add(queue)
-    this.#postpone(queue, batch.attemptCount)
   }
 
   /** The broker's memory of the producer does not fit ours though nothing before the batch is missing. */
   #lostTrack(queue: PartitionQueue, batch: ProducerBatch, cause: ClientError): void {
     queue.lostTrack()
-    this.#active.add(queue)
-    if (!batch.mayBeInLog) queue.retry(batch)
+    if (!batch.mayBeInLog) this.#again(queue, batch)
     else this.#fail(queue, batch, deliveryUnknown(batch, cause))
   }
 

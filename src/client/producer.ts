@@ -9,6 +9,7 @@
  *   wait in line, and later ones behind them.
  * - Bytes in batches stay within `bufferBytesMax`, but for the one record that is larger than that alone.
  */
+import { onAbort } from '../base/on-abort.ts'
 import type { Cancel } from '../env/index.ts'
 import type { Codec } from '../records/compression/codec.ts'
 import { CodecSet } from '../records/compression/codec-set.ts'
@@ -285,9 +286,7 @@ export class Producer<K = Payload, V = Payload> {
     slot.line.push(waiting)
     this.#watchLines(waiting.deadlineMs)
     if (signal !== undefined) {
-      const onAbort = (): void => failWaiting(waiting, abortedError('Cannot send', signal))
-      const forget = (): void => signal.removeEventListener('abort', onAbort)
-      signal.addEventListener('abort', onAbort, { once: true })
+      const forget = onAbort(signal, () => failWaiting(waiting, abortedError('Cannot send', signal)))
       waiting.outcome.then(forget, forget)
     }
     if (slot.queues.length === 0) this.#lookUp(slot)

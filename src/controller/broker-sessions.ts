@@ -7,6 +7,8 @@
  * - Time in which this process itself stood still counts for nobody: what brokers sent meanwhile lies unread (faults.md
  *   ND-1). Whoever keeps time says so by `stoodStill`.
  * - A node vouches for the broker in its own process once it has heard of it.
+ * - A broker is deaf that beats and puts no metadata into effect for a session time while there are some that it lacks: its
+ *   disk is full, say (faults.md ST-8). It does not hear who leads, nor that it does itself. One that is slow is not deaf.
  */
 import type { Clock } from '../env/index.ts'
 
@@ -14,6 +16,10 @@ interface Session {
   heardMs: number
   /** Offset after the last metadata record that the broker has put into effect. */
   knownEndOffset: number
+  /** Where the metadata ended when it was last heard of. */
+  presentEndOffset: number
+  /** Since when it has put nothing into effect, with some to put; null: it goes on, or there is nothing. */
+  stuckSinceMs: number | null
   /** Since when it wants to stop: offset after the records that moved its leaderships; null if it does not. */
   leaveEndOffset: number | null
 }
@@ -56,10 +62,19 @@ export class BrokerSessions {
     this.#sessions.delete(brokerId)
   }
 
-  /** The broker has put all metadata before `endOffset` into effect. */
-  knows(brokerId: number, endOffset: number): void {
+  /** The broker has put all metadata before `endOffset` into effect, of those before `presentEndOffset` that are committed. */
+  knows(brokerId: number, endOffset: number, presentEndOffset: number): void {
     const session = this.#get(brokerId)
+    const isStuck = endOffset <= session.knownEndOffset && endOffset < session.presentEndOffset
+    session.stuckSinceMs = isStuck ? (session.stuckSinceMs ?? this.#nowMs) : null
+    session.presentEndOffset = presentEndOffset
     session.knownEndOffset = Math.max(session.knownEndOffset, endOffset)
+  }
+
+  /** Whether it has put nothing into effect for a session time of what it lacks. */
+  isDeaf(brokerId: number): boolean {
+    const sinceMs = this.#sessions.get(brokerId)?.stuckSinceMs ?? null
+    return sinceMs !== null && this.#nowMs - sinceMs >= this.#sessionMs
   }
 
   /** Offset before which the broker has put all into effect, as it said itself; 0 if it said nothing. */
@@ -95,7 +110,13 @@ export class BrokerSessions {
   #get(brokerId: number): Session {
     let session = this.#sessions.get(brokerId)
     if (session === undefined) {
-      session = { heardMs: this.#nowMs, knownEndOffset: 0, leaveEndOffset: null }
+      session = {
+        heardMs: this.#nowMs,
+        knownEndOffset: 0,
+        presentEndOffset: 0,
+        stuckSinceMs: null,
+        leaveEndOffset: null,
+      }
       this.#sessions.set(brokerId, session)
     }
     return session

@@ -38,6 +38,8 @@ export interface DecisionContext {
   readonly mayBeAlive: (brokerId: number) => boolean
   /** Whether all live brokers know where the leaderships went of the broker of this id, which wants to stop. */
   readonly isLeaveKnown: (brokerId: number) => boolean
+  /** Whether the broker lives and hears no metadata: see broker-sessions.ts. */
+  readonly isDeaf: (brokerId: number) => boolean
 }
 
 export interface ControllerSettings {

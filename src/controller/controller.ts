@@ -37,7 +37,7 @@ import type { ControllerPorts } from './decider.ts'
 import { drainBroker } from './drain.ts'
 import type { BrokerDrained } from './drain.ts'
 import { electLeaders } from './elect-leaders.ts'
-import { balanceLeaders } from './elections.ts'
+import { balanceLeaders, relieveBroker } from './elections.ts'
 import { formatCluster, updateFeature } from './features.ts'
 import type { FeatureUpdated, UpdateFeature } from './features.ts'
 import { resignReplicas } from './failed-replicas.ts'
@@ -82,6 +82,7 @@ export class Controller {
         const endOffset = this.#sessions.leaveEndOffset(brokerId)
         return endOffset !== null && this.#isKnownToLiveBrokers(endOffset)
       },
+      isDeaf: (brokerId: number): boolean => this.#sessions.isDeaf(brokerId),
     }
     this.#decider = new Decider(ports, quorum, settings, sightings, {
       activated: (epoch) => this.#activate(epoch),
@@ -185,7 +186,7 @@ export class Controller {
     // A sign of life when it comes: a slow commit of the answer is not the broker's silence.
     if (isRegistered) {
       this.#sessions.touch(brokerId)
-      this.#sessions.knows(brokerId, metadataEndOffset)
+      this.#sessions.knows(brokerId, metadataEndOffset, this.image.endOffset)
       this.#decider.wake()
     }
     const sessions = this.#sessions
@@ -313,6 +314,7 @@ export class Controller {
           if (!this.#decider.mayDecide()) return
           if (!this.image.features.has(MILLRACE_VERSION)) await this.#decider.run(formatCluster, null)
           await this.#fenceSilentBrokers()
+          await this.#relieveDeafBrokers()
           await this.#replaceLostBrokers()
         },
         rebalance: async () => {
@@ -330,6 +332,16 @@ export class Controller {
         brokerId: broker.id,
         isStillSilent: () => this.#sessions.isSilent(broker.id),
       })
+    }
+  }
+
+  async #relieveDeafBrokers(): Promise<void> {
+    for (const { id, isFenced } of this.image.brokers.values()) {
+      if (isFenced || !this.#sessions.isDeaf(id)) continue
+      const { movedCount } = await this.#decider.run(relieveBroker, { brokerId: id })
+      if (movedCount === 0) continue
+      const fields = { brokerId: id, movedCount }
+      this.#ports.logger.warn('Broker does not follow the metadata: others lead in its place', fields)
     }
   }
 

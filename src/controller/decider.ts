@@ -51,7 +51,7 @@ interface PendingChange {
 }
 
 /** What decisions need to know of the life of brokers. */
-export type Sightings = Pick<DecisionContext, 'mayBeAlive' | 'isLeaveKnown'>
+export type Sightings = Pick<DecisionContext, 'mayBeAlive' | 'isLeaveKnown' | 'isDeaf'>
 
 export interface DeciderHost {
   /** Decisions begin, in an epoch of the quorum. What is run in this call comes before all other commands. */

@@ -21,6 +21,11 @@ export function isAvailable(image: ClusterImage, brokerId: number): boolean {
   return broker !== undefined && !broker.isFenced && !broker.isInControlledShutdown
 }
 
+/** Whether it is available, and hears of what is decided. */
+export function isListening({ image, isDeaf }: DecisionContext, brokerId: number): boolean {
+  return isAvailable(image, brokerId) && !isDeaf(brokerId)
+}
+
 /**
  * The rules of election for the partitions of one topic after another.
  *
@@ -78,6 +83,21 @@ export function electAway(brokerId: number, context: DecisionContext): MetadataR
   })
 }
 
+/**
+ * The broker does not hear that it leads, or who does: others lead wherever one that is in sync can. Elections of other kinds do
+ * not ask for so much, since somebody who is deaf is better than nobody; this sets right what they did.
+ */
+export const relieveBroker: Concern<{ readonly brokerId: number }, { readonly movedCount: number }> = {
+  decide({ brokerId }, context) {
+    const mayLead = (id: number): boolean => isListening(context, id)
+    const records = changesIn(context, mayLead, ({ leader, isr }) =>
+      leader === brokerId && isr.some((id) => id !== brokerId && mayLead(id)) ? {} : null,
+    )
+    return { records, response: { movedCount: records.length } }
+  },
+  refuse: () => ({ movedCount: 0 }),
+}
+
 /** The broker is alive again: it leads what nobody leads and it may. */
 export function electBack(brokerId: number, context: DecisionContext): MetadataRecordInput[] {
   const mayLead = (id: number): boolean => id === brokerId || isAvailable(context.image, id)
@@ -93,7 +113,7 @@ export function electBack(brokerId: number, context: DecisionContext): MetadataR
 export const balanceLeaders: Concern<null, null> = {
   decide(_request, context) {
     let count = 0
-    const mayLead = (id: number): boolean => isAvailable(context.image, id)
+    const mayLead = (id: number): boolean => isListening(context, id)
     const records = changesIn(context, mayLead, ({ leader, replicas, isr }) => {
       const preferred = replicas[0]!
       const isDue = leader !== preferred && isr.includes(preferred) && mayLead(preferred)

@@ -15,7 +15,7 @@
  * - A write with records that is not known to be committed in time ends the shard: its fate is open, and the next shard finds
  *   out what the log says.
  */
-import { assert } from '../base/assert.ts'
+import { broken } from '../base/assert.ts'
 import { Deque } from '../base/deque.ts'
 import type { Cancel, Clock } from '../env/index.ts'
 import type { ErrorName } from '../protocol/errors.ts'
@@ -168,10 +168,10 @@ export class ShardWriter {
       this.#end('NOT_COORDINATOR', `the log refused a batch: ${result.error}, ${result.message}`)
       return
     }
-    assert(
-      result.baseOffset === this.#appendedEndOffset,
-      `Expected nobody else to append to the log of a coordinator: appended at ${result.baseOffset}, its end was ${this.#appendedEndOffset}`,
-    )
+    if (result.baseOffset !== this.#appendedEndOffset)
+      broken(
+        `Expected nobody else to append to the log of a coordinator: appended at ${result.baseOffset}, its end was ${this.#appendedEndOffset}`,
+      )
     this.#appendedEndOffset = result.endOffset
     this.#batches.push({ endOffset: result.endOffset, bytes })
     this.#batchBytes += bytes

@@ -12,7 +12,7 @@
  *
  * Data plane. Pure, so that the simulation runs the same code over its byte streams.
  */
-import { assert } from '../base/assert.ts'
+import { assert, broken } from '../base/assert.ts'
 
 export const LENGTH_PREFIX_BYTES = 4
 
@@ -124,10 +124,8 @@ export function lengthPrefix(messageBytes: number): Uint8Array {
 
 /** Writes the prefix at `position`, and returns where it ends. */
 export function writeLengthPrefix(target: Uint8Array, position: number, messageBytes: number): number {
-  assert(
-    messageBytes > 0 && messageBytes < 2 ** 31,
-    `A message has from 1 to 2^31 - 1 bytes: got ${messageBytes}`,
-  )
+  if (!(messageBytes > 0 && messageBytes < 2 ** 31))
+    broken(`A message has from 1 to 2^31 - 1 bytes: got ${messageBytes}`)
   target[position] = messageBytes >>> 24
   target[position + 1] = messageBytes >>> 16
   target[position + 2] = messageBytes >>> 8

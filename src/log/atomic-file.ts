@@ -4,7 +4,7 @@
  * A crash leaves the old content or the new one, and perhaps a `.tmp` that the next start removes. Once
  * `writeAtomically` resolved the new content survives a power cut (faults.md ST-6). Control plane.
  */
-import type { FileSystem } from '../env/index.ts'
+import type { File, FileSystem } from '../env/index.ts'
 import { FileError } from '../env/index.ts'
 import { TEMPORARY_SUFFIX } from './file-names.ts'
 
@@ -27,8 +27,7 @@ export async function writeAtomically(
 ): Promise<void> {
   const path = `${directory}/${name}`
   const temporaryPath = path + TEMPORARY_SUFFIX
-  await files.remove(temporaryPath)
-  const file = await files.open(temporaryPath, 'create')
+  const file = await createAnew(files, temporaryPath)
   try {
     await file.append([content])
     await file.sync()
@@ -37,6 +36,17 @@ export async function writeAtomically(
   }
   await files.rename(temporaryPath, path)
   await files.syncDirectory(directory)
+}
+
+/** What is left of a write that was cut short makes way; usually there is nothing, so that is not looked for first. */
+async function createAnew(files: FileSystem, path: string): Promise<File> {
+  try {
+    return await files.open(path, 'create')
+  } catch (error) {
+    if (!(error instanceof FileError) || error.code !== 'FILE_EXISTS') throw error
+    await files.remove(path)
+    return files.open(path, 'create')
+  }
 }
 
 /** The whole content of a small file, or null when there is none. @throws {FileError} As the port does. */

@@ -54,8 +54,8 @@ export class LogDirectory {
   readonly path: string
   /** The node stopped by `close` last time. */
   readonly wasClosedCleanly: boolean
-  /** Epoch of the broker that did; -1 if it did not, or had none. */
-  readonly cleanBrokerEpoch: number
+  /** Epoch of the broker that did; -1 if it did not, or had none, or if what it left is not whole. */
+  cleanBrokerEpoch: number
   /**
    * Whether what files show is on the disk once they are synced. If not, pages may be in the cache that a failed sync has
    * marked clean: `tail-rewrite.ts`.
@@ -119,6 +119,26 @@ export class LogDirectory {
       await lock.release()
       throw error
     }
+  }
+
+  /**
+   * Who stopped cleanly has everything that it had then, and so do those who may lead by that (KIP-966): not if a log that it had
+   * is not here any more, because somebody removed it.
+   *
+   * @param found - Names of the logs that are here.
+   * @param recoveryPoints - What the last stop wrote down of each.
+   */
+  noteLostLogs(found: readonly string[], recoveryPoints: OffsetCheckpoint): void {
+    const isHere = new Set(found)
+    const lost = [...recoveryPoints].flatMap(([log, offset]) => (offset > 0 && !isHere.has(log) ? [log] : []))
+    if (this.cleanBrokerEpoch === NO_BROKER_EPOCH || lost.length === 0) return
+    this.cleanBrokerEpoch = NO_BROKER_EPOCH
+    this.#logger.warn(
+      'Logs are missing that were here at the last stop: they count for nothing until they are fetched anew',
+      {
+        ...{ directory: this.path, count: lost.length, first: lost[0]! },
+      },
+    )
   }
 
   get clusterId(): string {

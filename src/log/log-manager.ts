@@ -331,6 +331,7 @@ export class LogManager {
     for (const name of names.filter(isDeletedDirectoryName)) await this.#removeTree(files, `${path}/${name}`)
     const found = names.flatMap((name) => parseLogDirectoryName(name) ?? [])
     const keys = found.map(({ topic, partition }) => partitionKey(topic, partition))
+    this.#home.noteLostLogs(keys, recoveryPoints)
     if (!this.#home.trustsCache) await rewriteTails(this.#ports, path, keys, recoveryPoints)
     const own = found.filter(({ topic }) => topic !== METADATA_TOPIC)
     if (own.length > 0 && !this.#home.wasClosedCleanly)

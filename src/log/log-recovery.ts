@@ -415,7 +415,7 @@ async function makeDurable(
 ): Promise<void> {
   const first = segmentIndexOf(segments, recoveryPoint - 1)
   for (const segment of segments.slice(first)) {
-    await segment.truncate(segment.writtenBytes, Number.MAX_SAFE_INTEGER, false)
+    await segment.truncateIndexes(Number.MAX_SAFE_INTEGER, false)
     const file = await ports.files.open(segment.path, 'append')
     try {
       await file.sync()

@@ -19,10 +19,19 @@ import { countExpiredSegments } from './retention.ts'
 import { Segment } from './segment.ts'
 
 /** Ms for which appends are refused after the disk was full: each try costs a truncation and a sync. */
-const NO_SPACE_PAUSE_MS = 250
+export const NO_SPACE_PAUSE_MS = 250
 
 export class LogSurgery {
   readonly #core: LogCore
+  // What a cut that found no room has left to do, and the next one takes up:
+  /** The recovery point went down, and the checkpoint on disk may not have. */
+  #mustSaveRecoveryPoint = false
+  /** Cut off in memory, and perhaps still on disk, or named there. */
+  #doomed: { readonly segments: Segment[]; readonly snapshots: number[] } = { segments: [], snapshots: [] }
+  /** All goes, and the log begins at another offset. */
+  #isRestarting = false
+  /** It is to be tried again. */
+  #isCutDue = false
 
   constructor(core: LogCore) {
     this.#core = core
@@ -68,7 +77,11 @@ export class LogSurgery {
       if (rollback === null || state.kind === 'failed' || state.kind === 'closed') return
       this.#core.rollback = null
       try {
-        await this.cutting(() => this.cutAt(rollback.fromOffset, true), true)
+        // Nothing is left of it in a log that begins anew.
+        await this.cutting(
+          () => (this.#isRestarting ? Promise.resolve() : this.cutAt(rollback.fromOffset, true)),
+          true,
+        )
       } catch (error) {
         if (!isLackOfRoom(error)) throw error
         this.#core.rollback = rollback
@@ -94,13 +107,17 @@ export class LogSurgery {
       throw this.#core.fail('Cut', error)
     }
     // Re-read: it may have failed meanwhile, or a write found no room, whose undoing is next in the queue.
-    if (this.#core.state.kind === 'cutting' && this.#core.rollback === null) this.#core.state = OPEN
+    const isOver = this.#core.rollback === null && !this.#isCutDue
+    if (this.#core.state.kind === 'cutting' && isOver) this.#core.state = OPEN
   }
 
   /**
    * Cuts the written log at `offset` in memory and on disk. On disk it is: recovery point lowered, later segments
    * removed from the end on, file cut, all synced. New bytes are appended only after that, so that a crash never leaves
    * a mixture of old and new ones (D2).
+   *
+   * Whatever step finds no room or no handle, it can be run again, and does then what is not done: nothing is appended before
+   * all of it is.
    */
   async cutAt(offset: number, keepsEpochAt: boolean): Promise<void> {
     this.#core.writer.stop()
@@ -115,71 +132,112 @@ export class LogSurgery {
     this.#core.wasCut()
     if (this.#core.recoveryPoint > boundary.offset) {
       this.#core.recoveryPoint = boundary.offset
-      await this.#core.checkpoints.saveRecoveryPoint()
+      this.#mustSaveRecoveryPoint = true
     }
+    if (this.#mustSaveRecoveryPoint) await this.#core.checkpoints.saveRecoveryPoint()
+    this.#mustSaveRecoveryPoint = false
     this.#core.epochs.truncateFromEnd(boundary.offset, keepsEpochAt)
-    const removed = this.#core.segments.splice(index + 1)
-    this.#core.writer.cut(boundary.offset, (segment) => !removed.includes(segment))
-    const snapshots = this.#core.snapshots.take((candidate) => candidate > boundary.offset)
-    await removeLogFiles(this.#core.ports, removed.reverse(), snapshots)
-    await this.#cutFile(this.#core.segments[index]!, position, boundary.offset)
+    const { segments, snapshots } = this.#doomed
+    const last = this.#core.segments[index]!
+    segments.push(...this.#core.segments.splice(index + 1).reverse())
+    last.endAt(position)
+    this.#core.writer.cut(boundary.offset, (segment) => !segments.includes(segment))
+    snapshots.push(...this.#core.snapshots.take((candidate) => candidate > boundary.offset))
+    await removeLogFiles(this.#core.ports, segments, snapshots)
+    this.#doomed = { segments: [], snapshots: [] }
+    await last.truncateIndexes(boundary.offset)
+    if (last.mayBeTorn) await this.#cutFile(last)
     await this.#core.writer.syncKept()
     this.#core.producers = await this.#core.replayProducers(boundary.offset)
     this.#core.writer.resume(boundary.offset)
     this.#core.raiseDurable(boundary.offset)
   }
 
-  async #cutFile(segment: Segment, position: number, offset: number): Promise<void> {
-    const isCut = segment.mayBeTorn || segment.writtenBytes > position
-    await segment.truncate(position, offset)
-    if (!isCut) return
+  async #cutFile(segment: Segment): Promise<void> {
     segment.appendFile ??= await this.#core.ports.files.open(segment.path, 'append')
-    await segment.appendFile.truncate(position)
+    await segment.appendFile.truncate(segment.writtenBytes)
     await segment.appendFile.sync()
     segment.mayBeTorn = false
   }
 
-  /** Drops everything and begins an empty segment at `offset`. A crash in between leaves a part that is sound. */
-  async restartAt(offset: number): Promise<void> {
-    await this.cutting(async () => {
-      this.#core.writer.stop()
-      await this.#core.writer.settle()
-      this.#core.generation++
-      this.#core.cutCount++
-      this.#core.cleanedEndOffset = Math.min(this.#core.cleanedEndOffset, offset)
-      this.#core.recoveryPoint = Math.min(
-        this.#core.recoveryPoint,
-        this.#core.segments[0]!.baseOffset,
-        offset,
-      )
-      await this.#core.checkpoints.saveRecoveryPoint()
-      // Before the log start moves: recovery believes snapshots below it, and these may tell of batches that were cut.
-      const snapshots = this.#core.snapshots.take(() => true)
-      await removeLogFiles(this.#core.ports, [], snapshots)
-      this.#core.logStartOffset = offset
-      this.#core.logEndOffset = offset
-      this.#core.durableEndOffset = offset
-      this.#core.wasCut()
-      this.#core.exposedEndOffset = Math.min(this.#core.exposedEndOffset, offset)
-      this.#core.cache.clear(offset)
-      this.#core.epochs.truncateFromEnd(offset, true)
-      this.#core.epochs.truncateFromStart(offset)
-      await this.#core.checkpoints.saveLogStart()
-      const removed = this.#core.segments.splice(0)
-      this.#core.writer.cut(offset, () => false)
-      await removeLogFiles(this.#core.ports, removed.reverse(), [])
-      const segment = Segment.fresh(
-        this.#core.ports,
-        offset,
-        this.#core.config,
-        this.#core.ports.clock.monotonicMs(),
-      )
-      this.#core.segments.push(segment)
-      await createSegmentFile(this.#core.ports, segment)
-      this.#core.producers = await this.#core.replayProducers(offset)
-      this.#core.writer.resume(offset)
-      this.#core.recoveryPoint = offset
+  /**
+   * Cuts the log as a follower does. Until a cut that found no room is done the log takes no appends.
+   *
+   * @param tries - From 1; then with the same offset, until it is done.
+   * @param isLast - No room is final now.
+   * @returns False if there was no room.
+   */
+  async truncate(offset: number, tries: number, isLast: boolean): Promise<boolean> {
+    this.#core.assertUsable()
+    const isFirst = tries === 1
+    if (isFirst && offset >= this.#core.logEndOffset) return true
+    if (this.#isRestarting || offset < this.#core.segments[0]!.baseOffset) return this.restart(offset, isLast)
+    return this.#tried(isLast, async () => {
+      if (isFirst) await this.#core.writer.drain()
+      await this.cutAt(offset, false)
     })
+  }
+
+  /**
+   * Drops everything and begins an empty segment at `offset`, as a follower does whose log has nothing of its leader's. Until it is
+   * done the log takes no appends.
+   *
+   * @param isLast - No room is final now. @returns False if there was none; then with the same offset again, until it is done.
+   */
+  restart(offset: number, isLast: boolean): Promise<boolean> {
+    this.#core.assertUsable()
+    return this.#tried(isLast, () => this.#restartAt(offset))
+  }
+
+  /** @returns False if the cut found no room, and may be tried again. */
+  async #tried(isLast: boolean, cut: () => Promise<void>): Promise<boolean> {
+    this.#isCutDue = true
+    try {
+      await this.cutting(async () => {
+        await cut()
+        this.#isCutDue = false
+      }, !isLast)
+      return true
+    } catch (error) {
+      if (!isLast && isLackOfRoom(error)) return false
+      throw error
+    }
+  }
+
+  /** As `cutAt` it can be run again. A crash in between leaves a part that is sound. */
+  async #restartAt(offset: number): Promise<void> {
+    this.#isRestarting = true
+    this.#core.writer.stop()
+    await this.#core.writer.settle()
+    this.#core.generation++
+    this.#core.cutCount++
+    this.#core.cleanedEndOffset = Math.min(this.#core.cleanedEndOffset, offset)
+    this.#core.recoveryPoint = Math.min(this.#core.recoveryPoint, this.#core.segments[0]!.baseOffset, offset)
+    await this.#core.checkpoints.saveRecoveryPoint()
+    // Before the log start moves: recovery believes snapshots below it, and these may tell of batches that were cut.
+    const { segments, snapshots } = this.#doomed
+    snapshots.push(...this.#core.snapshots.take(() => true))
+    await removeLogFiles(this.#core.ports, [], snapshots)
+    this.#core.logStartOffset = offset
+    this.#core.logEndOffset = offset
+    this.#core.durableEndOffset = offset
+    this.#core.wasCut()
+    this.#core.exposedEndOffset = Math.min(this.#core.exposedEndOffset, offset)
+    this.#core.cache.clear(offset)
+    this.#core.epochs.truncateFromEnd(offset, true)
+    this.#core.epochs.truncateFromStart(offset)
+    await this.#core.checkpoints.saveLogStart()
+    const { ports, config } = this.#core
+    const segment = Segment.fresh(ports, offset, config, ports.clock.monotonicMs())
+    segments.push(...this.#core.segments.splice(0, Infinity, segment).reverse())
+    this.#core.writer.cut(offset, () => false)
+    await removeLogFiles(ports, segments, [])
+    await createSegmentFile(ports, segment)
+    this.#doomed = { segments: [], snapshots: [] }
+    this.#core.producers = await this.#core.replayProducers(offset)
+    this.#core.writer.resume(offset)
+    this.#core.recoveryPoint = offset
+    this.#isRestarting = false
   }
 
   raiseLogStart(offset: number): boolean {

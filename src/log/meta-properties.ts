@@ -11,6 +11,7 @@
  * A data directory that comes from another node or cluster is refused before anything in it is touched (faults.md
  * ST-14); a log of an earlier topic of the same name is not taken for the present one's (RP-21). Control plane.
  */
+import { isUuidText } from '../bytes/uuid.ts'
 
 export interface MetaProperties {
   /** Null until the node has joined a cluster. */
@@ -37,12 +38,10 @@ export function parseMetaProperties(
 ): { clusterId: string | null; nodeId: number; directoryId: string | null } | null {
   const values = parsePairs(content, /^\s*([^#!=:\s]+)\s*[=:]\s*(.*?)\s*$/)
   const nodeIdText = values.get('node.id') ?? ''
+  const directoryId = values.get('directory.id') ?? null
   if (values.get('version') !== '1' || !/^\d{1,10}$/.test(nodeIdText)) return null
-  return {
-    clusterId: values.get('cluster.id') ?? null,
-    nodeId: Number(nodeIdText),
-    directoryId: values.get('directory.id') ?? null,
-  }
+  if (directoryId !== null && !isUuidText(directoryId)) return null
+  return { clusterId: values.get('cluster.id') ?? null, nodeId: Number(nodeIdText), directoryId }
 }
 
 export function formatPartitionMetadata(topicId: string): Uint8Array {
@@ -52,7 +51,8 @@ export function formatPartitionMetadata(topicId: string): Uint8Array {
 /** @returns The topic id, or null when the text is not what `formatPartitionMetadata` makes. */
 export function parsePartitionMetadata(content: Uint8Array): string | null {
   const values = parsePairs(content, /^([a-z_]+): (\S+)$/)
-  return values.get('version') === '0' ? (values.get('topic_id') ?? null) : null
+  const topicId = values.get('topic_id') ?? ''
+  return values.get('version') === '0' && isUuidText(topicId) ? topicId : null
 }
 
 function parsePairs(content: Uint8Array, line: RegExp): Map<string, string> {

@@ -38,7 +38,7 @@ import type { LogConfig, LogPorts } from './log-config.ts'
 import { LogError } from './log-error.ts'
 import { type LogSurroundings, type PartitionLogOptions } from './log-options.ts'
 import { CUTTING, LogCore, type LogEvents } from './log-core.ts'
-import { LogSurgery } from './log-surgery.ts'
+import { LogSurgery, NO_SPACE_PAUSE_MS } from './log-surgery.ts'
 import { LogLookup } from './log-lookup.ts'
 import { LogReader } from './log-reader.ts'
 import { recoverLog, type RecoveredLog, type RecoveryCut } from './log-recovery.ts'
@@ -55,6 +55,9 @@ const FOLLOWER_CACHE_BYTES_MAX = 2 ** 20
 /** Open handles and cached bytes of a log that shares with nobody. */
 const OWN_OPEN_FILES_MAX = 16
 const OWN_CACHE_BYTES_MAX = 2 ** 26
+
+/** Tries of a follower's cut for which there is no room: half a minute. */
+const CUT_TRIES_MAX = 120
 
 /** Batches up to this size are copied together when written: see `gather` in `log-writer.ts`. */
 const COPIED_BYTES_MAX = 4096
@@ -332,28 +335,25 @@ export class PartitionLog implements LogEvents {
 
   /**
    * Cuts the log so that it ends at `offset`, or where the batch that holds `offset` begins. Producer state and epochs
-   * go back with it. When it resolves the cut survives a power cut.
+   * go back with it. When it resolves the cut survives a power cut. On a full disk it waits for half a minute.
    *
    * @throws {LogError} `LOG_FAILED`, `LOG_CLOSED`.
    */
-  async truncateTo(offset: number): Promise<void> {
-    await this.#core.maintenance.run(async () => {
-      this.#core.assertUsable()
-      if (offset >= this.#core.logEndOffset) return
-      if (offset < this.#core.segments[0]!.baseOffset) return this.#surgery.restartAt(offset)
-      await this.#surgery.cutting(async () => {
-        await this.#core.writer.drain()
-        await this.#surgery.cutAt(offset, false)
-      })
-    })
+  truncateTo(offset: number): Promise<void> {
+    return this.#cutInTime((tries, isLast) => this.#surgery.truncate(offset, tries, isLast))
   }
 
-  /** Drops everything and goes on at `offset`, as a follower does whose leader's log begins past its own. Epochs stay. */
-  async truncateFullyAndStartAt(offset: number): Promise<void> {
-    await this.#core.maintenance.run(async () => {
-      this.#core.assertUsable()
-      await this.#surgery.restartAt(offset)
-    })
+  /** As `truncateTo`: drops everything and goes on at `offset`, as a follower whose leader's log begins past its own. Epochs stay. */
+  truncateFullyAndStartAt(offset: number): Promise<void> {
+    return this.#cutInTime((_tries, isLast) => this.#surgery.restart(offset, isLast))
+  }
+
+  async #cutInTime(cut: (tries: number, isLast: boolean) => Promise<boolean>): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const isLast = tries === CUT_TRIES_MAX
+      if (await this.#core.maintenance.run(() => cut(tries, isLast))) return
+      await new Promise<void>((resolve) => this.#core.ports.clock.after(NO_SPACE_PAUSE_MS, resolve))
+    }
   }
 
   /**
@@ -446,11 +446,11 @@ export class PartitionLog implements LogEvents {
         }
         const failure = this.failure
         if (failure !== null) throw failure
-        if (this.#core.recoveryPoint !== this.#core.logEndOffset) {
-          throw new LogError(
-            'LOG_FAILED',
-            `Closed ${this.directory}: what it knows of offsets from ${this.#core.recoveryPoint} on could not be saved`,
-          )
+        // While a cut waits for room the files are longer than the log.
+        const { state, recoveryPoint, logEndOffset } = this.#core
+        if (state.kind === 'cutting' || recoveryPoint !== logEndOffset) {
+          const what = `what it knows of offsets from ${recoveryPoint} on could not be saved`
+          throw new LogError('LOG_FAILED', `Closed ${this.directory}: ${what}`)
         }
       } finally {
         await this.#surgery.release()

@@ -67,7 +67,7 @@ export class Segment {
   appendFile: File | null = null
   /** It holds written bytes that are not synced. */
   needsSync = false
-  /** A write to it is under way or has failed: there may be bytes past `writtenBytes`. */
+  /** A write to it is under way or has failed, or a cut is not done: there may be bytes past `writtenBytes`. */
   mayBeTorn = false
 
   readonly #ports: SegmentPorts
@@ -240,10 +240,16 @@ export class Segment {
     return position
   }
 
-  /** Forgets all at and above `position`, where the batch with `offset` began. The file is the caller's to cut. */
-  async truncate(position: number, offset: number, trustsTimes = true): Promise<void> {
+  /** It ends at `position` now. The file is the caller's to cut: `mayBeTorn` says whether it must be. */
+  endAt(position: number): void {
+    this.mayBeTorn ||= this.writtenBytes > position
     this.sizeBytes = position
     this.writtenBytes = Math.min(this.writtenBytes, position)
+  }
+
+  /** Makes the indexes end where it does. @param offset - Of the batch that began there. */
+  async truncateIndexes(offset: number, trustsTimes = true): Promise<void> {
+    const position = this.sizeBytes
     try {
       await truncateOffsetIndex(this.offsetIndex, position)
       await truncateTimeIndex(this.timeIndex, offset - this.baseOffset)

@@ -8,7 +8,7 @@
  * - `highWatermark` never falls (M5), and the log is never cut below it.
  * - Effects are carried out in order, all of them after `persist` has become durable (MQ-1).
  */
-import { assert } from '../base/assert.ts'
+import { assert, broken } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { Random } from '../env/index.ts'
 import type { QuorumState } from './quorum-state.ts'
@@ -215,7 +215,7 @@ export class CoreState {
 
   raiseHighWatermark(offset: number): boolean {
     if (offset <= this.#highWatermark) return false
-    assert(offset <= this.log.endOffset, `Committed records are here: ${offset} of ${this.log.endOffset}`)
+    if (offset > this.log.endOffset) broken(`Committed records are here: ${offset} of ${this.log.endOffset}`)
     this.#highWatermark = offset
     this.effect({ kind: 'commit', highWatermark: offset })
     return true

@@ -10,7 +10,7 @@
  * Invariants (docs/raft.md numbers them): an epoch and a vote are durable before anybody hears of them; a message of a
  * later epoch ends what this node was; one of an earlier epoch changes nothing.
  */
-import { assert } from '../base/assert.ts'
+import { assert, broken } from '../base/assert.ts'
 import { ZERO_UUID } from '../bytes/uuid.ts'
 import type { CoreState, Ready } from './core-state.ts'
 import { Candidate, Prospective } from './election.ts'
@@ -136,10 +136,10 @@ export class RaftCore {
     const isCurrent = message.epoch === state.epoch
     const names = message.leaderId >= 0 && isCurrent ? message.leaderId : null
     if (names !== null) state.namedLeaderId = names
-    assert(
-      names === null || state.leaderId === null || names === state.leaderId,
-      `An epoch has one leader: ${message.fromId} names ${names} in ${state.epoch}, known is ${state.leaderId}`,
-    )
+    if (names !== null && state.leaderId !== null && names !== state.leaderId)
+      broken(
+        `An epoch has one leader: ${message.fromId} names ${names} in ${state.epoch}, known is ${state.leaderId}`,
+      )
     switch (message.kind) {
       case 'VoteRequest': {
         this.#onVote(message, isCurrent)

@@ -24,6 +24,7 @@ export class ReplicaFetchers {
   readonly #throttle: CatchUpThrottle
   readonly #fetchers = new Map<number, ReplicaFetcher>()
   readonly #leaders = new Map<Partition, number>()
+  #isClosed = false
 
   constructor(ports: ReplicaFetcherPorts, options: ReplicaFetchersOptions) {
     this.#ports = ports
@@ -31,8 +32,10 @@ export class ReplicaFetchers {
     this.#throttle = new CatchUpThrottle(ports.clock, options.catchUpBytesPerSecond)
   }
 
-  /** Fetches `partition`, which follows, from `leaderId`; again for a new leader epoch. */
+  /** Fetches `partition`, which follows, from `leaderId`; again for a new leader epoch. After `close`: does nothing. */
   assign(partition: Partition, leaderId: number): void {
+    // What metadata under way still brings while the broker stops.
+    if (this.#isClosed) return
     const before = this.#leaders.get(partition)
     if (before !== undefined && before !== leaderId) this.remove(partition)
     this.#leaders.set(partition, leaderId)
@@ -48,6 +51,7 @@ export class ReplicaFetchers {
   }
 
   close(): void {
+    this.#isClosed = true
     for (const fetcher of this.#fetchers.values()) fetcher.close()
     this.#fetchers.clear()
     this.#leaders.clear()

@@ -4,7 +4,7 @@
  * Invariants: `used` never falls below 0; a holder that was told to wait is called exactly once, in the order in
  * which they began to wait, after `used` fell to the limit or below.
  */
-import { assert } from '../base/assert.ts'
+import { broken } from '../base/assert.ts'
 
 export class ByteBudget {
   readonly limitBytes: number
@@ -29,7 +29,7 @@ export class ByteBudget {
 
   give(bytes: number): void {
     this.#usedBytes -= bytes
-    assert(this.#usedBytes >= 0, `Byte budget given back more than was taken: ${this.#usedBytes}`)
+    if (this.#usedBytes < 0) broken(`Byte budget given back more than was taken: ${this.#usedBytes}`)
     if (this.#waiting.size > 0 && !this.isExhausted) this.#wake()
   }
 

@@ -13,6 +13,7 @@
  * - After the connection closed, every call has settled and no callback comes but `onClose`, once.
  */
 import { Deque } from '../base/deque.ts'
+import { onAbort } from '../base/on-abort.ts'
 import type { Cancel, Clock, Connection } from '../env/index.ts'
 import type { ApiName, RequestInputOf, ResponseOf } from '../protocol/apis.ts'
 import { decodeResponse, encodeRequest, responseCorrelationId } from '../protocol/frame.ts'
@@ -326,9 +327,7 @@ interface Call {
 
 /** Lets a signal settle a call before its answer does; what comes after that goes unheard. */
 function watched<A extends ApiName>(settler: Settler<A>, api: A, signal: AbortSignal): Settler<A> {
-  const onAbort = (): void => settler.failed(aborted(api, signal, true))
-  signal.addEventListener('abort', onAbort, { once: true })
-  const unwatch = (): void => signal.removeEventListener('abort', onAbort)
+  const unwatch = onAbort(signal, () => settler.failed(aborted(api, signal, true)))
   return {
     answered: (body) => {
       unwatch()

@@ -17,6 +17,7 @@
  *   hears of each failure.
  */
 import { backoffMs } from '../base/backoff.ts'
+import { onAbort } from '../base/on-abort.ts'
 import type { Cancel, Clock, Random } from '../env/index.ts'
 import { ChannelError } from './client-channel.ts'
 import type { PeerChannel } from './peer-channel.ts'
@@ -125,10 +126,9 @@ export class ForwardChannels {
       const settle = (outcome: () => void): void => {
         node.line.delete(waiter)
         cancelTimer()
-        signal.removeEventListener('abort', onAbort)
+        forget()
         outcome()
       }
-      const onAbort = (): void => settle(() => fail('CHANNEL_ABORTED', 'given up by the caller'))
       const waiter: Waiter = {
         kind,
         give: (given) => settle(() => resolve(this.#leaseOf(given))),
@@ -138,7 +138,7 @@ export class ForwardChannels {
       const cancelTimer = this.#ports.clock.after(forwardWaitMs, () =>
         settle(() => fail('CHANNEL_TIMED_OUT', `none was free within ${forwardWaitMs} ms`)),
       )
-      signal.addEventListener('abort', onAbort, { once: true })
+      const forget = onAbort(signal, () => settle(() => fail('CHANNEL_ABORTED', 'given up by the caller')))
       node.line.add(waiter)
     })
   }

@@ -7,6 +7,7 @@
  * - A call that comes while there is no connection waits for one attempt to make one, no longer: so a caller that tries
  *   again at once is slowed by the pauses of the link, and one that does not hears soon that it should look elsewhere.
  */
+import { onAbort } from '../base/on-abort.ts'
 import type { Cancel, Clock } from '../env/index.ts'
 import { apis } from '../protocol/apis.ts'
 import type { ApiName, RequestInputOf, ResponseOf } from '../protocol/apis.ts'
@@ -82,12 +83,10 @@ export class LinkedChannel implements PeerChannel {
         return
       }
       const deadlineMs = this.#clock.monotonicMs() + timeoutMs
-      const onAbort = (): void =>
-        settle(() => fail('CHANNEL_ABORTED', 'given up by the caller', signal?.reason))
       const settle = (outcome: () => void): void => {
         this.#waiting.delete(waiting)
         waiting.cancelTimer()
-        signal?.removeEventListener('abort', onAbort)
+        forget()
         outcome()
       }
       const waiting: WaitingCall = {
@@ -101,7 +100,9 @@ export class LinkedChannel implements PeerChannel {
           }),
         fail: (why, cause) => settle(() => fail('CHANNEL_CLOSED', why, cause)),
       }
-      signal?.addEventListener('abort', onAbort, { once: true })
+      const forget = onAbort(signal, () =>
+        settle(() => fail('CHANNEL_ABORTED', 'given up by the caller', signal?.reason)),
+      )
       this.#waiting.add(waiting)
       this.#link.want()
     })

@@ -14,6 +14,8 @@ import { newDirectory } from '../env/sim/disk-image.ts'
 import type { PowerCutModes } from '../env/sim/disk-image.ts'
 import { Simulation } from '../env/sim/simulation.ts'
 import type { ClusterImage, PartitionImage } from '../metadata/cluster-image.ts'
+import type { Leavings } from './leavings.ts'
+import { isNothingLeft, leavingsOf } from './leavings.ts'
 import type { Said } from './said.ts'
 import { formatSaid, keepSaid } from './said.ts'
 import type { Death, Settings } from './sim-host.ts'
@@ -25,6 +27,10 @@ export const PATIENCE_MS = 60_000
 /** Brokers of a cluster unless the caller says otherwise, and replicas of a topic if there are as many brokers. */
 const BROKERS = 3
 const REPLICAS = 3
+
+/** A process that has closed everything ends within this, in virtual ms: it is what the command gives it (cli/main.ts). */
+const END_MS = 5000
+const END_STEP_MS = 50
 
 export interface SimClusterOptions {
   readonly seed?: number | string
@@ -46,6 +52,8 @@ export class SimCluster {
   readonly said: Said[] = []
   /** Are told every line as it is logged. */
   readonly listeners: ((line: Said) => void)[] = []
+  /** What held the process of a broker that was closed for too long: a leak, each. */
+  readonly held: Leavings[] = []
   /** A broker that stopped by itself, or could not start, is started again after this long, in ms; null: it is not. */
   restartMs: number | null = null
   readonly settings: Settings
@@ -143,9 +151,23 @@ export class SimCluster {
       const { broker, node } = host
       const { generation } = node
       await broker.close().catch(() => undefined)
+      if (node.generation === generation) await this.#letGo(host)
       if (node.generation !== generation) return
     }
     this.kill(host, how === 'power cut' ? how : 'crash')
+  }
+
+  /** A process that has closed everything ends when nothing holds it. */
+  async #letGo({ node }: Host): Promise<void> {
+    const { generation } = node
+    for (let waitedMs = 0; waitedMs < END_MS;) {
+      if (!node.isUp || node.generation !== generation || isNothingLeft(leavingsOf(node))) return
+      await new Promise<void>((resolve) =>
+        this.simulation.schedule(END_STEP_MS, 'a look at what is left', resolve),
+      )
+      if (!node.isPaused) waitedMs += END_STEP_MS
+    }
+    this.held.push(leavingsOf(node))
   }
 
   /** @param modes - What a power cut leaves of what was not synced; default: drawn from the seed. */

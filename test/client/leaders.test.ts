@@ -108,6 +108,43 @@ describe('Client with several brokers', () => {
     },
   )
 
+  it('S2: what a new leader refuses behind a batch that the old one never answers is sent when the time of that one is over', async () => {
+    let leaders: readonly (readonly [number, number])[] = [[1, 0], [2, 0]] // prettier-ignore
+    let hangs = false
+    const { broker, client } = await start({
+      Metadata: (request, { name }) => (hangs && name === 'one' ? 'silence' : led(request, leaders)),
+      Produce: (request, { name }) => {
+        if (name === 'one') {
+          hangs = true
+          return 'silence'
+        }
+        const { index } = request.topicData[0]!.partitionData[0]!
+        const { producerEpoch, baseSequence } = batchesOf(request)[0]!
+        if (index === 1 && leaders[0]![0] === 1) {
+          leaders = [[2, 1], [2, 1]] // prettier-ignore
+          return produced(request, 'NOT_LEADER_OR_FOLLOWER')
+        }
+        const isNext = index === 1 || producerEpoch > 0 || baseSequence === 0
+        return produced(request, isNext ? 'NONE' : 'OUT_OF_ORDER_SEQUENCE_NUMBER')
+      },
+    })
+    const producer = client.producer({ lingerMs: 5, deliveryTimeoutMs: 1_900 })
+    const first = producer.send({ topic: 't', partition: 0, value: 'first' })
+    first.catch(() => undefined)
+    await broker.pass(100)
+    await broker.settled(producer.send({ topic: 't', partition: 1, value: 'other' }))
+    await broker.pass(1_600) // By then it knows who leads, although one broker does not tell.
+    const second = producer.send({ topic: 't', partition: 0, value: 'second' })
+    await expect(broker.settled(first)).rejects.toMatchObject({ code: 'CLIENT_DELIVERY_TIMED_OUT' })
+    await broker.settled(second)
+    const numbers = broker
+      .requestsOf('Produce')
+      .filter(({ topicData }) => topicData[0]!.partitionData[0]!.index === 0)
+      .map((request) => batchesOf(request)[0]!)
+      .map(({ producerEpoch, baseSequence }) => [producerEpoch, baseSequence])
+    expect(numbers).toEqual([[0, 0], [0, 1], [1, 0]]) // prettier-ignore
+  })
+
   it('a broker that leaves the cluster with requests unanswered fails none of them', async () => {
     let hasLeft = false
     const { broker } = await start({

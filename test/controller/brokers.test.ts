@@ -166,6 +166,31 @@ describe('brokers', () => {
     expect(fenced()).toEqual([false, false, true])
   })
 
+  it.each([
+    ['that puts none of the metadata into effect that it lacks leads nothing that others could', 0, 3],
+    ['that is slow leads on', 1, 2],
+  ])('ST-8: a broker that beats, and %s', async (_what, stepOffsets, leaderAfter) => {
+    const { controller, clock } = await startController({ brokerCount: 3 })
+    const on = (...brokerIds: number[]) => ({ assignments: [{ partitionIndex: 0, brokerIds }] })
+    await create(controller, [topicRequest('shared', on(2, 3)), topicRequest('own', on(2))])
+    let knownEndOffset = controller.image.endOffset
+    for (let count = 0; count < 12; count++)
+      await create(controller, [topicRequest(`later-${count}`, { replicationFactor: 1 })])
+    const leaders = () =>
+      ['shared', 'own'].map((name) => controller.image.topicsByName.get(name)!.partitions[0]!.leader)
+    const epochOf = (id: number) => controller.image.brokers.get(id)!.epoch
+    for (let passedMs = 0; passedMs < BROKER_SESSION_MS + 2000; passedMs += 1000) {
+      if (passedMs < BROKER_SESSION_MS) expect(leaders()).toEqual([2, 2])
+      await heartbeat(controller, 2, epochOf(2), { metadataEndOffset: knownEndOffset })
+      await heartbeat(controller, 3, epochOf(3))
+      knownEndOffset += stepOffsets
+      await clock.pass(1000)
+    }
+    expect(leaders()).toEqual([leaderAfter, 2])
+    expect(controller.image.brokers.get(2)!.isFenced).toBe(false)
+    expect(controller.image.topicsByName.get('shared')!.partitions[0]!.isr).toEqual([2, 3])
+  })
+
   it('ND-1: a controller that stood still itself gives brokers the time to be heard', async () => {
     const { controller, clock } = await startController({ brokerCount: 3 })
     clock.advance(60_000)
@@ -239,27 +264,35 @@ describe('brokers', () => {
     expect(await late).toBe(false)
   })
 
-  it('a leader gets a new epoch when it asks for one, once, and nobody else does', async () => {
-    const { controller } = await startController({ brokerCount: 2 })
-    await create(controller, [topicRequest('t', { numPartitions: 2, replicationFactor: 2 })])
-    const partitions = () => controller.image.topicsByName.get('t')!.partitions
-    const { id } = controller.image.topicsByName.get('t')!
-    const before = partitions()
-    const leader = before[0]!.leader!
-    const renew = (brokerId: number, brokerEpoch = controller.image.brokers.get(brokerId)!.epoch) =>
-      controller.renewLeaderEpochs({
-        brokerId,
-        brokerEpoch,
-        partitions: [{ topicId: id, partitionId: 0, leaderEpoch: before[0]!.leaderEpoch }],
-      })
-    expect((await renew(3 - leader)).error).toBe('NONE')
-    expect((await renew(leader, 999)).error).toBe('STALE_BROKER_EPOCH')
-    expect(partitions()).toEqual(before)
-    expect((await renew(leader)).error).toBe('NONE')
-    expect((await renew(leader)).error).toBe('NONE')
-    expect(partitions()[0]).toMatchObject({ leader, leaderEpoch: before[0]!.leaderEpoch + 1 })
-    expect(partitions()[1]).toEqual(before[1])
-  })
+  it.each([
+    ['another in-sync replica leads then', 2],
+    ['it leads on if there is no other', 1],
+  ])(
+    'a leader gets a new epoch when it asks for one, once, and nobody else does: %s',
+    async (_what, factor) => {
+      const { controller } = await startController({ brokerCount: 2 })
+      await create(controller, [topicRequest('t', { numPartitions: 2, replicationFactor: factor })])
+      const partitions = () => controller.image.topicsByName.get('t')!.partitions
+      const { id } = controller.image.topicsByName.get('t')!
+      const before = partitions()
+      const leader = before[0]!.leader!
+      const renew = (brokerId: number, brokerEpoch = controller.image.brokers.get(brokerId)!.epoch) =>
+        controller.renewLeaderEpochs({
+          brokerId,
+          brokerEpoch,
+          partitions: [{ topicId: id, partitionId: 0, leaderEpoch: before[0]!.leaderEpoch }],
+        })
+      expect((await renew(3 - leader)).error).toBe('NONE')
+      expect((await renew(leader, 999)).error).toBe('STALE_BROKER_EPOCH')
+      expect(partitions()).toEqual(before)
+      expect((await renew(leader)).error).toBe('NONE')
+      expect((await renew(leader)).error).toBe('NONE')
+      const leaderEpoch = before[0]!.leaderEpoch + 1
+      expect(partitions()[0]).toMatchObject({ leader: factor === 2 ? 3 - leader : leader, leaderEpoch })
+      expect(partitions()[0]!.isr).toEqual(before[0]!.isr)
+      expect(partitions()[1]).toEqual(before[1])
+    },
+  )
 
   it('a broker that is gone can be removed, one that is alive cannot', async () => {
     const { controller } = await startController({ brokerCount: 2 })

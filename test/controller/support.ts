@@ -245,12 +245,12 @@ export function heartbeat(
   controller: Controller,
   brokerId: number,
   brokerEpoch: number,
-  wishes: { wantsFence?: boolean; wantsShutdown?: boolean } = {},
+  wishes: { wantsFence?: boolean; wantsShutdown?: boolean; metadataEndOffset?: number } = {},
 ) {
   return controller.heartbeat({
     brokerId,
     brokerEpoch,
-    metadataEndOffset: controller.image.endOffset,
+    metadataEndOffset: wishes.metadataEndOffset ?? controller.image.endOffset,
     wantsFence: wishes.wantsFence ?? false,
     wantsShutdown: wishes.wantsShutdown ?? false,
   })

@@ -243,6 +243,53 @@ describe('A full disk', () => {
     }
   })
 
+  it('ST-8: a cut waits for room, and takes it up', async () => {
+    await cutOnAFullDisk(true)
+  })
+
+  it('ST-8: a cut that finds no room for half a minute ends the log', async () => {
+    await cutOnAFullDisk(false)
+  })
+
+  async function cutOnAFullDisk(hasRoom: boolean): Promise<void> {
+    const { simulation, env } = simulate(`cut ${hasRoom}`)
+    const node = simulation.node('a')
+    const openHome = (given: Env) =>
+      LogManager.open(given, {
+        directory: HOME,
+        nodeId: 1,
+        memoryFiles: new MemoryFileSystem({ clock: given.clock }),
+      })
+    const manager = await simulation.runUntil(openHome(env))
+    const log = await simulation.runUntil(manager.create('t', 0, TOPIC_ID, logConfig({ segmentBytes: 300 })))
+    for (let index = 0; index < 8; index++) append(log)
+    await simulation.runUntil(whenDurable(log, 8))
+    await simulation.runUntil(log.checkpoint())
+    await simulation.runUntil(manager.checkpoint())
+    node.disk.freeBytes = 0
+    let outcome = 'waits'
+    log.truncateTo(3).then(
+      () => (outcome = 'cut'),
+      (error: unknown) => (outcome = (error as LogError).code),
+    )
+    await simulation.run(simulation.nowMs + 20_000)
+    expect(outcome).toBe('waits')
+    expect(append(log, {}, 9)).toMatchObject({ kind: 'rejected', error: 'KAFKA_STORAGE_ERROR' })
+    if (!hasRoom) {
+      await simulation.run(simulation.nowMs + 20_000)
+      expect(outcome).toBe('LOG_FAILED')
+      return
+    }
+    node.disk.freeBytes = 1e9
+    await simulation.run(simulation.nowMs + 1000)
+    expect([outcome, log.logEndOffset]).toEqual(['cut', 3])
+    expect(append(log, {}, 9)).toMatchObject({ kind: 'appended', baseOffset: 3 })
+    await simulation.runUntil(whenDurable(log, 4))
+    node.powerCut()
+    const again = (await simulation.runUntil(openHome(node.restart()))).get('t', 0)!
+    expect([again.logEndOffset, again.recoveryPoint]).toEqual([4, 3])
+  }
+
   it('ST-8: beside a truncation that waits for the write: both end, and the failure is reported', async () => {
     const { simulation, env } = simulate('both')
     const { disk } = simulation.node('a')

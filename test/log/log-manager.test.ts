@@ -42,6 +42,15 @@ describe('A data directory', () => {
     })
   })
 
+  it('M10: is nobody’s if what says whose it is cannot be believed', async () => {
+    const { simulation, env } = simulate('rotten identity')
+    await simulation.runUntil(open(env).then((manager) => manager.close()))
+    const path = `${HOME}/meta.properties`
+    const text = Buffer.from(simulation.node('a').disk.contents(path)!).toString()
+    simulation.node('a').disk.flipBit(path, text.indexOf('directory.id=') + 20, 7)
+    await expect(simulation.runUntil(open(env))).rejects.toThrow(/meta.properties cannot be read/)
+  })
+
   it('ST-14: is open in one process at a time', async () => {
     await inSimulation('lock', async (env) => {
       const manager = await open(env)
@@ -59,6 +68,37 @@ describe('A data directory', () => {
     expect((await simulation.runUntil(open(env))).wasClosedCleanly).toBe(true)
     simulation.node('a').powerCut({ names: 'lost' })
     expect((await simulation.runUntil(open(simulation.node('a').restart()))).wasClosedCleanly).toBe(false)
+  })
+
+  it('RP-12: was not closed cleanly, as far as the cluster is concerned, if a log is missing that was there then', async () => {
+    await inSimulation('missing', async (env) => {
+      let manager = await open(env)
+      for (const topic of ['kept', 'deleted', 'taken', 'empty']) {
+        const log = await manager.create(topic, 0, TOPIC_ID, logConfig())
+        if (topic === 'empty') continue
+        append(log)
+        await whenDurable(log, 1)
+      }
+      await manager.remove('deleted', 0)
+      await manager.close(7)
+      const take = async (topic: string): Promise<void> => {
+        for (const name of await env.files.list(`${HOME}/${topic}-0`))
+          await env.files.remove(`${HOME}/${topic}-0/${name}`)
+        await env.files.remove(`${HOME}/${topic}-0`)
+      }
+      await take('empty')
+      manager = await open(env)
+      expect(manager.cleanBrokerEpoch).toBe(7)
+      await manager.close(7)
+      await take('taken')
+      manager = await open(env)
+      expect(manager.cleanBrokerEpoch).toBe(-1)
+      expect(manager.wasClosedCleanly).toBe(true)
+      expect([...manager.logs()].map(({ topic }) => topic)).toEqual(['kept'])
+      // That life knows of nothing that it lacks.
+      await manager.close(8)
+      expect((await open(env)).cleanBrokerEpoch).toBe(8)
+    })
   })
 
   it('opens a long log after a clean stop without reading its data', async () => {

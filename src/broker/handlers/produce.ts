@@ -12,7 +12,7 @@
  *
  * Transactional requests are refused (INVALID_TXN_STATE): this broker hands out no transactional producer ids.
  */
-import { assert } from '../../base/assert.ts'
+import { assert, broken } from '../../base/assert.ts'
 import type { RequestOf, ResponseOf } from '../../protocol/apis.ts'
 import { errorByCode, errorCode } from '../../protocol/errors.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
@@ -47,7 +47,7 @@ export function handleProduce(
 ): Response | null | Promise<Response | null> {
   const { acks } = request
   const refusal = refuse(request)
-  if (refusal === null) assert(acks === 0 || acks === 1 || acks === -1, `Unexpected acks: ${acks}`)
+  if (refusal === null && acks !== 0 && acks !== 1 && acks !== -1) broken(`Unexpected acks: ${acks}`)
   const deadlineMs = services.clock.monotonicMs() + Math.max(0, request.timeoutMs)
   let waitingCount = 0
   let finish: (() => void) | null = null

@@ -7,6 +7,7 @@
  * - After a handler has failed, or the signal has fired, no handler is begun; those that run are waited for.
  * - What was fetched and not handled is handed out again by a later loop.
  */
+import { onAbort } from '../../base/on-abort.ts'
 import { toError } from '../client-error.ts'
 import type { ConsumerBatch, ConsumerRecord, StartPosition, TopicPartition } from '../consumer-options.ts'
 import type { Hand, Owned } from './progress.ts'
@@ -42,9 +43,8 @@ export async function runWorkers<K, V>(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const stop = new AbortController()
-  const onAbort = (): void => stop.abort(signal?.reason)
   if (signal?.aborted === true) return
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const forget = onAbort(signal, () => stop.abort(signal?.reason))
   const active = new Set<Promise<void>>()
   /** The last worker of a partition, by topic and partition, while it runs. */
   const workers = new Map<string, Promise<void>>()
@@ -106,7 +106,7 @@ export async function runWorkers<K, V>(
     if (!stop.signal.aborted) failure = toError(error)
   } finally {
     stop.abort()
-    signal?.removeEventListener('abort', onAbort)
+    forget()
     await Promise.all(active)
   }
   if (failure !== null) throw failure

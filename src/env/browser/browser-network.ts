@@ -6,6 +6,7 @@
  * it can hold. And it tells of no drain, so `bufferedAmount` is looked at while it is high.
  */
 import { assert } from '../../base/assert.ts'
+import { onAbort } from '../../base/on-abort.ts'
 import type { Cancel, Clock } from '../clock.ts'
 import { nextConnectionId } from '../connection-id.ts'
 import type { Connection, ConnectionBounds, ConnectOptions, Listener, Network } from '../network.ts'
@@ -62,7 +63,7 @@ export class BrowserNetwork implements Network {
       const socket = this.#open(url)
       const finish = () => {
         cancelTimer()
-        signal?.removeEventListener('abort', onAbort)
+        forget()
         socket.onopen = null
         socket.onclose = null
       }
@@ -71,11 +72,10 @@ export class BrowserNetwork implements Network {
         socket.close()
         reject(new NetworkError(code, `Connected to ${url}: ${why}`))
       }
-      const onAbort = () => fail('NETWORK_ABORTED', 'given up by the caller')
       const cancelTimer = this.#clock.after(timeoutMs, () =>
         fail('NETWORK_TIMED_OUT', `no answer within ${timeoutMs} ms`),
       )
-      signal?.addEventListener('abort', onAbort, { once: true })
+      const forget = onAbort(signal, () => fail('NETWORK_ABORTED', 'given up by the caller'))
       // Browsers keep the reason from the page on purpose; all that is known is that it did not open.
       socket.onclose = () =>
         fail(

@@ -8,7 +8,7 @@
  *
  * Data plane: one copy on the way in, one on the way out.
  */
-import { assert } from '../../base/assert.ts'
+import { broken } from '../../base/assert.ts'
 
 /** Most files of a small log are indexes and snapshots of some dozen bytes, made and removed by the thousand. */
 const FIRST_CHUNK_BYTES = 256
@@ -51,6 +51,9 @@ export class ChunkedBytes {
   /** A copy of the bytes in `[position, position + length)`, as far as they are there. */
   read(position: number, length: number): Uint8Array<ArrayBuffer> {
     const end = Math.min(this.#size, position + length)
+    const first = chunkAt(position)
+    if (end > position && end <= chunkStart(first + 1))
+      return this.#chunks[first]!.slice(position - chunkStart(first), end - chunkStart(first))
     const out = new Uint8Array(Math.max(0, end - position))
     this.#walk(position, end, (part, taken) => out.set(part, taken))
     return out
@@ -58,7 +61,7 @@ export class ChunkedBytes {
 
   /** Cuts, or extends with zeros. */
   truncate(size: number): void {
-    assert(Number.isSafeInteger(size) && size >= 0, `A size is a whole number of bytes: got ${size}`)
+    if (!Number.isSafeInteger(size) || size < 0) broken(`A size is a whole number of bytes: got ${size}`)
     const before = this.#size
     this.#grow(size)
     this.#size = size

@@ -5,6 +5,7 @@
  * link heals, as TCP's retransmission makes it; a connection cannot be made over it. A connection that is closed meanwhile is
  * closed for that side at once, and for the other when the link heals.
  */
+import { onAbort } from '../../base/on-abort.ts'
 import type { Cancel, Clock } from '../clock.ts'
 import type { Connection, ConnectionBounds, ConnectOptions, Network } from '../network.ts'
 import { NetworkError } from '../network.ts'
@@ -74,17 +75,17 @@ export class Links {
     return new Promise((_resolve, reject) => {
       const end = (error: NetworkError) => {
         cancel()
-        options.signal?.removeEventListener('abort', onAbort)
+        forget()
         reject(error)
       }
       const cancel = this.#ports.clock.after(options.timeoutMs, () => {
         const why = `no answer within ${options.timeoutMs} ms`
         end(new NetworkError('NETWORK_TIMED_OUT', `Connected to ${url}: ${why}`))
       })
-      const onAbort = () =>
+      const giveUp = () =>
         end(new NetworkError('NETWORK_ABORTED', `Connected to ${url}: given up by the caller`))
-      if (options.signal?.aborted === true) onAbort()
-      else options.signal?.addEventListener('abort', onAbort, { once: true })
+      const forget = onAbort(options.signal, giveUp)
+      if (options.signal?.aborted === true) giveUp()
     })
   }
 }

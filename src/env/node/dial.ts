@@ -5,6 +5,7 @@
 import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
+import { onAbort } from '../../base/on-abort.ts'
 import type { Clock } from '../clock.ts'
 import type { Connection, ConnectOptions, Subprotocol } from '../network.ts'
 import { NetworkError } from '../network.ts'
@@ -64,19 +65,19 @@ function bounded(attempt: Attempt, url: string, options: ConnectOptions, clock: 
     }
     const finish = () => {
       cancelTimer()
-      signal?.removeEventListener('abort', onAbort)
+      forget()
     }
     const stop = (error: NetworkError) => {
       finish()
       giveUp()
       reject(error)
     }
-    const onAbort = () =>
-      stop(new NetworkError('NETWORK_ABORTED', `Connected to ${url}: given up by the caller`))
     const cancelTimer = clock.after(timeoutMs, () =>
       stop(new NetworkError('NETWORK_TIMED_OUT', `Connected to ${url}: no answer within ${timeoutMs} ms`)),
     )
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const forget = onAbort(signal, () =>
+      stop(new NetworkError('NETWORK_ABORTED', `Connected to ${url}: given up by the caller`)),
+    )
     const giveUp = attempt(
       (connection) => {
         finish()

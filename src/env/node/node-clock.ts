@@ -6,7 +6,7 @@
  * found a timer that somebody forgot. Listeners and pending file work keep it alive as usual; the directory lock
  * does not.
  */
-import { assert } from '../../base/assert.ts'
+import { broken } from '../../base/assert.ts'
 import type { Cancel, Clock } from '../clock.ts'
 
 /** Node fires longer timers after 1 ms (faults.md ND-5). */
@@ -29,7 +29,7 @@ export class NodeClock implements Clock {
   }
 
   after(delayMs: number, task: () => void): Cancel {
-    assert(delayMs >= 0, `A delay is 0 or more: got ${delayMs}`)
+    if (!(delayMs >= 0)) broken(`A delay is 0 or more: got ${delayMs}`)
     const dueMs = performance.now() + delayMs
     let timer: NodeJS.Timeout
     const wait = (leftMs: number) => {

@@ -18,7 +18,7 @@
  */
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { assert } from '../../base/assert.ts'
+import { broken } from '../../base/assert.ts'
 import type { Clock } from '../clock.ts'
 import type { Subprotocol } from '../network.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -185,10 +185,8 @@ export function writeMaskedHeader(target: Uint8Array, position: number, payloadB
 }
 
 function writeFrameHeader(target: Uint8Array, start: number, payloadBytes: number, maskBit: number): number {
-  assert(
-    payloadBytes > 0 && payloadBytes < 2 ** 31,
-    `A message has from 1 to 2^31 - 1 bytes: got ${payloadBytes}`,
-  )
+  if (!(payloadBytes > 0 && payloadBytes < 2 ** 31))
+    broken(`A message has from 1 to 2^31 - 1 bytes: got ${payloadBytes}`)
   let position = start
   target[position++] = BINARY_FINAL
   if (payloadBytes < LENGTH_IN_16_BITS) {

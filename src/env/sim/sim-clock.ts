@@ -4,7 +4,7 @@
  * `SimTime` belongs to the machine and outlives a crash; `SimClock` is the port for one life of its process.
  * Invariant: monotonic time never goes back, whatever is done to the wall clock or the drift.
  */
-import { assert } from '../../base/assert.ts'
+import { assert, broken } from '../../base/assert.ts'
 import type { Cancel, Clock } from '../clock.ts'
 import type { SimProcess } from './sim-node.ts'
 import type { Simulation } from './simulation.ts'
@@ -86,7 +86,7 @@ export class SimClock implements Clock {
   }
 
   after(delayMs: number, task: () => void): Cancel {
-    assert(delayMs >= 0, `A delay is 0 or more: got ${delayMs}`)
+    if (!(delayMs >= 0)) broken(`A delay is 0 or more: got ${delayMs}`)
     return this.#process.schedule(this.#time.trueDelay(delayMs), 'timer', task)
   }
 

@@ -329,19 +329,36 @@ export class SimConnection implements Connection {
     this.onMessage(message)
   }
 
-  /** The bounds in time, looked at now and then as the socket adapter's sweep does. */
+  /** The bounds in time, looked at when the first of them may be reached: what begins later ends later. */
   #watch(): void {
     const { idleMs, messageMs, sendStallMs, firstMessageByMs } = this.#limits
-    const untilFirstMs = this.#hasHadMessage ? Infinity : firstMessageByMs - this.#clock.monotonicMs()
-    const soonestMs = Math.min(idleMs, messageMs, sendStallMs, Math.max(0, untilFirstMs) + 1)
-    if (!Number.isFinite(soonestMs)) return
+    const nowMs = this.#clock.monotonicMs()
+    const sentByMs = (this.#waitingBytes > 0 ? this.#lastProgressMs : nowMs) + sendStallMs
+    // The peer of a process that reads nothing is late with nothing.
+    const receivedByMs = this.#isPaused
+      ? nowMs + Math.min(idleMs, messageMs)
+      : Math.min(
+          (this.#messageBegunMs ?? nowMs) + messageMs,
+          this.#hasHadMessage ? Infinity : firstMessageByMs,
+          this.#silentByMs(nowMs),
+        )
+    const dueMs = Math.min(sentByMs, receivedByMs)
+    if (!Number.isFinite(dueMs)) return
     this.#cancelWatch?.()
-    this.#cancelWatch = this.#clock.after(soonestMs / 2 + MINIMAL_STEP_MS, () => {
+    this.#cancelWatch = this.#clock.after(Math.max(0, dueMs - nowMs) + MINIMAL_STEP_MS, () => {
       if (this.isClosed) return
       const overdue = this.#checkDeadlines(this.#clock.monotonicMs())
       if (overdue === null) this.#watch()
       else this.close(overdue)
     })
+  }
+
+  /** When the peer has been silent for too long, or for so long that it is asked for a sign of life. */
+  #silentByMs(nowMs: number): number {
+    const { idleMs } = this.#limits
+    const askedByMs = this.#lastReceivedMs + idleMs
+    if (this.transport !== 'websocket' || nowMs < askedByMs) return askedByMs
+    return (this.#pingedAtMs ?? nowMs) + Math.min(idleMs, PONG_MS_MAX)
   }
 
   /** The fault of the peer by which a deadline has passed, or null. Over WebSocket a silent one is asked first. */

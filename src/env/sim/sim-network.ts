@@ -6,6 +6,7 @@
  * and what a deadline makes of that is the users' business, as it is in reality.
  */
 import { assert } from '../../base/assert.ts'
+import { onAbort } from '../../base/on-abort.ts'
 import type { Clock } from '../clock.ts'
 import type {
   Connection,
@@ -102,7 +103,7 @@ export class SimNetwork {
   }
 
   isCut(from: string, to: string): boolean {
-    return this.#cut.has(linkName(from, to))
+    return this.#cut.size > 0 && this.#cut.has(linkName(from, to))
   }
 
   /** Resets every connection between two nodes, as a middlebox may; both ends see it. */
@@ -208,6 +209,8 @@ export class SimNetwork {
   }
 
   #drawDelay(from: string, to: string): number {
+    if (this.#cloggedUntilMs.size === 0 && this.#latencyByLink.size === 0)
+      return this.#random.between(...this.latencyMs)
     const link = linkName(from, to)
     const cloggedMs = (this.#cloggedUntilMs.get(link) ?? 0) - this.#simulation.nowMs
     return Math.max(0, cloggedMs) + this.#random.between(...(this.#latencyByLink.get(link) ?? this.latencyMs))
@@ -259,20 +262,20 @@ export class SimNetwork {
         if (isOver) return
         isOver = true
         cancelTimer()
-        options.signal?.removeEventListener('abort', onAbort)
+        forget()
         act()
       }
       const fail = (code: NetworkErrorCode, why: string) =>
         finish(() => reject(new NetworkError(code, `Connected to ${url}: ${why}`)))
-      const onAbort = () => fail('NETWORK_ABORTED', 'given up by the caller')
+      const giveUp = () => fail('NETWORK_ABORTED', 'given up by the caller')
+      const forget = onAbort(options.signal, giveUp)
       const cancelTimer = clock.after(options.timeoutMs, () =>
         fail('NETWORK_TIMED_OUT', `no answer within ${options.timeoutMs} ms`),
       )
       if (options.signal?.aborted === true) {
-        onAbort()
+        giveUp()
         return
       }
-      options.signal?.addEventListener('abort', onAbort, { once: true })
       const { node } = process
       const target = this.#simulation.findNode(name)
       const what = `net ${node.name}>${name} connect`

@@ -11,7 +11,7 @@
  * simulation. A microtask of our own could not tell that the others are done. Between two immediates of one turn of Node's
  * event loop the microtasks settle as well, so that many wait at a time, and a turn is paid for once for all of them.
  */
-import { assert } from '../../base/assert.ts'
+import { assert, broken } from '../../base/assert.ts'
 import type { Cancel } from '../clock.ts'
 import type { Env } from '../index.ts'
 import type { Logger } from '../logger.ts'
@@ -162,7 +162,7 @@ export class Simulation {
     process: SimProcess | null,
     about: string,
   ): SimEvent {
-    assert(delayMs >= 0, `An event lies in the future: ${what} in ${delayMs} ms`)
+    if (!(delayMs >= 0)) broken(`An event lies in the future: ${what} in ${delayMs} ms`)
     const event: SimEvent = {
       timeMs: this.#nowMs + delayMs,
       tie: this.#scheduling.uint32(),

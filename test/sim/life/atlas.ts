@@ -5,23 +5,26 @@
  *
  * Invariants:
  * - One machine at a time is not what it was: the next is damaged only when the last holds everything again, and votes again.
- *   The same claim keeps other changes of voters away meanwhile.
+ *   The same claim keeps other changes of voters, and of how many must be in sync, away meanwhile.
  * - A stopped machine is spare when every partition it has a replica of is led by another, is in sync without it, and all other
  *   machines have at least its part of the metadata log and its epoch on their platters. So what goes with its disk is
  *   elsewhere, and whoever must decide knows that. The votes of the others are a majority, by all that any of them knows: so they
  *   can decide, and let its next disk vote.
  */
+import { configsOf, TOPIC_RESOURCE } from '../../../src/metadata/cluster-image.ts'
 import type { Inode } from '../../../src/env/sim/disk-image.ts'
 import { baseOffsetAt, batchSizeAt, lastOffsetAt } from '../../../src/records/batch-header.ts'
 import { DIRECTORY } from '../support/sim-cluster.ts'
 import type { Host, SimCluster } from '../support/sim-cluster.ts'
 
 const HEADER_BYTES = 61
+const MIN_ISR = 'min.insync.replicas'
 export const METADATA_LOG = '__cluster_metadata-0'
 
 export class Atlas {
   readonly #cluster: SimCluster
   #claimedBy: string | null = null
+  #rotten: Host | null = null
 
   constructor(cluster: SimCluster) {
     this.#cluster = cluster
@@ -36,6 +39,36 @@ export class Atlas {
 
   giveBack(): void {
     this.#claimedBy = null
+    this.#rotten = null
+  }
+
+  /** A log of the machine that has claimed it is rotten now, until it is given back. */
+  rots(host: Host): void {
+    this.#rotten = host
+  }
+
+  get hasRot(): boolean {
+    return this.#rotten !== null
+  }
+
+  /**
+   * Whether a machine is the last that has what another has rotten. If it lost its memory too, nobody could be elected who
+   * can be read: two faults too many for the number of replicas.
+   */
+  isNeeded(host: Host): boolean {
+    const rotten = this.#rotten
+    if (rotten === null || host === rotten) return false
+    if (!this.#cluster.hasImage) return true
+    for (const { partitions } of this.#cluster.image.topicsByName.values())
+      for (const { replicas, isr } of partitions)
+        if (replicas.includes(rotten.id) && !isr.some((id) => id !== host.id && this.#isSound(id)))
+          return true
+    return false
+  }
+
+  #isSound(id: number): boolean {
+    const { node } = this.#cluster.host(id)
+    return id !== this.#rotten?.id && node.isUp
   }
 
   /** Whether nothing is lost with the disk of a machine that is down. */
@@ -57,13 +90,31 @@ export class Atlas {
     )
   }
 
-  /** Whether other machines than this one, which may run, have everything that it has a part of. */
+  /**
+   * Whether other machines than this one, which may run, have everything that it has a part of, and will. Where one replica in sync
+   * is enough for a commit, a restart of the others can leave this one alone with what counts.
+   */
   hasHeirs(host: Host): boolean {
     const { hosts, hasImage } = this.#cluster
     if (!hasImage || hosts.some(({ broker, node }) => broker === null || node.isPaused)) return false
+    for (const { name, partitions } of this.#cluster.image.topicsByName.values())
+      for (const { replicas, isr } of partitions)
+        if (replicas.includes(host.id) && (isr.length < 2 || this.#minIsr(name) < 2)) return false
+    return true
+  }
+
+  #minIsr(topic: string): number {
+    const own = configsOf(this.#cluster.image, { type: TOPIC_RESOURCE, name: topic }).get(MIN_ISR)
+    return Number(own ?? this.#cluster.settings[MIN_ISR] ?? 1)
+  }
+
+  /** Whether others are in sync wherever a machine is, so that they can do without it. */
+  isDispensable(host: Host): boolean {
+    if (!this.#cluster.hasImage) return false
     for (const { partitions } of this.#cluster.image.topicsByName.values())
       for (const { replicas, isr } of partitions)
-        if (replicas.includes(host.id) && !isr.some((id) => id !== host.id)) return false
+        if (replicas.includes(host.id) && replicas.length > 1 && !isr.some((id) => id !== host.id))
+          return false
     return true
   }
 

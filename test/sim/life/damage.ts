@@ -54,7 +54,10 @@ export const DAMAGES: Readonly<Record<string, Fault>> = {
     scene.work(name, async () => {
       try {
         const damages = rot(host, random, closedSegmentsOf(host))
-        if (damages.length > 0) scene.mark(`${name}: made`)
+        if (damages.length > 0) {
+          scene.atlas.rots(host)
+          scene.mark(`${name}: made`)
+        }
         await repair(world, host, damages)
       } finally {
         scene.atlas.giveBack()
@@ -96,6 +99,7 @@ function damage(
       await scene.endLife(host, anyOf(random, ['close', 'crash', 'power cut'] as const))
       if (await scene.until(() => scene.atlas.isSpare(host), SPARE_MS_MAX)) {
         const damages = harm(host)
+        if (damages.length > 0) scene.atlas.rots(host)
         scene.mark(`${name}: made`)
         void cluster.revive(host)
         await comeBack(scene, host)
@@ -119,6 +123,7 @@ async function repair(world: World, host: Host, damages: readonly Damage[]): Pro
   await scene.until(() => left().length === 0 || scene.isOver, random.between(1000, 5000))
   if (left().length === 0) scene.mark('rot: gone by itself')
   while (left().length > 0) {
+    if (!(await scene.until(() => scene.atlas.isDispensable(host), WHOLE_MS_MAX))) continue
     await scene.endLife(host, 'crash')
     if (await scene.until(() => scene.atlas.isSpare(host), SPARE_MS_MAX)) {
       for (const { name } of left()) remove(host, name)

@@ -50,6 +50,7 @@ function fails(kinds: readonly DiskOperationKind[]): Fault {
     const host = random.chance(0.5) ? aLeader(world) : anyHost(world)
     const kind = anyOf(random, kinds)
     const isSticky = random.chance(0.4)
+    if (scene.atlas.isNeeded(host)) return
     const heal = host.node.disk.fail({
       ...{ kind, isSticky, path: anyOf(random, PLACES) },
       after: anyOf(random, [0, 0, 1 + random.below(20)]),

@@ -13,12 +13,13 @@ const PROCESS_FAULTS: Readonly<Record<string, Fault>> = {
   crash: (world) => die(world, anyHost(world), 'crash'),
   powerCut: (world) => die(world, anyHost(world), 'power cut'),
   blackout: (world) => {
-    if (world.random.chance(0.2)) for (const host of world.cluster.hosts) die(world, host, 'power cut')
+    if (!world.random.chance(0.2) || world.scene.atlas.hasRot) return
+    for (const host of world.cluster.hosts) die(world, host, 'power cut')
   },
   flicker: (world) => {
     // Back before anybody has noticed that it was gone (RP-12).
     const host = anyHost(world)
-    if (!host.node.isUp) return
+    if (!host.node.isUp || world.scene.atlas.isNeeded(host)) return
     world.cluster.kill(host, world.random.chance(0.7) ? 'power cut' : 'crash')
     void world.cluster.revive(host)
   },

@@ -31,7 +31,7 @@ const HEALING_MS = 60_000
  * Around each fault producers are busy for so long, in virtual ms; at other times they send now and then. What is under way when
  * something breaks is what finds bugs, and everything else costs as much.
  */
-const ROUSED_MS = 60
+const ROUSED_MS = 45
 
 /**
  * What is left out of a life, so that less is there to read when it fails. The draws of what stays are what they were, but for
@@ -211,8 +211,7 @@ class Life {
       this.#enter('healing')
       await this.#heal(scene)
       this.#enter('progress')
-      load.rouse(ROUSED_MS)
-      await load.progress()
+      await load.progressEverywhere()
       await scene.finish()
       this.#enter('verdict')
       await load.finish()

@@ -2,7 +2,8 @@
  * What whoever runs a cluster does to it while it is at work (docs/operations.md): brokers join and leave, votes and replicas move,
  * settings change. One thing at a time takes votes away or disks (atlas.ts), the rest goes on beside anything else.
  */
-import { SESSION_MS } from '../support/sim-cluster.ts'
+import { ClientError } from '../../../src/client/client-error.ts'
+import { PORT, SESSION_MS } from '../support/sim-cluster.ts'
 import type { Host, Settings } from '../support/sim-cluster.ts'
 import { changeVoter } from './damage.ts'
 import type { Scene } from './scene.ts'
@@ -49,8 +50,9 @@ export const OPERATOR_ACTS: Readonly<Record<string, Fault>> = {
     const { topic, partition } = anyOf(random, places)
     const value = 1 + random.below(cluster.partition(topic, partition).replicas.length)
     const set = { 'min.insync.replicas': value }
+    if (!scene.atlas.claim('min.insync.replicas')) return
     scene.work('change min.insync.replicas', () =>
-      scene.admin.alterConfigs([{ type: 'topic', name: topic, set }]),
+      scene.admin.alterConfigs([{ type: 'topic', name: topic, set }]).finally(() => scene.atlas.giveBack()),
     )
   },
   changeVoters: (world) => {
@@ -74,7 +76,12 @@ export const OPERATOR_ACTS: Readonly<Record<string, Fault>> = {
     if (cluster.hosts.length >= HOSTS_MAX || scene.isOver || !scene.atlas.claim('join')) return
     scene.work('join', async () => {
       try {
+        // A node that has never been there finds who leads by the voters that its settings name.
+        const { voters } = await scene.insist(() => scene.admin.describeQuorum(), PATIENCE_MS)
+        const named = voters.map(({ nodeId }) => `${nodeId}@b${nodeId}:${PORT}`).join(',')
+        if (scene.isOver) return
         const host = cluster.addHost()
+        host.settings = { ...host.settings, 'controller.quorum.voters': named }
         void cluster.begin(host).catch(() => undefined)
         await scene.until(() => host.broker !== null, LONG_MS)
         const { topic, partition } = anyOf(random, scene.places)
@@ -146,6 +153,9 @@ function drawSettings({ random }: World): Settings {
   }
 }
 
+/** Looks at a broker that was stopped for good and has something left; 200 ms apart. */
+const LOOKS_MAX = 50
+
 /** Its replicas and its vote go to others first; then it stops for good. A cluster that has no room for them keeps it. */
 async function decommission(scene: Scene, host: Host): Promise<void> {
   const { cluster } = scene
@@ -180,15 +190,39 @@ async function decommission(scene: Scene, host: Host): Promise<void> {
     await changeVoter(scene, host, 'remove')
   }
   await scene.endLife(host, 'close')
-  // What was put on it meanwhile goes, too.
-  while (!(await isEmpty())) await scene.sleep(200)
+  // What was put on it meanwhile goes, too; from a machine that is up, if nobody else has it.
+  try {
+    for (let looks = 0; !((await isEmpty()) && (await isUnregistered(scene, host))); looks++) {
+      if (looks === LOOKS_MAX) {
+        void cluster.revive(host)
+        await decommission(scene, host)
+        return
+      }
+      await scene.sleep(200)
+    }
+  } catch (error) {
+    if (!(error instanceof StuckError)) throw error
+    scene.mark('decommission: no room elsewhere')
+    void cluster.revive(host)
+    return
+  }
   cluster.retire(host)
-  await scene.insist(
-    () => scene.admin.unregisterBroker(host.id),
-    LONG_MS,
-    (code) => code === 'BROKER_ID_NOT_REGISTERED',
-  )
   scene.mark('decommission: gone')
+}
+
+/** @returns False if it got replicas since somebody looked, or is not known to have stopped. */
+async function isUnregistered(scene: Scene, host: Host): Promise<boolean> {
+  try {
+    await scene.insist(() => scene.admin.unregisterBroker(host.id), LONG_MS, isAnswer)
+    return true
+  } catch (error) {
+    if (!(error instanceof ClientError) || !isAnswer(error.code)) throw error
+    return error.code === 'BROKER_ID_NOT_REGISTERED'
+  }
+}
+
+function isAnswer(code: string): boolean {
+  return code === 'INVALID_REQUEST' || code === 'BROKER_ID_NOT_REGISTERED'
 }
 
 class StuckError extends Error {}

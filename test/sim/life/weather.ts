@@ -63,7 +63,7 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
     producers: Array.from({ length: 2 + random.below(3) }, () => ({
       deliveryTimeoutMs: anyOf(random, [1500, 120_000]),
       lingerMs: anyOf(random, [0, 0, 5]),
-      everyMs: anyOf(random, [200, 600, 1500, 1500]),
+      everyMs: anyOf(random, [400, 1500, 4000, 4000]),
     })),
     consumers: Array.from({ length: 1 + random.below(2) }, () => anyOf(random, [200, 100_000])),
     hasGroup: random.chance(groupChance),
@@ -74,7 +74,7 @@ export function drawWeather(random: Prng, { faults: known, groupChance = 0.2 }: 
       // A broker that starts with a clock that is months ahead believes it, and deletes by age: no test for it here.
       'log.retention.ms': '-1',
       'log.retention.check.interval.ms': String(anyOf(random, [500, 300_000])),
-      'log.flush.offset.checkpoint.interval.ms': String(anyOf(random, [300, 2000, 60_000])),
+      'log.flush.offset.checkpoint.interval.ms': String(anyOf(random, [1000, 5000, 60_000])),
       'metadata.log.max.record.bytes.between.snapshots': String(anyOf(random, [1500, 8_388_608])),
       // Clocks are years apart at times: a producer's may be far ahead of a broker's.
       'log.message.timestamp.after.max.ms': String(2 ** 50),

@@ -33,7 +33,7 @@ export function aLeader(world: World): Host {
 }
 
 export function die(world: World, host: Host, how: 'crash' | 'power cut'): void {
-  if (!host.node.isUp) return
+  if (!host.node.isUp || world.scene.atlas.isNeeded(host)) return
   world.cluster.kill(host, how)
   reviveLater(world, host, 2.5 * SESSION_MS)
 }

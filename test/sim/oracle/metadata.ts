@@ -139,6 +139,7 @@ export class MetadataRules {
     const isNext = after.partitionEpoch === old.partitionEpoch + 1
     const { leader } = after
     if (isNext && leader !== null && leader !== old.leader) this.#checkElected(truth, image, old, after)
+    if (!isNext && after.leaderEpoch > old.leaderEpoch && allowsUnclean(image, truth.topic)) truth.forget()
     if (after.isRecovering && !old.isRecovering) this.#mark('led by the last leader again')
     if (leader === null && old.leader !== null) this.#mark('without a leader')
     if (leader !== null && leader !== old.leader) this.#mark('leader changed')
@@ -158,8 +159,14 @@ export class MetadataRules {
     const { name, topic } = truth
     const { leader, isRecovering } = after
     if (leader === null || old.isr.includes(leader) || old.eligibleLeaderReplicas.includes(leader)) return
-    // The change that lets the last new replica join completes its move, and with it the old leader goes.
+    // The change that lets the last replicas of a move join completes it, and with it the old leader may go.
     if (old.leader !== null && old.addingReplicas.includes(leader)) return
+    if (
+      old.leader !== null &&
+      old.removingReplicas.includes(old.leader) &&
+      !after.replicas.includes(old.leader)
+    )
+      return
     // A leader that is about to stop takes others in to get rid of its leadership: the change that it asks for elects one.
     const asker = old.leader === null ? undefined : image.brokers.get(old.leader)
     if (asker?.isInControlledShutdown === true && after.isr.includes(asker.id) && after.isr.includes(leader))
@@ -171,8 +178,7 @@ export class MetadataRules {
       )
     const known = old.leader === null ? old.lastKnownEligibleLeaders : [old.leader]
     if (known.includes(leader)) return
-    const settings = configsOf(image, { type: TOPIC_RESOURCE, name: topic })
-    if (settings.get('unclean.leader.election.enable') === 'true') truth.forget()
+    if (allowsUnclean(image, topic)) truth.forget()
     else fail('R15', `unclean election of ${leader} in ${name}, where ${known.join() || 'nobody'} led last`)
   }
 
@@ -217,4 +223,9 @@ function difference(digest: string, other: string): string {
   const others = other.split('\n')
   const index = digest.split('\n').findIndex((line, at) => line !== others[at])
   return `${digest.split('\n')[index]} and ${others[index]}`
+}
+
+function allowsUnclean(image: ClusterImage, topic: string): boolean {
+  const settings = configsOf(image, { type: TOPIC_RESOURCE, name: topic })
+  return settings.get('unclean.leader.election.enable') === 'true'
 }

@@ -11,6 +11,8 @@
  */
 import { configsOf, TOPIC_RESOURCE } from '../../../src/metadata/cluster-image.ts'
 import type { Partition } from '../../../src/replication/partition.ts'
+import { isNothingLeft, leavingsOf } from '../../../src/sim/leavings.ts'
+import type { Leavings } from '../../../src/sim/leavings.ts'
 import type { Ledger } from '../support/cluster-clients.ts'
 import { DIRECTORY } from '../support/sim-cluster.ts'
 import type { Host, SimCluster } from '../support/sim-cluster.ts'
@@ -21,11 +23,11 @@ import { checkEqual, LogRules } from './logs.ts'
 import type { LogUnderTest } from './logs.ts'
 import { MetadataRules } from './metadata.ts'
 import { METADATA_LOG, QUORUM_STATE_PATH, QuorumRules } from './quorum.ts'
-import type { QuorumMember } from './quorum.ts'
+import type { QuorumLike, QuorumMember } from './quorum.ts'
 import { ReplicaRules } from './replicas.ts'
 import type { Life } from './replicas.ts'
-import { checkNobodyWaits, checkNothingLeft, checkStill, isNothingLeft, STILL_MS } from './rest.ts'
-import type { Leavings, Stillness } from './rest.ts'
+import { checkNobodyWaits, checkNothingLeft, checkStill, STILL_MS } from './rest.ts'
+import type { Stillness } from './rest.ts'
 import { checkCheckpoints, inodeOf, LeftoverRule, partsOf } from './storage.ts'
 import { Truths } from './truth.ts'
 import type { PartitionTruth } from './truth.ts'
@@ -37,7 +39,7 @@ const MIN_ISR = 'min.insync.replicas'
  * What was closed has let go of everything within this, in virtual ms: connections hang up, and bounds that were set before
  * run out. What sets itself again, or is for later, is a leak.
  */
-const LETTING_GO_MS = 60_000
+const LETTING_GO_MS = 5000
 const LETTING_GO_STEP_MS = 100
 
 /** What the oracle knows of one machine. */
@@ -68,6 +70,10 @@ export class Oracle {
   readonly #defects: DefectRule
   readonly #members = (): readonly QuorumMember[] =>
     this.#cluster.hosts.map((host) => this.#watch(host).member)
+  readonly #leaderOf = (epoch: number): QuorumLike | null =>
+    this.#cluster.hosts
+      .map(({ broker }) => broker?.view.quorum)
+      .find((quorum) => quorum?.role === 'leader' && quorum.leaderEpoch === epoch) ?? null
   #ackedCount = 0
 
   constructor(cluster: SimCluster, ledger: Ledger) {
@@ -152,24 +158,13 @@ export class Oracle {
 
   /** What each machine has open. */
   #leavings(): readonly Leavings[] {
-    const { simulation } = this.#cluster
-    const timers = [...simulation.pending()]
-    const ends = simulation.network.openEnds()
-    return Array.from(simulation.nodes, ({ name, openFiles, generation }) => ({
-      name,
-      openFiles,
-      connections: ends.filter((end) => end.startsWith(`${name}>`) || end.startsWith(`listens at ${name}:`)),
-      timers: timers.flatMap(({ label, timeMs }) =>
-        label.startsWith(`${name}#${generation} `)
-          ? [`${label} in ${(timeMs - simulation.nowMs).toFixed(0)} ms`]
-          : [],
-      ),
-    }))
+    return Array.from(this.#cluster.simulation.nodes, leavingsOf)
   }
 
   #afterEvent(): void {
     const { actor } = this.#cluster.simulation
     this.#defects.check()
+    for (const leavings of this.#cluster.held) checkNothingLeft(leavings)
     for (const host of this.#cluster.hosts) if (actor === null || host.node === actor) this.#look(host)
     if (this.#ledger.answers.length > this.#ackedCount) this.#checkAnswers()
   }
@@ -193,7 +188,7 @@ export class Oracle {
     }
     this.#metadata.look(watched.life.name, view.controller.image)
     const { quorum } = view
-    this.#quorum.look(watched.member, quorum, this.#members)
+    this.#quorum.look(watched.member, quorum, this.#members, this.#leaderOf)
     view.partitions.forEach(watched.lookAt)
   }
 

@@ -24,9 +24,9 @@ const [FIRST, SECOND] = VOTERS as [QuorumMember, QuorumMember]
 const members = (): readonly QuorumMember[] => VOTERS
 const none = { leaderId: -1, leaderEpoch: 2, votedId: -1 }
 
-function elected(rules: QuorumRules, voters: readonly number[]): () => void {
+function elected(rules: QuorumRules, voters: readonly number[], logEndOffset = 3): () => void {
   for (const voter of voters) rules.voted(voter, { ...none, votedId: 1 }, null)
-  return () => rules.look(FIRST, shows({ role: 'leader' }), members)
+  return () => rules.look(FIRST, shows({ role: 'leader', logEndOffset }), members)
 }
 
 describe('QuorumRules', () => {
@@ -62,8 +62,17 @@ describe('QuorumRules', () => {
 
   it('M4: a leader that lacks what was committed', () => {
     const rules = new QuorumRules()
-    rules.trueHighWatermark = 4
-    expect(elected(rules, [1, 2])).toThrow(/^M4: /)
+    rules.look(SECOND, shows({ leaderEpoch: 1, highWatermark: 2 }), members)
+    expect(elected(rules, [1, 2])).not.toThrow()
+    const lacking = new QuorumRules()
+    lacking.look(SECOND, shows({ leaderEpoch: 1, highWatermark: 3 }), members)
+    expect(elected(lacking, [1, 2], 2)).toThrow(/^M4: /)
+  })
+
+  it('M4: not one that learns late that it was elected, while a later epoch commits', () => {
+    const rules = new QuorumRules()
+    rules.look(SECOND, shows({ leaderEpoch: 3, highWatermark: 3 }), members)
+    expect(elected(rules, [1, 2], 2)).not.toThrow()
   })
 
   it('M5: a high watermark that falls', () => {
@@ -83,7 +92,16 @@ describe('QuorumRules', () => {
     const changing = shows({ highWatermark: 3, describe: () => ({ voters, committedVoters }) })
     expect(() => new QuorumRules().look(FIRST, changing, members)).not.toThrow()
     const changed = shows({ highWatermark: 3, describe: () => ({ voters, committedVoters: voters }) })
-    expect(() => new QuorumRules().look(FIRST, changed, members)).toThrow(/^M5: /)
+    expect(() => new QuorumRules().look(FIRST, changed, members, () => changed)).toThrow(/^M5: /)
+  })
+
+  it('M5: allows a leader that is still starting one change of the voters, and not two', () => {
+    const commits = (count: number): QuorumLike => {
+      const voters = Array.from({ length: count }, (_, index) => ({ id: index + 1 }))
+      return shows({ highWatermark: 3, describe: () => ({ voters, committedVoters: voters }) })
+    }
+    expect(() => new QuorumRules().look(FIRST, commits(4), members)).not.toThrow()
+    expect(() => new QuorumRules().look(FIRST, commits(5), members)).toThrow(/^M5: /)
   })
 
   it('M5: a commit by counting of what an earlier leader wrote (Raft figure 8)', () => {

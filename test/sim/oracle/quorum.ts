@@ -52,8 +52,8 @@ interface CommittedMetadata {
 }
 
 export class QuorumRules {
-  /** Highest offset that any node ever took for committed. */
-  trueHighWatermark = 0
+  /** Highest offset that any node took for committed, and in which epoch it did first; both ascend. */
+  readonly #commits: { readonly epoch: number; readonly highWatermark: number }[] = []
   readonly #leaders = new Map<number, number>()
   /** Who has voted for whom, by epoch and voter, as it was on a platter at some time. */
   readonly #votes = new Map<number, Map<number, number>>()
@@ -89,8 +89,19 @@ export class QuorumRules {
     if (leaderId >= 0) this.#leads(leaderId, leaderEpoch)
   }
 
-  /** Looks at a node. @param members - Of the voters, those whose platters may hold what it commits. @throws Violation */
-  look(self: QuorumMember, quorum: QuorumLike, members: () => readonly QuorumMember[]): void {
+  /**
+   * Looks at a node.
+   *
+   * @param members - Of the voters, those whose platters may hold what it commits.
+   * @param leaderOf - Who leads an epoch now, if anybody shows that it does.
+   * @throws Violation
+   */
+  look(
+    self: QuorumMember,
+    quorum: QuorumLike,
+    members: () => readonly QuorumMember[],
+    leaderOf: (epoch: number) => QuorumLike | null = () => null,
+  ): void {
     const { role, leaderEpoch, highWatermark } = quorum
     const seen = this.#seen.get(self.life)
     if (seen?.role === role && seen.leaderEpoch === leaderEpoch && seen.highWatermark === highWatermark)
@@ -99,9 +110,9 @@ export class QuorumRules {
       fail('M5', `the high watermark of ${self.life} falls from ${seen.highWatermark} to ${highWatermark}`)
     const isNewLeader = role === 'leader' && (seen?.role !== 'leader' || seen.leaderEpoch !== leaderEpoch)
     if (isNewLeader) this.#checkLeader(self, quorum)
-    if (highWatermark > this.trueHighWatermark) {
-      this.#checkCommit(self, quorum, members())
-      this.trueHighWatermark = highWatermark
+    if (highWatermark > this.#committedBefore(Infinity)) {
+      this.#checkCommit(self, quorum, members(), leaderOf(leaderEpoch))
+      this.#commits.push({ epoch: leaderEpoch, highWatermark })
     }
     this.#seen.set(self.life, { role, leaderEpoch, highWatermark })
   }
@@ -133,14 +144,20 @@ export class QuorumRules {
       fail('M1', `epoch ${epoch} of the metadata quorum is led by ${known} and by ${leaderId}`)
   }
 
+  /** One that was elected and learns it late does not lack what a later epoch has committed meanwhile. */
+  #committedBefore(epoch: number): number {
+    return this.#commits.findLast((commit) => commit.epoch < epoch)?.highWatermark ?? 0
+  }
+
   /** M1, M2, M4. */
   #checkLeader({ id, life }: QuorumMember, quorum: QuorumLike): void {
     const { leaderEpoch, logEndOffset } = quorum
     this.#leads(id, leaderEpoch)
-    if (logEndOffset < this.trueHighWatermark)
+    const committed = this.#committedBefore(leaderEpoch)
+    if (logEndOffset < committed)
       fail(
         'M4',
-        `${life} leads epoch ${leaderEpoch} and its log ends at ${logEndOffset}; committed is ${this.trueHighWatermark}`,
+        `${life} leads epoch ${leaderEpoch} and its log ends at ${logEndOffset}; committed before was ${committed}`,
       )
     if (leaderEpoch <= this.#unwatchedEpoch) return
     const { length } = quorum.describe().voters
@@ -152,14 +169,23 @@ export class QuorumRules {
       )
   }
 
-  #checkCommit(self: QuorumMember, quorum: QuorumLike, members: readonly QuorumMember[]): void {
+  #checkCommit(
+    self: QuorumMember,
+    quorum: QuorumLike,
+    members: readonly QuorumMember[],
+    leader: QuorumLike | null,
+  ): void {
     const { highWatermark, leaderEpoch, role } = quorum
     const holders = members.filter(({ platter }) => platter.reaches(highWatermark)).map(({ id }) => id)
     const isByMajority = (voters: readonly { readonly id: number }[]): boolean =>
       voters.filter(({ id }) => holders.includes(id)).length >= majorityOf(voters.length)
     const { voters, committedVoters } = quorum.describe()
     // Those before a change that is not committed itself could decide until its record came, in this very turn maybe.
-    if (!isByMajority(voters) && !isByMajority(committedVoters))
+    // And who leads goes by a change as soon as it is in its own log, before others have heard of it.
+    const sets = [voters, committedVoters]
+    if (leader === null) sets.push(...changesOfOne(voters, members))
+    else sets.push(leader.describe().voters)
+    if (!sets.some(isByMajority))
       fail(
         'M5',
         `${self.life} takes ${highWatermark} for committed, which is on the platters of ${holders.join() || 'nobody'}; voters are ${voters.map(({ id }) => id).join()}`,
@@ -175,6 +201,14 @@ export class QuorumRules {
         `${self.life} commits ${highWatermark} in epoch ${leaderEpoch} by counting what is of epoch ${last.epoch}`,
       )
   }
+}
+
+/** What a leader may go by that cannot be seen, since it is still starting: voters change one at a time. */
+function changesOfOne<T extends { readonly id: number }>(voters: readonly T[], all: readonly T[]): T[][] {
+  const isVoter = (id: number): boolean => voters.some((voter) => voter.id === id)
+  const added = all.filter(({ id }) => !isVoter(id)).map((other) => [...voters, other])
+  const removed = voters.map((one) => voters.filter((voter) => voter !== one))
+  return [...added, ...removed]
 }
 
 function majorityOf(count: number): number {

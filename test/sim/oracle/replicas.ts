@@ -56,6 +56,7 @@ interface Seen {
   readonly truth: PartitionTruth
   leaderEpoch: number
   state: LeaderLike | null
+  partitionEpoch: number
   maximalIsr: readonly number[] | null
   highWatermark: number
   logEndOffset: number
@@ -100,6 +101,7 @@ export class ReplicaRules {
     seen.leaderEpoch = leaderEpoch
     seen.state = state
     seen.maximalIsr = state?.maximalIsr ?? null
+    seen.partitionEpoch = state?.partitionEpoch ?? -1
   }
 
   #first(life: Life, replica: ReplicaLike): void {
@@ -107,6 +109,7 @@ export class ReplicaRules {
     const truth = this.#truths.of(topic, topicId, index)
     const seen: Seen = {
       ...{ truth, leaderEpoch, state: leaderState, maximalIsr: leaderState?.maximalIsr ?? null },
+      partitionEpoch: leaderState?.partitionEpoch ?? -1,
       ...{ highWatermark, logEndOffset: log.logEndOffset, logStartOffset: log.logStartOffset },
       isBeginning: false,
     }
@@ -180,7 +183,8 @@ export class ReplicaRules {
   }
 
   /** R7, D1: everybody who counts has it. */
-  #checkCommit(life: Life, replica: ReplicaLike, { truth, state: former }: Seen, state: LeaderLike): void {
+  #checkCommit(life: Life, replica: ReplicaLike, seen: Seen, state: LeaderLike): void {
+    const { truth, state: former, partitionEpoch } = seen
     const { highWatermark, log, leaderEpoch } = replica
     const where = whereOf(life, truth)
     const minIsr = this.#around.minIsr(truth)
@@ -195,8 +199,10 @@ export class ReplicaRules {
       return `${where} commits ${highWatermark} in epoch ${leaderEpoch}, of which ${lacking} has told no such thing`
     }
     const fault = findFault(state)
-    // It may have committed in its former epoch, in the very turn in which that ended and it went on in the next.
-    if (fault !== null && (former === null || former === state || findFault(former) !== null))
+    // It may have committed in its former epoch, in the very turn in which that ended and it went on in the next; or by an in-sync
+    // set of which it heard in that turn, and of the next one, too.
+    const isMissed = former === state && state.partitionEpoch > partitionEpoch + 1
+    if (fault !== null && !isMissed && (former === null || former === state || findFault(former) !== null))
       fail('R7', fault)
     if (log.config.durability === 'disk') {
       const holders = this.#around

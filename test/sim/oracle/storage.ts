@@ -9,6 +9,7 @@ import type { SimNode } from '../../../src/env/sim/sim-node.ts'
 import { parseOffsetCheckpoint } from '../../../src/log/checkpoint-file.ts'
 import {
   HIGH_WATERMARK_CHECKPOINT,
+  LOG_START_CHECKPOINT,
   LEFTOVER_SUFFIXES,
   RECOVERY_POINT_CHECKPOINT,
 } from '../../../src/log/file-names.ts'
@@ -46,6 +47,11 @@ export function contentAt(node: Pick<SimNode, 'disk'>, path: string, layer: Laye
   return inode?.kind === 'file' ? inode[layer].read(0, inode[layer].size) : null
 }
 
+function checkpointAt(node: Machine, path: string): ReadonlyMap<string, number> {
+  const content = contentAt(node, path, 'durable')
+  return (content && parseOffsetCheckpoint(content)) ?? new Map<string, number>()
+}
+
 /** D6. @param platterOf - The platter's log of that name. @throws Violation */
 export function checkCheckpoints(
   node: Machine,
@@ -56,10 +62,10 @@ export function checkCheckpoints(
     const path = `${directory}/${name}`
     const inode = inodeAt(node, path, 'durable')
     if (inode?.kind === 'file' && inode.isRotten) continue
-    const content = contentAt(node, path, 'durable')
-    const offsets = content === null ? null : parseOffsetCheckpoint(content)
-    for (const [log, offset] of offsets ?? []) {
-      if (offset === 0) continue
+    const starts = checkpointAt(node, `${directory}/${LOG_START_CHECKPOINT}`)
+    for (const [log, offset] of checkpointAt(node, path)) {
+      // Nothing below the log start counts: a log that begins anew there has no segment for a moment.
+      if (offset <= (starts.get(log) ?? 0)) continue
       const platter = platterOf(log)
       // The log of a topic that was deleted: its name may be there still, and be read by nobody.
       if (platter.reaches(offset) || !platter.exists) continue

@@ -13,8 +13,9 @@ import { LogHistory } from '../../support/log-checker.ts'
 import type { LogRead, ReadRecord } from '../../support/log-checker.ts'
 import type { SimCluster } from './sim-cluster.ts'
 
-/** The producer's default. */
+/** The producer's defaults. */
 const DELIVERY_MS = 120_000
+const LINE_MS = 60_000
 /** What a send may take beyond its delivery time: a request that was under way then. */
 const OUTCOME_SLACK_MS = 5000
 
@@ -85,9 +86,11 @@ export class SteadyProducer {
     this.#places = places
     this.#random = cluster.simulation.stream(`producer ${name}`)
     this.#client = cluster.client(name)
-    this.#producer = this.#client.producer(options)
+    const deliveryTimeoutMs = options.deliveryTimeoutMs ?? DELIVERY_MS
+    const lineTimeoutMs = Math.min(deliveryTimeoutMs, LINE_MS)
+    this.#producer = this.#client.producer({ ...options, lineTimeoutMs })
     this.#everyMs = everyMs
-    this.#deliveryMs = (options.deliveryTimeoutMs ?? DELIVERY_MS) + OUTCOME_SLACK_MS
+    this.#deliveryMs = lineTimeoutMs + deliveryTimeoutMs + OUTCOME_SLACK_MS
     this.#later()
   }
 
@@ -106,6 +109,14 @@ export class SteadyProducer {
   rouse(ms: number): void {
     for (let atMs = this.#random.between(0, ROUSED_MS); atMs < ms; atMs += this.#random.between(1, ROUSED_MS))
       this.#cluster.simulation.schedule(atMs, `${this.name} is roused`, () => this.#sendSome())
+  }
+
+  /** Sends records to a place until one is acknowledged. */
+  async prove(place: Place): Promise<void> {
+    while (!(await this.#send(place)))
+      await new Promise<void>((resolve) =>
+        this.#cluster.simulation.schedule(ROUSED_MS, `${this.name} sends again`, resolve),
+      )
   }
 
   /** Sends nothing new. */
@@ -131,8 +142,8 @@ export class SteadyProducer {
     if (this.#due.size < 30) for (let count = 1 + this.#random.below(3); count > 0; count--) void this.#send()
   }
 
-  async #send(): Promise<void> {
-    const place = this.#places[this.#random.below(this.#places.length)]!
+  /** @returns Whether it was acknowledged. */
+  async #send(place = this.#places[this.#random.below(this.#places.length)]!): Promise<boolean> {
     const log = logName(place)
     const id = `${this.name}:${this.#count++}`
     const value = `${id}|${'x'.repeat(this.#random.below(150))}`
@@ -143,6 +154,7 @@ export class SteadyProducer {
       this.#ledger.history.acknowledged(record, offset < 0 ? null : offset)
       if (offset >= 0) this.#ledger.acked(log, offset)
       this.#note('acknowledged')
+      return true
     } catch (error) {
       if (!(error instanceof ClientError)) throw error
       // Its producer was told that it is not in the log.
@@ -150,6 +162,7 @@ export class SteadyProducer {
       this.#note(error.code)
       const { logger } = this.#cluster.simulation.env(this.name)
       logger.debug('Send failed', { record: id, log, error })
+      return false
     } finally {
       this.#due.delete(id)
     }
@@ -178,7 +191,6 @@ export class SteadyConsumer {
     this.#client = cluster.client(name)
     this.#consumer = this.#client.consumer({
       from: 'beginning',
-      maxWaitMs: 500,
       ...(partitionBytesMax === undefined ? {} : { partitionBytesMax }),
     })
     this.#consumer.assign(places)

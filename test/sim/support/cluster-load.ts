@@ -75,6 +75,12 @@ export class ClusterLoad {
     await this.#cluster.run(() => this.ackedCount >= wanted, limitMs)
   }
 
+  /** S3: lets the world go on until every place has taken a record that was sent after this. */
+  async progressEverywhere(limitMs = PATIENCE_MS): Promise<void> {
+    const [producer] = this.#producers
+    await this.#cluster.run(Promise.all(this.#places.map((place) => producer!.prove(place))), limitMs)
+  }
+
   /**
    * Stops the load and judges it; the cluster must be whole. R1, R16, P1: all replicas are equal, and every acknowledged
    * record is there once, in order, where it was acknowledged; consumers have seen all of it.
@@ -82,7 +88,11 @@ export class ClusterLoad {
   async finish(): Promise<void> {
     const cluster = this.#cluster
     for (const producer of this.#producers) producer.stop()
-    await cluster.run(() => this.#producers.every(({ pendingCount }) => pendingCount === 0), LAST_OUTCOME_MS)
+    await cluster.run(
+      () => this.#producers.every(({ pendingCount, overdue }) => pendingCount === 0 || overdue !== null),
+      LAST_OUTCOME_MS,
+    )
+    this.check()
     await this.#settle()
     this.invariants.checkAtRest()
     await this.invariants.checkStill()

@@ -152,6 +152,8 @@ export class GroupLoad {
   async #keeps(): Promise<void> {
     const now = (): string[] =>
       this.present.map(({ name, consumer }) => `${name}: ${consumer.assignment.map(logName).sort().join()}`)
+    // Whoever came last gets its share first.
+    await this.#cluster.pass(STILL_MS)
     const before = now()
     await this.#cluster.pass(STILL_MS)
     checkKept(before, now())

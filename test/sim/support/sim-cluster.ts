@@ -25,7 +25,7 @@ const EVENTS_MAX = 3_000_000
 
 const SETTINGS: Settings = {
   'broker.session.timeout.ms': String(SESSION_MS),
-  'broker.heartbeat.interval.ms': '300',
+  'broker.heartbeat.interval.ms': '333',
   'replica.lag.time.max.ms': '1000',
   'controller.quorum.election.timeout.ms': '150',
   'controller.quorum.fetch.timeout.ms': '600',

@@ -60,4 +60,19 @@ export const CLIENT_BUGS: readonly PlantedBug[] = [
       },
     },
   },
+  {
+    id: 'refused-and-forgotten',
+    file: 'src/client/produce-sender.ts',
+    find: 'if (queue.hasGapBefore(batch)) this.#again(queue, batch)',
+    replace: 'if (queue.hasGapBefore(batch)) queue.retry(batch)',
+    what: 'a batch that was refused behind one without an answer waits for it, and nobody looks at it again when that one has failed',
+    breaks: ['S2'],
+    scenarios: ['TX-1'],
+    catcher: {
+      test: {
+        file: 'test/client/leaders.test.ts',
+        name: 'S2: what a new leader refuses behind a batch that the old one never answers is sent when the time of that one is over',
+      },
+    },
+  },
 ]

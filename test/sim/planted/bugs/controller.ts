@@ -237,6 +237,21 @@ export const CONTROLLER_BUGS: readonly PlantedBug[] = [
     },
   },
   {
+    id: 'deaf-broker-leads-on',
+    file: 'src/controller/broker-sessions.ts',
+    find: 'return sinceMs !== null && this.#nowMs - sinceMs >= this.#sessionMs',
+    replace: 'return sinceMs !== null && this.#nowMs - sinceMs >= Infinity',
+    what: 'a broker that beats and cannot write metadata keeps its leaderships, of which it may not even know',
+    breaks: ['S3'],
+    scenarios: ['ST-8'],
+    catcher: {
+      test: {
+        file: 'test/sim/full-disk.test.ts',
+        name: 'ST-8: lets another lead, which takes what producers send, and leads again when it has room',
+      },
+    },
+  },
+  {
     id: 'draws-from-the-process',
     file: 'src/base/backoff.ts',
     find: 'return fullMs * (0.5 + random.below(JITTER_STEPS) / (2 * JITTER_STEPS))',

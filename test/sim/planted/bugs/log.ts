@@ -48,6 +48,48 @@ export const LOG_BUGS: readonly PlantedBug[] = [
     },
   },
   {
+    id: 'cut-without-room-is-final',
+    file: 'src/log/log-surgery.ts',
+    find: '      }, !isLast)\n',
+    replace: '      }, false)\n',
+    what: 'a follower that has to cut its log on a full disk gives it up until the next start',
+    breaks: ['S3'],
+    scenarios: ['ST-8'],
+    catcher: {
+      test: { file: 'test/log/disk-faults.test.ts', name: 'ST-8: a cut waits for room, and takes it up' },
+    },
+  },
+  {
+    id: 'clean-mark-of-what-is-gone',
+    file: 'src/log/log-manager.ts',
+    find: '    this.#home.noteLostLogs(keys, recoveryPoints)\n',
+    replace: '',
+    what: 'a broker whose log somebody has removed counts as one that stopped cleanly, and may be elected without it',
+    breaks: ['R2'],
+    scenarios: ['RP-12'],
+    catcher: {
+      test: {
+        file: 'test/log/log-manager.test.ts',
+        name: 'RP-12: was not closed cleanly, as far as the cluster is concerned, if a log is missing that was there then',
+      },
+    },
+  },
+  {
+    id: 'rotten-identity-is-believed',
+    file: 'src/log/meta-properties.ts',
+    find: '  if (directoryId !== null && !isUuidText(directoryId)) return null\n',
+    replace: '',
+    what: 'a data directory whose id has rotted is taken, and no other node can be told of it',
+    breaks: ['M10'],
+    scenarios: ['ST-14'],
+    catcher: {
+      test: {
+        file: 'test/log/log-manager.test.ts',
+        name: 'M10: is nobody’s if what says whose it is cannot be believed',
+      },
+    },
+  },
+  {
     id: 'directory-of-a-segment-unsynced',
     file: 'src/log/log-writer.ts',
     find: 'if (isDirectoryDirty) await this.#files.syncDirectory(this.#directory)\n    this.#syncedTotal = total',
@@ -145,10 +187,10 @@ export const LOG_BUGS: readonly PlantedBug[] = [
   {
     id: 'cut-unsynced',
     file: 'src/log/log-surgery.ts',
-    find: `    await segment.appendFile.truncate(position)
+    find: `    await segment.appendFile.truncate(segment.writtenBytes)
     await segment.appendFile.sync()
     segment.mayBeTorn = false`,
-    replace: `    await segment.appendFile.truncate(position)
+    replace: `    await segment.appendFile.truncate(segment.writtenBytes)
     segment.mayBeTorn = false`,
     what: 'new bytes are appended before the cut of the old ones is on the disk',
     breaks: ['D2', 'R13'],
@@ -163,9 +205,8 @@ export const LOG_BUGS: readonly PlantedBug[] = [
   {
     id: 'recovery-point-above-the-cut',
     file: 'src/log/log-surgery.ts',
-    find: `      this.#core.recoveryPoint = boundary.offset
-      await this.#core.checkpoints.saveRecoveryPoint()`,
-    replace: '      this.#core.recoveryPoint = boundary.offset',
+    find: '    if (this.#mustSaveRecoveryPoint) await this.#core.checkpoints.saveRecoveryPoint()\n',
+    replace: '',
     what: 'the recovery point on disk is not lowered before the log is cut below it',
     breaks: ['D6'],
     scenarios: [],
@@ -339,9 +380,8 @@ export const LOG_BUGS: readonly PlantedBug[] = [
   {
     id: 'snapshots-outlive-a-cut',
     file: 'src/log/log-surgery.ts',
-    find: 'const snapshots = this.#core.snapshots.take((candidate) => candidate > boundary.offset)',
-    replace:
-      'const snapshots = this.#core.snapshots.take((candidate) => candidate > boundary.offset + 2 ** 40)',
+    find: 'this.#core.snapshots.take((candidate) => candidate > boundary.offset)',
+    replace: 'this.#core.snapshots.take((candidate) => candidate > boundary.offset + 2 ** 40)',
     what: 'producer snapshots above a cut stay, and are believed when the log has grown past them again',
     breaks: ['P2'],
     scenarios: ['TX-4'],
@@ -512,6 +552,48 @@ export const LOG_BUGS: readonly PlantedBug[] = [
         file: 'test/log/compaction.test.ts',
         name: 'ST-17: keeps the newest record of each key, at its offset, and every record of the active segment',
       },
+    },
+  },
+  {
+    id: 'cut-forgets-the-file',
+    file: 'src/log/segment.ts',
+    find: 'this.mayBeTorn ||= this.writtenBytes > position',
+    replace: 'this.mayBeTorn ||= this.writtenBytes < position',
+    what: 'a segment that is cut in memory does not say that its file is longer: what is appended comes behind what was cut',
+    breaks: ['D2'],
+    scenarios: ['ST-8', 'ST-9'],
+    catcher: {
+      test: {
+        file: 'test/log/cut-again.test.ts',
+        name: 'at any two steps is done again, and leaves nothing of what it cut',
+      },
+    },
+  },
+  {
+    id: 'begun-anew-in-vain',
+    file: 'src/log/log-surgery.ts',
+    find: 'return this.#tried(isLast, () => this.#restartAt(offset))',
+    replace: 'return this.#tried(true || isLast, () => this.#restartAt(offset))',
+    what: 'a follower that has to begin its log anew fails for good when it finds no room or no handle for that',
+    breaks: ['S3'],
+    scenarios: ['ST-8', 'ST-9'],
+    catcher: {
+      test: {
+        file: 'test/log/cut-again.test.ts',
+        name: 'at any two steps is done again, and leaves nothing of what it cut',
+      },
+    },
+  },
+  {
+    id: 'clean-stop-with-a-cut-due',
+    file: 'src/log/partition-log.ts',
+    find: "if (state.kind === 'cutting' || recoveryPoint !== logEndOffset) {",
+    replace: 'if (recoveryPoint !== logEndOffset) {',
+    what: 'a stop while a cut waits for room leaves the clean mark, and the files still hold what was to be cut',
+    breaks: ['D2'],
+    scenarios: ['ST-8'],
+    catcher: {
+      test: { file: 'test/log/cut-again.test.ts', name: 'ST-8 D2: a stop is no clean one while a cut' },
     },
   },
 ]

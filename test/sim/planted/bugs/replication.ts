@@ -269,4 +269,34 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
       },
     },
   },
+  {
+    id: 'fetches-after-its-end',
+    file: 'src/replication/replica-fetchers.ts',
+    find: 'if (this.#isClosed) return',
+    replace: '',
+    what: 'metadata that comes into effect while a broker stops makes it fetch, for ever, what it has closed',
+    breaks: ['S1'],
+    scenarios: [],
+    catcher: {
+      test: {
+        file: 'test/sim/clean-stops.test.ts',
+        name: 'S1: a broker that is closed while it puts metadata into effect holds nothing, when its disk goes on',
+      },
+    },
+  },
+  {
+    id: 'asks-again-in-five-seconds',
+    file: 'src/broker/partition-upkeep.ts',
+    find: 'const PAUSE = { initialMs: 100,',
+    replace: 'const PAUSE = { initialMs: LOOK_MS,',
+    what: 'a leader that was refused a new epoch asks again only when it looks at everything, and takes no records until then',
+    breaks: ['S3'],
+    scenarios: ['ST-8'],
+    catcher: {
+      test: {
+        file: 'test/sim/full-disk.test.ts',
+        name: 'ST-8 S3: takes records again soon after there is room, also if the controller had none to write down its new epoch',
+      },
+    },
+  },
 ]
