@@ -40,7 +40,7 @@ import { answerHttp } from './http-endpoint.ts'
 import { Listeners } from './listeners.ts'
 import type { BoundListener } from './listeners.ts'
 import { localController } from './local-controller.ts'
-import { toLogConfig } from './log-settings.ts'
+import { toLogConfig, toUpkeep } from './log-settings.ts'
 import { Membership } from './membership.ts'
 import { MetadataFollower } from './metadata-follower.ts'
 import { BrokerCounters, renderMetrics } from './metrics.ts'
@@ -131,12 +131,7 @@ export class Broker {
         nodeId: config.nodeId,
         clusterId: config.clusterId === '' ? null : config.clusterId,
         isUnused: () => isUnusedDirectory(files, directory),
-        tailCacheBytes: config.tailCacheBytes,
-        retentionCheckMs: config.retentionCheckMs,
-        checkpointMs: config.checkpointMs,
-        cleanerIntervalMs: config.cleanerIntervalMs,
-        cleanerMapBytes: config.cleanerMapBytes,
-        cleanerBytesPerSecond: config.cleanerBytesPerSecond,
+        ...toUpkeep(config),
         highWatermarkOf: (log) => broker?.highWatermarkOf(log) ?? null,
       },
     )
@@ -301,6 +296,11 @@ export class Broker {
     return this.#follower.image
   }
 
+  /** Resolves when all metadata below `endOffset` is in effect on this broker. */
+  inEffect(endOffset: number): Promise<void> {
+    return this.#follower.inEffect(endOffset)
+  }
+
   /** Epoch of this incarnation in the cluster; -1 before it is registered. */
   get brokerEpoch(): number {
     return this.#membership.brokerEpoch
@@ -373,13 +373,14 @@ export class Broker {
   async #start(): Promise<void> {
     const { logs, listeners, counters, peers, quorum } = this.#parts
     const services: BrokerServices = {
-      clusterId: this.clusterId,
-      config: this.#config,
-      clock: this.#env.clock,
-      logger: this.#env.logger,
+      ...{
+        clusterId: this.clusterId,
+        config: this.#config,
+        clock: this.#env.clock,
+        logger: this.#env.logger,
+      },
       image: () => this.#follower.image,
-      partitions: this.#partitions,
-      controller: this.#gateway,
+      ...{ partitions: this.#partitions, controller: this.#gateway },
       producerIds: new ProducerIdSource(() => this.#reserveProducerIds()),
       groups: this.#groups,
       logs,
@@ -414,7 +415,8 @@ export class Broker {
     await this.#partitions.setStraysAside(this.#follower.image)
     this.#membership.start()
     await this.#membership.live()
-    await this.#metadataInEffect()
+    // In the metadata that clients are given here, too.
+    await this.#follower.until((image) => image.brokers.get(this.nodeId)?.isFenced === false)
     const { voters, strangers, leaderId } = quorum.describe()
     const voterIds = voters.map(({ id }) => id)
     const problem = votersProblem(this.#config, strangers.get(leaderId ?? -1) ?? voterIds)

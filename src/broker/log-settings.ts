@@ -3,8 +3,17 @@
  */
 import { DEFAULT_LOG_CONFIG, SEGMENT_BYTES_MAX } from '../log/log-config.ts'
 import type { LogConfig } from '../log/log-config.ts'
+import type { LogManagerOptions } from '../log/log-manager-options.ts'
 import type { TopicConfig } from '../metadata/topic-config.ts'
 import type { BrokerConfig } from './broker-config.ts'
+
+type Upkeep =
+  | 'tailCacheBytes'
+  | 'retentionCheckMs'
+  | 'checkpointMs'
+  | 'cleanerIntervalMs'
+  | 'cleanerMapBytes'
+  | 'cleanerBytesPerSecond'
 
 export function toLogConfig(topic: TopicConfig, broker: BrokerConfig): LogConfig {
   return {
@@ -23,6 +32,16 @@ export function toLogConfig(topic: TopicConfig, broker: BrokerConfig): LogConfig
     maxCompactionLagMs: boundOf(topic.maxCompactionLagMs),
     fileDeleteDelayMs: topic.fileDeleteDelayMs,
     producerIdExpirationMs: broker.producerIdExpirationMs,
+  }
+}
+
+/** What of a broker's settings all its logs share: their cache, and what is done for them now and then. */
+export function toUpkeep(broker: BrokerConfig): Pick<LogManagerOptions, Upkeep> {
+  const { tailCacheBytes, retentionCheckMs, checkpointMs } = broker
+  const { cleanerIntervalMs, cleanerMapBytes, cleanerBytesPerSecond } = broker
+  return {
+    ...{ tailCacheBytes, retentionCheckMs, checkpointMs },
+    ...{ cleanerIntervalMs, cleanerMapBytes, cleanerBytesPerSecond },
   }
 }
 

@@ -60,6 +60,15 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['INCONSISTENT_CLUSTER_ID', 'the controller is of another cluster. Set cluster.id to that of the cluster'],
 ])
 
+/** What passes by itself, and is worth telling to whoever waits for the start. */
+const OBSTACLES: ReadonlyMap<string, string> = new Map([
+  [
+    'DUPLICATE_BROKER_REGISTRATION',
+    'the controller hears another process of this node.id, or waits for the end of its session',
+  ],
+  ['KAFKA_STORAGE_ERROR', 'the controller’s disk is full: make room there'],
+])
+
 export class Membership {
   readonly #clock: Clock
   readonly #logger: Logger
@@ -103,7 +112,7 @@ export class Membership {
   }
 
   /**
-   * Registers; tries until it succeeds.
+   * Registers; tries until it succeeds, whatever passes by itself: a controller whose disk is full, too, has room again.
    *
    * @throws {BrokerError} `BROKER_NOT_REGISTERED`: the controller will not have this broker; the message says why.
    */
@@ -118,7 +127,7 @@ export class Membership {
         this.#options.sessionMs,
       )
       if (typeof found !== 'string') {
-        const { name } = errorByCode(found.errorCode)
+        const { name, retriable } = errorByCode(found.errorCode)
         if (name === 'NONE') {
           this.#brokerEpoch = found.brokerEpoch
           this.#obstacle = null
@@ -127,15 +136,9 @@ export class Membership {
         }
         // A process of this id that has just died is alive to the controller until its session ends.
         const mayStillEnd = this.#clock.monotonicMs() - startedMs < 2 * sessionMs
-        const isTemporary =
-          name === 'NOT_CONTROLLER' ||
-          name === 'REQUEST_TIMED_OUT' ||
-          (name === 'DUPLICATE_BROKER_REGISTRATION' && mayStillEnd)
+        const isTemporary = name === 'DUPLICATE_BROKER_REGISTRATION' ? mayStillEnd : retriable
         if (!isTemporary) throw refused(registration.brokerId, name)
-        this.#obstacle =
-          name === 'DUPLICATE_BROKER_REGISTRATION'
-            ? 'the controller hears another process of this node.id, or waits for the end of its session'
-            : null
+        this.#obstacle = OBSTACLES.get(name) ?? null
       }
       await this.#pause(pauseMs)
       pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)

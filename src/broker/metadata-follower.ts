@@ -19,7 +19,7 @@ export class MetadataFollower {
   readonly #apply: (delta: ImageDelta) => Promise<void>
   readonly #applied: (delta: ImageDelta) => void
   readonly #queue = new SerialQueue(DELTAS_WAITING_MAX)
-  #waiting: { readonly endOffset: number; readonly resolve: () => void }[] = []
+  #waiting: { readonly isReached: (image: ClusterImage) => boolean; readonly resolve: () => void }[] = []
 
   /**
    * @param apply - Puts one delta into effect; must not throw.
@@ -43,8 +43,8 @@ export class MetadataFollower {
       await this.#apply(delta)
       this.#image = delta.after
       this.#applied(delta)
-      const reached = this.#waiting.filter(({ endOffset }) => endOffset <= delta.after.endOffset)
-      this.#waiting = this.#waiting.filter(({ endOffset }) => endOffset > delta.after.endOffset)
+      const reached = this.#waiting.filter(({ isReached }) => isReached(delta.after))
+      this.#waiting = this.#waiting.filter((each) => !reached.includes(each))
       for (const { resolve } of reached) resolve()
     })
   }
@@ -56,8 +56,13 @@ export class MetadataFollower {
 
   /** Resolves when all metadata below `endOffset` is in effect here. */
   async inEffect(endOffset: number): Promise<void> {
-    if (endOffset <= this.#image.endOffset) return
-    await new Promise<void>((resolve) => this.#waiting.push({ endOffset, resolve }))
+    await this.until((image) => endOffset <= image.endOffset)
+  }
+
+  /** Resolves when metadata are in effect here of which `isReached` holds. */
+  async until(isReached: (image: ClusterImage) => boolean): Promise<void> {
+    if (isReached(this.#image)) return
+    await new Promise<void>((resolve) => this.#waiting.push({ isReached, resolve }))
   }
 
   /** Resolves when everything taken so far is in effect. */

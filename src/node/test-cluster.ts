@@ -81,7 +81,7 @@ export class Cluster {
     this.brokers = ids.map((nodeId) => new ClusterBroker(nodeId, machine, host))
   }
 
-  /** Starts a cluster; resolves when every broker serves, some tenths of a second later. */
+  /** Starts a cluster; resolves when every broker serves and knows all others, some tenths of a second later. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const { brokers = BROKERS } = options
     if (!Number.isInteger(brokers) || brokers < 1 || brokers > BROKERS_MAX)
@@ -89,6 +89,10 @@ export class Cluster {
     const cluster = new Cluster(options, brokers)
     try {
       await Promise.all(cluster.brokers.map((broker) => broker.start()))
+      // Each knows of itself that it lives: the newest image has all of them.
+      const running = cluster.brokers.flatMap(({ broker }) => broker ?? [])
+      const endOffset = Math.max(...running.map(({ image }) => image.endOffset))
+      await Promise.all(running.map((broker) => Promise.race([broker.inEffect(endOffset), broker.stopped])))
     } catch (error) {
       await cluster.close()
       throw error

@@ -20,6 +20,7 @@ import type { Said } from './said.ts'
 import { formatSaid, keepSaid } from './said.ts'
 import type { Death, Settings } from './sim-host.ts'
 import { DIRECTORY, Host, PORT, startBroker } from './sim-host.ts'
+import type { Ended } from './sim-host.ts'
 
 export const CLUSTER_ID = 'simulated-cluster-0001'
 /** Within this everything that is waited for must have happened, in virtual ms, unless the caller says more. */
@@ -56,6 +57,8 @@ export class SimCluster {
   readonly held: Leavings[] = []
   /** A broker that stopped by itself, or could not start, is started again after this long, in ms; null: it is not. */
   restartMs: number | null = null
+  /** The starts that failed, and the brokers that stopped by themselves. */
+  readonly ended: Ended[] = []
   readonly settings: Settings
   /** The image that `isWhole` looked at last, and what it found there. */
   #judgedImage: ClusterImage | null = null
@@ -124,6 +127,7 @@ export class SimCluster {
     const failed = (error: Error): void => {
       host.broker = null
       host.failure = error
+      this.ended.push({ node: host.name, error })
       if (this.restartMs !== null && isStill() && !host.isClosing)
         this.simulation.schedule(this.restartMs, `${host.name} started again`, () => {
           if (isStill()) void this.revive(host)

@@ -15,6 +15,12 @@ export type Settings = Readonly<Record<string, string>>
 /** How the life of a broker ends. */
 export type Death = 'close' | 'crash' | 'power cut'
 
+/** Why a broker could not start, or stopped by itself. */
+export interface Ended {
+  readonly node: string
+  readonly error: Error
+}
+
 /** One broker's machine, through all its lives. */
 export class Host {
   readonly id: number

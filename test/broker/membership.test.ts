@@ -4,6 +4,7 @@ import type { MembershipGateway, MembershipOptions } from '../../src/broker/memb
 import { silentLogger } from '../../src/env/index.ts'
 import type { RequestOf, ResponseOf } from '../../src/protocol/apis.ts'
 import { errorCode } from '../../src/protocol/errors.ts'
+import type { ErrorName } from '../../src/protocol/errors.ts'
 import { ManualClock, settle } from '../controller/support.ts'
 
 type Heartbeat = RequestOf<'BrokerHeartbeat'>
@@ -112,7 +113,7 @@ describe('Membership.join()', () => {
 })
 
 describe('Membership.join()', () => {
-  const joined = async (error: 'UNSUPPORTED_VERSION' | 'DUPLICATE_BROKER_REGISTRATION') => {
+  const joined = async (error: ErrorName) => {
     const clock = new ManualClock()
     const refusal = { throttleTimeMs: 0, errorCode: errorCode(error), brokerEpoch: -1 }
     const gateway = { call: () => Promise.resolve(refusal) } as unknown as MembershipGateway
@@ -128,6 +129,14 @@ describe('Membership.join()', () => {
     expect(outcomeOf()).toBe(
       'Registering broker 1 failed: the cluster uses what this version does not know. Run the version of millrace that its other brokers run',
     )
+  })
+
+  it('ST-8: waits for as long as the controller’s disk is full, and says so', async () => {
+    const { clock, membership, outcomeOf } = await joined('KAFKA_STORAGE_ERROR')
+    await clock.pass(600_000, 1000)
+    expect(outcomeOf()).toBeNull()
+    expect(membership.obstacle).toBe('the controller’s disk is full: make room there')
+    membership.stop()
   })
 
   it('waits for the session of an earlier life to end, says so, and fails when it is no earlier life', async () => {

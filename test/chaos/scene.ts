@@ -12,7 +12,8 @@ import { Client } from '../../src/index.ts'
 import type { BrokerProcess } from '../support/broker-process.ts'
 import { ClientLogs, within } from '../support/client-logs.ts'
 import { ClusterLoad } from '../support/cluster-load.ts'
-import { ClusterProcesses, inSync, until } from '../support/cluster-processes.ts'
+import { ClusterProcesses, until } from '../support/cluster-processes.ts'
+import { inSync } from '../support/every-broker.ts'
 import { LoopDisk } from '../support/loop-disk.ts'
 import { confluentKafka } from '../support/programs.ts'
 import { saveCheckpoints } from './damage.ts'
@@ -205,7 +206,7 @@ export class Scene {
 
   /** Resolves when every replica is in sync. */
   async isWhole(): Promise<void> {
-    await this.step('all replicas in sync', inSync(this.observer, TOPIC, STEP_MS_MAX))
+    await this.step('all replicas in sync', inSync(this.cluster.bootstrap, TOPIC, STEP_MS_MAX))
   }
 
   /** Longest time that some partition had no acknowledgement, while the load went on. */

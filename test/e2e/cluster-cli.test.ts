@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLogger } from '../../src/env/logger.ts'
 import { Client } from '../../src/index.ts'
 import { LineProcess } from '../support/child-process.ts'
-import { ClusterProcesses, inSync, until } from '../support/cluster-processes.ts'
+import { ClusterProcesses, until } from '../support/cluster-processes.ts'
+import { inSync } from '../support/every-broker.ts'
 import { runCommand } from '../support/run-command.ts'
 import { temporaryDirectory } from '../support/temp-directory.ts'
 
@@ -128,7 +129,7 @@ describe('with three brokers', () => {
     )
     expect(described!.partitions[0]).toMatchObject({ offlineReplicas: [3], lag: null })
     await stage.cluster.broker(3).restart()
-    await inSync(stage.client, topic)
+    await inSync(stage.cluster.bootstrap, topic)
     await until('all is well', async () => (await stage.health())[0] === 0)
   })
 

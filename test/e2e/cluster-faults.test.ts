@@ -9,7 +9,8 @@ import { afterAll, expect, it } from 'vitest'
 import { Client } from '../../src/index.ts'
 import { ClientLogs, within } from '../support/client-logs.ts'
 import { ClusterLoad } from '../support/cluster-load.ts'
-import { ClusterProcesses, inSync, SESSION_MS, until } from '../support/cluster-processes.ts'
+import { ClusterProcesses, SESSION_MS, until } from '../support/cluster-processes.ts'
+import { inSync } from '../support/every-broker.ts'
 import type { ClusterProcessesOptions } from '../support/cluster-processes.ts'
 import { Namespaces } from '../support/namespaces.ts'
 import { confluentKafka } from '../support/programs.ts'
@@ -128,7 +129,7 @@ class Scene {
   }
 
   async isWhole(): Promise<void> {
-    await this.step('all replicas in sync', this.load.while(inSync(this.observer, TOPIC)))
+    await this.step('all replicas in sync', this.load.while(inSync(this.cluster.bootstrap, TOPIC)))
     await this.more()
   }
 
@@ -136,7 +137,7 @@ class Scene {
   async end(): Promise<void> {
     const { load, cluster, observer } = this
     await this.step('an outcome for everything sent', load.stop())
-    await this.step('all replicas in sync in the end', inSync(observer, TOPIC))
+    await this.step('all replicas in sync in the end', inSync(cluster.bootstrap, TOPIC))
     const ends = await this.step(
       'ends of the log',
       observer

@@ -10,7 +10,8 @@ import { Prng } from '../../src/env/sim/prng.ts'
 import { Client } from '../../src/index.ts'
 import { within } from '../support/client-logs.ts'
 import { ClusterLoad } from '../support/cluster-load.ts'
-import { ClusterProcesses, inSync } from '../support/cluster-processes.ts'
+import { ClusterProcesses } from '../support/cluster-processes.ts'
+import { inSync } from '../support/every-broker.ts'
 import { confluentKafka } from '../support/programs.ts'
 import { compareReplicas } from '../support/replica-files.ts'
 import { seedFromEnv } from '../support/seed.ts'
@@ -70,7 +71,7 @@ it(
       load.writeWithLibrdkafka('librdkafka', librdkafka.command, cluster.bootstrap)
 
     for (let round = 0; round < ROUNDS; round++) {
-      await step('all replicas in sync', inSync(observer, TOPIC))
+      await step('all replicas in sync', inSync(cluster.bootstrap, TOPIC))
       await step('acknowledgements', load.more(1 + prng.below(ACKS_MAX)))
       const { controllerId } = await observer.admin().describeCluster()
       const [topic] = await observer.admin().describeTopics([TOPIC])
@@ -81,7 +82,7 @@ it(
       await step('acknowledgements by three brokers', load.more(1 + prng.below(ACKS_MAX)))
       await step('the start of both', Promise.all(victims.map((broker) => broker.restart())))
     }
-    await step('all replicas in sync in the end', inSync(observer, TOPIC))
+    await step('all replicas in sync in the end', inSync(cluster.bootstrap, TOPIC))
     await step('an outcome for everything sent', load.stop())
     longestGapMs = load.takeLongestGapMs()
     const ends = await observer

@@ -12,7 +12,8 @@ import { silentLogger } from '../../src/env/logger.ts'
 import { Prng } from '../../src/env/sim/prng.ts'
 import { Client, verifyDataDirectory } from '../../src/index.ts'
 import { ClusterLoad } from '../support/cluster-load.ts'
-import { ClusterProcesses, inSync } from '../support/cluster-processes.ts'
+import { ClusterProcesses } from '../support/cluster-processes.ts'
+import { inSync } from '../support/every-broker.ts'
 import { confluentKafka } from '../support/programs.ts'
 import { compareReplicas } from '../support/replica-files.ts'
 import { seedFromEnv } from '../support/seed.ts'
@@ -78,7 +79,7 @@ it(`F-KILL: ${KILLS} times kill -9 in a cluster under load lose, double, reorder
   }
 
   for (; kills < KILLS; kills++) {
-    if (prng.below(4) !== 0) await load.while(inSync(observer, TOPIC))
+    if (prng.below(4) !== 0) await load.while(inSync(cluster.bootstrap, TOPIC))
     await load.more(1 + prng.below(ACKS_MAX))
     const nodeId = await load.while(victim())
     const others = cluster.nodeIds.filter((id) => id !== nodeId).map((id) => cluster.broker(id))
@@ -94,7 +95,7 @@ it(`F-KILL: ${KILLS} times kill -9 in a cluster under load lose, double, reorder
   }
   await load.stop()
   longestGapMs = load.takeLongestGapMs()
-  await inSync(observer, TOPIC)
+  await inSync(cluster.bootstrap, TOPIC)
   const ends = await observer.admin().listOffsets(
     Array.from({ length: PARTITIONS }, (_, partition) => ({
       topic: TOPIC,

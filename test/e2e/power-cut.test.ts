@@ -11,7 +11,8 @@ import { Prng } from '../../src/env/sim/prng.ts'
 import { Client, verifyDataDirectory } from '../../src/index.ts'
 import { within } from '../support/client-logs.ts'
 import { ClusterLoad } from '../support/cluster-load.ts'
-import { ClusterProcesses, inSync } from '../support/cluster-processes.ts'
+import { ClusterProcesses } from '../support/cluster-processes.ts'
+import { inSync } from '../support/every-broker.ts'
 import { LoopDisk } from '../support/loop-disk.ts'
 import { compareReplicas } from '../support/replica-files.ts'
 import { seedFromEnv } from '../support/seed.ts'
@@ -76,7 +77,7 @@ it.skipIf(missing !== null || CUTS === 0)(
     }
     await step('acknowledgements in the end', load.more(1 + prng.below(ACKS_MAX)))
     await step('an outcome for everything sent', load.stop())
-    await inSync(observer, TOPIC)
+    await inSync(cluster.bootstrap, TOPIC)
     const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition)
     const ends = await observer
       .admin()

@@ -8,7 +8,8 @@ import { expect, it, onTestFinished } from 'vitest'
 import { silentLogger } from '../../src/env/logger.ts'
 import { Client } from '../../src/index.ts'
 import { LineProcess, run } from '../support/child-process.ts'
-import { inSync, until } from '../support/cluster-processes.ts'
+import { until } from '../support/cluster-processes.ts'
+import { inSync } from '../support/every-broker.ts'
 import { temporaryDirectory } from '../support/temp-directory.ts'
 
 const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
@@ -165,7 +166,7 @@ it('starts a broker again that was killed, says so, and finds the data of the ru
       `broker ${leader} | ended by SIGKILL; it starts again in 1 s`,
     )
     await producer.send({ topic: 'kept', value: 'while one is down' })
-    await inSync(client, 'kept')
+    await inSync(first.bootstrap, 'kept')
     expect(await values(client, 'kept')).toEqual(['before', 'while one is down'])
   }
   expect((await first.process.kill('SIGTERM')).code).toBe(0)

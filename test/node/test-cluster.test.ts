@@ -2,6 +2,7 @@
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
 import { afterEach, describe, expect, it } from 'vitest'
 import { NodeClock } from '../../src/env/node/node-clock.ts'
+import { liveBrokers } from '../../src/metadata/cluster-image.ts'
 import { Cluster } from '../../src/testing.ts'
 import type { ClusterBroker, ClusterOptions } from '../../src/testing.ts'
 
@@ -45,6 +46,15 @@ describe('Cluster.start()', () => {
     ])
     const leaders = [0, 1, 2].map((partition) => cluster!.leaderOf('events', partition))
     expect([...leaders].sort()).toEqual([1, 2, 3])
+  })
+
+  it('has brokers that all know each other as soon as it resolves', async () => {
+    for (let round = 0; round < 5; round++) {
+      const { brokers, nodes } = await start({ brokers: 9, listens: false })
+      const known = brokers.map(({ broker }) => liveBrokers(broker!.image).map(({ id }) => id))
+      expect(known).toEqual(nodes.map(() => nodes.map(({ nodeId }) => nodeId)))
+      await cluster!.close()
+    }
   })
 
   it('goes on when the leader is killed, and loses nothing; the broker comes back with its data', async () => {

@@ -3,6 +3,7 @@
  * happens when faults come together is cluster-swarm.test.ts.
  */
 import { describe, expect, it } from 'vitest'
+import { liveBrokers } from '../../src/metadata/cluster-image.ts'
 import { errorByCode } from '../../src/protocol/errors.ts'
 import { makeBatch, produceRequest } from '../broker/support/batches.ts'
 import { ClusterLoad } from './support/cluster-load.ts'
@@ -41,6 +42,17 @@ function others(cluster: SimCluster, host: Host): string[] {
 }
 
 describe('A cluster', () => {
+  it('is of brokers that know, as soon as they serve, that they live', async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const cluster = new SimCluster({ seed })
+      const knowing = cluster.hosts.map(async (host) => {
+        const { image } = await cluster.begin(host)
+        return liveBrokers(image).some(({ id }) => id === host.id)
+      })
+      expect(await cluster.run(Promise.all(knowing))).toEqual([true, true, true])
+    }
+  })
+
   it('starts, elects, creates a topic with three replicas, takes records and gives them back, and says no word of warning', async () => {
     const { cluster, load } = await underLoad()
     expect(cluster.partition(TOPIC)).toMatchObject({ leader: 1, isr: [1, 2, 3] })

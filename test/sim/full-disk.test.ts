@@ -62,6 +62,20 @@ describe('A leader whose disk stays full', () => {
     await load.finish()
   })
 
+  it('ST-8 S4: a broker that begins while the controller’s disk is full does not give up', async () => {
+    const { cluster, load } = await underLoad()
+    const controller = cluster.controller!
+    const other = cluster.hosts.find((host) => host !== controller)!
+    controller.node.disk.freeBytes = 0
+    cluster.kill(other, 'crash')
+    await cluster.run(cluster.revive(other), GIVING_UP_MS)
+    expect(cluster.ended).toEqual([])
+    controller.node.disk.freeBytes = PLENTY_BYTES
+    await cluster.untilWhole()
+    await load.progress()
+    await load.finish()
+  })
+
   it('ST-8: a disk that is full again and again loses nothing', async () => {
     const { cluster, load, leader } = await underLoad()
     for (let round = 0; round < 30; round++) {

@@ -69,10 +69,15 @@ class LineStream {
       first.resolve(this.lines[index]!)
     }
     if (!this.#hasEnded) return
-    const error = new Error(`Waiting for a line: the process ended without it: ${this.#describe()}`)
+    const error = new Error(
+      `Waiting for a line: the process ended without it, its last line: ${this.#describe()}`,
+    )
     for (const { reject } of this.#waiting.splice(0)) reject(error)
   }
 }
+
+/** Of what a process printed that ended too early. */
+const LINES_TOLD = 20
 
 const running = new Set<ChildProcessWithoutNullStreams>()
 process.on('exit', () => {
@@ -90,8 +95,11 @@ export class LineProcess {
     const child = spawn(command, args, { ...options, env: { ...process.env, ...options.env }, stdio: 'pipe' })
     this.#child = child
     running.add(child)
-    const describe = (): string =>
-      `${command} ${args.join(' ')}\n${[...this.outLines, ...this.errLines].slice(-20).join('\n')}`
+    const describe = (): string => {
+      const last = [...this.outLines, ...this.errLines].slice(-LINES_TOLD)
+      // The last line says why it ended, and of a message of many lines some show only the first.
+      return [last.at(-1) ?? 'it printed nothing', `${command} ${args.join(' ')}`, ...last].join('\n')
+    }
     this.#out = new LineStream(child.stdout, describe)
     this.#err = new LineStream(child.stderr, describe)
     child.stdin.on('error', () => undefined) // It has ended, and its exit code says how.

@@ -10,8 +10,8 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
-import type { Client } from '../../src/index.ts'
 import { BrokerProcess } from './broker-process.ts'
+import { knowEachOther } from './every-broker.ts'
 import { reservePorts } from './free-ports.ts'
 import type { Namespaces } from './namespaces.ts'
 import { TcpProxy } from './tcp-proxy.ts'
@@ -83,7 +83,7 @@ export class ClusterProcesses {
     this.#namespaces = namespaces
   }
 
-  /** Starts a cluster; resolves when all brokers serve. */
+  /** Starts a cluster; resolves when all brokers serve and know each other. */
   static async start(options: ClusterProcessesOptions): Promise<ClusterProcesses> {
     const { directory, brokers: count = 3, settings = {}, logLevel = 'warn', links = false } = options
     const { namespaces = null } = options
@@ -116,7 +116,10 @@ export class ClusterProcesses {
     const brokers = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     const cluster = new ClusterProcesses(clusterId, brokers, ports, proxies?.nodes ?? [], namespaces)
     const failed = started.find((each) => each.status === 'rejected')
-    if (failed === undefined) return cluster
+    if (failed === undefined) {
+      await knowEachOther(cluster.bootstrap)
+      return cluster
+    }
     await cluster.kill()
     throw failed.reason
   }
@@ -210,29 +213,6 @@ function brokerDirectory(directory: string, nodeId: number): string {
   const path = join(directory, `broker-${nodeId}`)
   mkdirSync(path, { recursive: true })
   return path
-}
-
-/** Resolves when every replica of a topic is in sync. @throws When they are not within `timeoutMs`. */
-export async function inSync(client: Client, topic: string, timeoutMs = 30_000): Promise<void> {
-  const deadlineMs = performance.now() + timeoutMs
-  for (;;) {
-    const lacking = await lackingReplicas(client, topic)
-    if (lacking.length === 0) return
-    if (performance.now() > deadlineMs)
-      throw new Error(`Waiting for all replicas in sync: after ${timeoutMs} ms ${lacking.join('; ')}`)
-    await pause(LOOK_MS)
-  }
-}
-
-async function lackingReplicas(client: Client, topic: string): Promise<readonly string[]> {
-  try {
-    const [described] = await client.admin().describeTopics([topic], { timeoutMs: 2000 })
-    return described!.partitions
-      .filter(({ isr, replicas }) => isr.length < replicas.length)
-      .map(({ partition, isr, replicas }) => `${topic}-${partition} has ${isr.join()} of ${replicas.join()}`)
-  } catch (error) {
-    return [`${topic}: ${(error as Error).message}`] // Whoever was asked may have died just then.
-  }
 }
 
 /** Polls until `holds` does. @throws When that is not within `timeoutMs`. */

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Client } from '../../../src/index.ts'
-import { ClusterProcesses, inSync } from '../../support/cluster-processes.ts'
+import { ClusterProcesses } from '../../support/cluster-processes.ts'
+import { inSync } from '../../support/every-broker.ts'
 import { storedBatches, storedCodecs } from '../../support/stored-batches.ts'
 import { temporaryDirectory } from '../../support/temp-directory.ts'
 import type { Capability } from './capability-names.ts'
@@ -298,7 +299,7 @@ export function testClient(client: CompatClient): void {
     capability('fail-over', async () => {
       const [producer, consumer] = [openDriver(), openDriver()]
       const topic = await createTopic(3)
-      await inSync(ours, topic)
+      await inSync(cluster.bootstrap, topic)
       const acknowledged = new Set<string>()
       const seen = new Map<string, string>()
       let isProducing = true

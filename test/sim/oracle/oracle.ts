@@ -89,7 +89,7 @@ export class Oracle {
       isOnPlatter: (id, truth, offset) => this.#logOf(id, truth.name, 'durable').reaches(offset),
       hostIds: () => cluster.hosts.map(({ id }) => id),
     })
-    this.#defects = new DefectRule(cluster.said)
+    this.#defects = new DefectRule(cluster.said, cluster.ended)
     cluster.simulation.checks.push(() => this.#afterEvent())
   }
 

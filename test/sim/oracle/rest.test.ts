@@ -9,6 +9,7 @@ import type {
   TopicImage,
 } from '../../../src/metadata/cluster-image.ts'
 import { ShardedMap } from '../../../src/metadata/sharded-map.ts'
+import type { Ended } from '../../../src/sim/sim-host.ts'
 import type { Said } from '../support/sim-cluster.ts'
 import { DefectRule } from './defects.ts'
 import { DiskLog } from './disk-log.ts'
@@ -71,8 +72,8 @@ describe('A cluster at rest', () => {
 
 describe('DefectRule', () => {
   const rules: DefectRule[] = []
-  const aRule = (said: readonly Said[]): DefectRule => {
-    const rule = new DefectRule(said)
+  const aRule = (said: readonly Said[], ended: readonly Ended[] = []): DefectRule => {
+    const rule = new DefectRule(said, ended)
     rules.push(rule)
     return rule
   }
@@ -92,6 +93,15 @@ describe('DefectRule', () => {
     expect(() => aRule([saying(wrapped)]).check()).toThrow(/^S4: /)
     expect(() => aRule([saying(new TypeError('x is undefined'))]).check()).toThrow(/^S4: /)
     expect(() => aRule([saying(new Error('disk full'))]).check()).not.toThrow()
+  })
+
+  it('S4: finds a broker that ended by itself, but for its disk', () => {
+    const because = (code: string): Error => Object.assign(new Error('ended'), { code })
+    const ofDisk = new Error('the quorum stopped', { cause: because('FILE_IO') })
+    expect(() => aRule([], [{ node: 'b1', error: ofDisk }]).check()).not.toThrow()
+    expect(() => aRule([], [{ node: 'b1', error: because('BROKER_NOT_REGISTERED') }]).check()).toThrow(
+      /^S4: /,
+    )
   })
 
   it('S4: finds a rejection that nobody handles', () => {

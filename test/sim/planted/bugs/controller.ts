@@ -263,4 +263,19 @@ export const CONTROLLER_BUGS: readonly PlantedBug[] = [
       test: { file: 'test/replication/swarm.test.ts', name: 'S7: do the same with the same seed' },
     },
   },
+  {
+    id: 'gives-up-at-a-full-controller',
+    file: 'src/broker/membership.ts',
+    find: '? mayStillEnd : retriable',
+    replace: "? mayStillEnd : retriable && name !== 'KAFKA_STORAGE_ERROR'",
+    what: 'a broker that starts while the disk of the controller is full gives up',
+    breaks: ['S4'],
+    scenarios: ['ST-8'],
+    catcher: {
+      test: {
+        file: 'test/sim/full-disk.test.ts',
+        name: 'ST-8 S4: a broker that begins while the controller’s disk is full does not give up',
+      },
+    },
+  },
 ]
