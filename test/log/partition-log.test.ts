@@ -1,5 +1,6 @@
 /** What a log promises while nothing fails. */
 import { describe, expect, it } from 'vitest'
+import { USUAL_LATENCY } from '../../src/env/sim/sim-disk.ts'
 import type { PartitionLog } from '../../src/log/partition-log.ts'
 import { readBatchHeader } from '../../src/records/batch-header.ts'
 import { append, DIRECTORY, makeBatch, openLog, readAll, simulate, whenDurable } from './support.ts'
@@ -60,6 +61,28 @@ describe('PartitionLog.appendAsLeader()', () => {
       append(log)
       await whenDurable(log, 1)
       expect(log.failure).toBeNull()
+    })
+  })
+
+  it('syncs with durability os when a few MiB are written, and acknowledges on meanwhile', async () => {
+    await withLog('behind', { durability: 'os' }, async (log, { simulation }) => {
+      append(log)
+      await whenDurable(log, 1) // The file that names its epoch is synced before.
+      const { disk } = simulation.node('a')
+      let syncs = 0
+      disk.onOperation = (_, kind, path) => {
+        if (kind === 'sync' && path.endsWith('.log')) syncs++
+      }
+      disk.latency = { ...USUAL_LATENCY, sync: [60_000, 60_000] }
+      const syncsAfter: number[] = []
+      for (let mebibytes = 1; mebibytes <= 16; mebibytes++) {
+        append(log, { valueBytes: 2 ** 20 })
+        await whenDurable(log, 1 + mebibytes)
+        syncsAfter.push(syncs)
+      }
+      expect(syncsAfter).toEqual([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+      expect(simulation.nowMs).toBeLessThan(60_000)
+      await log.close()
     })
   })
 
