@@ -114,7 +114,8 @@ export class PartitionQueue {
     if (isIdempotent && this.#isBroken) return null // `needsIdentity`, once nothing is in flight
     if (batch !== this.open || options.isFlushing) return batch
     if (options.lingerMs === 0) return this.#inFlight.length === 0 ? batch : null
-    return options.nowMs - batch.createdAtMs >= options.lingerMs ? batch : null
+    // The sum, as in the timer for it: the difference of the same times may round to less, and nothing would wake again.
+    return options.nowMs >= batch.createdAtMs + options.lingerMs ? batch : null
   }
 
   /** Moves a batch that `next` named to those in flight, and gives it numbers if it has none. */

@@ -403,11 +403,11 @@ export class ProduceSender {
     this.#onSettled(batch, false)
   }
 
-  /** Fails what waited too long and is not in flight. */
+  /** Fails what waited too long and is not in flight: at the very time for which `#choose` has the timer set. */
   #expire(queue: PartitionQueue, nowMs: number): void {
-    if (nowMs - queue.oldestUnsentAtMs < this.#config.deliveryTimeoutMs) return
+    if (nowMs < queue.oldestUnsentAtMs + this.#config.deliveryTimeoutMs) return
     for (const batch of queue.unsent()) {
-      if (nowMs - batch.createdAtMs < this.#config.deliveryTimeoutMs) break
+      if (nowMs < batch.createdAtMs + this.#config.deliveryTimeoutMs) break
       this.#fail(queue, batch, deliveryTimedOut(batch, this.#config.deliveryTimeoutMs))
     }
   }

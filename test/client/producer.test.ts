@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { PartitionQueue } from '../../src/client/partition-queue.ts'
+import type { ProducerBatch } from '../../src/client/producer-batch.ts'
 import type { Producer } from '../../src/client/producer.ts'
 import type { ProducerOptions } from '../../src/client/producer-options.ts'
 import type { ErrorName } from '../../src/protocol/errors.ts'
@@ -87,6 +89,18 @@ describe('Producer', () => {
     await broker.pass(400)
     expect(broker.requestsOf('Produce')).toHaveLength(1)
     await broker.settled(late, 200)
+  })
+
+  it('sends when lingerMs is over, wherever sums and differences of times round to', async () => {
+    // 63.42… + 5 is a time at which 5 ms have not passed, if it is by their difference.
+    const createdAtMs = 63.42072088073625
+    const batch = { createdAtMs } as ProducerBatch
+    const queue = new PartitionQueue('t', 0)
+    queue.add(batch)
+    const options = { nowMs: createdAtMs + 5, lingerMs: 5, isFlushing: false }
+    expect(options.nowMs - createdAtMs).toBeLessThan(5)
+    expect(queue.next(options, false)).toBe(batch)
+    expect(queue.next({ ...options, nowMs: createdAtMs + 4.999 }, false)).toBeNull()
   })
 
   it('numbers batches without gaps', async () => {
