@@ -9,7 +9,8 @@ import { baseOffsetAt, lastOffsetAt, leaderEpochAt, readBatchHeader } from '../r
 import { readWhole } from './atomic-file.ts'
 import type { EpochEntry } from './checkpoint-file.ts'
 import { offsetFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
-import { LeaderEpochCache } from './leader-epoch-cache.ts'
+import { LeaderEpochCache, NO_EPOCH } from './leader-epoch-cache.ts'
+import { LogError } from './log-error.ts'
 import type { LogSurroundings } from './log-options.ts'
 import { decodeProducerSnapshot } from './producer-snapshot.ts'
 import { ProducerState } from './producer-state.ts'
@@ -140,7 +141,10 @@ export async function replayProducers(
 /**
  * Leader epochs as the batches say, from `startOffset` on, on top of `known`.
  *
- * A segment that begins in the same epoch as the next one begins is not walked: epochs never fall along a log.
+ * A segment that begins in the same epoch as the next one begins is not walked: epochs never fall along a log. One that does
+ * is damage: no CRC covers it, and a bit that has raised it would make all that comes after it older than it is (ST-3).
+ *
+ * @throws {LogError} `LOG_CORRUPT`.
  */
 export async function replayEpochs(
   segments: readonly Segment[],
@@ -150,17 +154,27 @@ export async function replayEpochs(
 ): Promise<LeaderEpochCache> {
   const epochs = new LeaderEpochCache(known)
   const first = segmentIndexOf(segments, startOffset)
+  let last = NO_EPOCH
+  const saw = ({ path }: Segment, epoch: number, offset: number): void => {
+    if (epoch < last)
+      throw new LogError(
+        'LOG_CORRUPT',
+        `Read ${path}: leader epoch at offset ${offset} is ${epoch}: wanted ${last} or more`,
+      )
+    last = epoch
+    epochs.assign(epoch, offset)
+  }
   assert(segments.length > 0, 'A log has a segment')
   for (let index = first; index < segments.length; index++) {
     const segment = segments[index]!
     const next = segments[index + 1]
     const beginsIn = await firstEpochOf(segment)
     if (next !== undefined && beginsIn !== null && index > first && beginsIn === (await firstEpochOf(next))) {
-      epochs.assign(beginsIn, segment.baseOffset)
+      saw(segment, beginsIn, segment.baseOffset)
       continue
     }
     await walkBatches([segment], Math.max(startOffset, segment.baseOffset), endOffset, (bytes, at) => {
-      epochs.assign(leaderEpochAt(bytes, at), baseOffsetAt(bytes, at))
+      saw(segment, leaderEpochAt(bytes, at), baseOffsetAt(bytes, at))
     })
   }
   return epochs

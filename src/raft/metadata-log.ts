@@ -50,7 +50,10 @@ export async function hasNoPart(files: FileSystem, dataDirectory: string): Promi
   return true
 }
 
-/** @throws {QuorumError} `QUORUM_STATE_CORRUPT`, `QUORUM_SNAPSHOT_CORRUPT`. @throws {LogError} `LOG_CORRUPT`. */
+/**
+ * @throws {QuorumError} `QUORUM_STATE_CORRUPT`, `QUORUM_SNAPSHOT_CORRUPT`, `QUORUM_LOG_CORRUPT`.
+ * @throws {LogError} `LOG_CORRUPT`.
+ */
 export async function openMetadataLog(
   ports: LogPorts,
   options: { readonly directory: string; readonly segmentBytes?: number },
@@ -80,6 +83,11 @@ export async function openMetadataLog(
     if (state === null && (log.logEndOffset > 0 || snapshots.length > 0)) {
       const message = `Cannot start from ${directory}: there is metadata but no quorum-state, so its epochs are unknown`
       throw new QuorumError('QUORUM_STATE_CORRUPT', message)
+    }
+    // Durable before any record of the epoch is: a later one in the log is damage, and would win every election (ST-3).
+    if (state !== null && log.latestEpoch > state.leaderEpoch) {
+      const message = `Cannot start from ${directory}: the log has the epoch ${log.latestEpoch}, and quorum-state knows none after ${state.leaderEpoch}`
+      throw new QuorumError('QUORUM_LOG_CORRUPT', message)
     }
     if (installing !== null) await finishInstall(files, directory, installing, log)
     const snapshot = await newestUsable(ports, directory, log.logStartOffset, snapshots)

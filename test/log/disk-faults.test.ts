@@ -396,6 +396,23 @@ describe('Damaged bytes', () => {
     })
   })
 
+  it('ST-3 D3: an epoch that a flipped bit has raised is found by the batch behind it when epochs are read from batches', async () => {
+    const { simulation, env } = simulate('epoch')
+    const log = await simulation.runUntil(openLog(env))
+    for (let index = 0; index < 6; index++) append(log, {}, index < 3 ? 0 : 1)
+    await simulation.runUntil(whenDurable(log, 6))
+    const size = log.sizeBytes / 6
+    await simulation.runUntil(log.close())
+    simulation.node('a').disk.flipBit(FIRST_SEGMENT, size + 14, 7)
+    const open = (recoveryPoint: number) => simulation.runUntil(openLog(env, {}, { recoveryPoint }))
+    // The list of epochs is right, and nothing below the recovery point is read.
+    const again = await open(6)
+    expect(again.latestEpoch).toBe(1)
+    await simulation.runUntil(again.close())
+    await simulation.runUntil(env.files.remove(`${DIRECTORY}/leader-epoch-checkpoint`))
+    await expect(open(6)).rejects.toMatchObject({ code: 'LOG_CORRUPT' })
+  })
+
   it('ST-2 D3: are never served: a read of a rotten batch from disk fails, one of a sound batch does not', async () => {
     const { simulation, env } = simulate('rot')
     const log = await simulation.runUntil(openLog(env, { tailCacheBytes: 0 }))

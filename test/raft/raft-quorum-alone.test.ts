@@ -8,11 +8,14 @@ import { clusterConfigShape } from '../../src/metadata/broker-config.ts'
 import { resolveConfigs } from '../../src/metadata/config-resolution.ts'
 import { imageHash } from '../../src/metadata/snapshot.ts'
 import { RaftQuorum } from '../../src/raft/raft-quorum.ts'
+import { batchSizeAt } from '../../src/records/batch-header.ts'
 
 const seed = Number(process.env['SEED'] ?? 1)
 const DIRECTORY = '/data'
 const LOG = '/data/__cluster_metadata-0'
 const LIMIT_MS = 60_000
+/** Of the most significant byte of a batch's leader epoch, which no CRC covers. */
+const EPOCH_POSITION = 12
 
 interface Started {
   readonly quorum: RaftQuorum
@@ -207,6 +210,28 @@ describe(`RaftQuorum (seed ${seed})`, () => {
         await expect(start(node.env)).rejects.toMatchObject({ code: 'QUORUM_STATE_CORRUPT' })
         await node.env.files.remove(`${LOG}/quorum-state`)
         await expect(start(node.env)).rejects.toMatchObject({ code: 'QUORUM_STATE_CORRUPT' })
+      })(),
+      LIMIT_MS,
+    )
+  })
+
+  it('ST-3, M5: refuses a log whose last epoch is later than any that quorum-state knows: it would win elections', async () => {
+    const { simulation, node } = newNode()
+    await simulation.runUntil(
+      (async () => {
+        const first = await start(node.env)
+        await createTopic(first, 'a')
+        await first.quorum.close()
+        const name = (await node.env.files.list(LOG)).filter((one) => one.endsWith('.log')).at(-1)!
+        const bytes = node.disk.contents(`${LOG}/${name}`)!
+        let last = 0
+        for (let at = 0; at < bytes.length; at += batchSizeAt(bytes, at)) last = at
+        node.disk.flipBit(`${LOG}/${name}`, last + EPOCH_POSITION, 6)
+        // All is below the recovery point, and the list of epochs is lost: the batch itself is all that names its epoch.
+        await node.env.files.remove(`${LOG}/leader-epoch-checkpoint`)
+        const before = node.disk.contents(`${LOG}/${name}`)
+        await expect(start(node.env)).rejects.toMatchObject({ code: 'QUORUM_LOG_CORRUPT' })
+        expect(node.disk.contents(`${LOG}/${name}`)).toEqual(before)
       })(),
       LIMIT_MS,
     )
