@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { PartitionQueue } from '../../src/client/partition-queue.ts'
-import type { ProducerBatch } from '../../src/client/producer-batch.ts'
+import { ProducerBatch } from '../../src/client/producer-batch.ts'
 import type { Producer } from '../../src/client/producer.ts'
 import type { ProducerOptions } from '../../src/client/producer-options.ts'
 import type { ErrorName } from '../../src/protocol/errors.ts'
+import { BatchBuilder } from '../../src/records/batch-builder.ts'
 import { decodeRecords } from '../../src/records/record-reader.ts'
 import { CodecSet } from '../../src/records/compression/codec-set.ts'
 import { decodeUtf8 } from '../../src/bytes/utf8.ts'
@@ -91,10 +92,10 @@ describe('Producer', () => {
     await broker.settled(late, 200)
   })
 
-  it('sends when lingerMs is over, wherever sums and differences of times round to', async () => {
+  it('sends when lingerMs is over, wherever sums and differences of times round to', () => {
     // 63.42… + 5 is a time at which 5 ms have not passed, if it is by their difference.
     const createdAtMs = 63.42072088073625
-    const batch = { createdAtMs } as ProducerBatch
+    const batch = new ProducerBatch('t', 0, new BatchBuilder(), createdAtMs)
     const queue = new PartitionQueue('t', 0)
     queue.add(batch)
     const options = { nowMs: createdAtMs + 5, lingerMs: 5, isFlushing: false }
