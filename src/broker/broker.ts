@@ -412,7 +412,7 @@ export class Broker {
       )
     })
     await this.#metadataInEffect()
-    await this.#partitions.setStraysAside(this.#follower.image)
+    await this.#follower.between((image) => this.#partitions.setStraysAside(image))
     this.#membership.start()
     await this.#membership.live()
     // In the metadata that clients are given here, too.

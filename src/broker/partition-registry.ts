@@ -232,6 +232,7 @@ export class PartitionRegistry {
 
   /**
    * Sets aside the logs that no topic of the image claims. Called once, when the image is first complete.
+   * Runs between two deltas, as `apply` does: one that gives a replica back would go on with a log that is about to go.
    */
   async setStraysAside(image: ClusterImage): Promise<void> {
     for (const log of this.#options.logs.logs()) {
