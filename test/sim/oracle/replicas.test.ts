@@ -103,6 +103,22 @@ describe('ReplicaRules', () => {
     expect(look).toThrow(/^R7: /)
   })
 
+  it('R7: takes a commit by a set that came and went unseen, also when the epoch then ended; not by one that was seen', () => {
+    const unseen = (partitionEpoch: number, endsEpoch: boolean) => {
+      const { replica, state, told, look } = aWorld()
+      told.set(2, 15)
+      state.partitionEpoch = partitionEpoch
+      state.isr = state.maximalIsr = [1]
+      replica.highWatermark = 15
+      if (endsEpoch) replica.leaderState = { ...state, leaderEpoch: ++replica.leaderEpoch }
+      return look
+    }
+    for (const endsEpoch of [false, true]) {
+      expect(unseen(9, endsEpoch)).not.toThrow()
+      expect(unseen(8, endsEpoch)).toThrow(/^R7: /)
+    }
+  })
+
   it('R7: a commit of what the leader itself has not on its disk', () => {
     const { replica, log, look } = aWorld()
     log.durableEndOffset = 14

@@ -200,8 +200,8 @@ export class ReplicaRules {
     }
     const fault = findFault(state)
     // It may have committed in its former epoch, in the very turn in which that ended and it went on in the next; or by an in-sync
-    // set of which it heard in that turn, and of the next one, too.
-    const isMissed = former === state && state.partitionEpoch > partitionEpoch + 1
+    // set of which it heard in that turn, and of the next one, too, be it before that epoch ended.
+    const isMissed = former !== null && former.partitionEpoch > partitionEpoch + 1
     if (fault !== null && !isMissed && (former === null || former === state || findFault(former) !== null))
       fail('R7', fault)
     if (log.config.durability === 'disk') {
