@@ -49,6 +49,8 @@ interface Watched {
   readonly logs: Map<string, Readonly<Record<Layer, DiskLog>>>
   generation: number
   life: Life
+  /** The last life that was seen with a broker epoch, and which. */
+  registered: { readonly generation: number; readonly brokerEpoch: number } | null
   member: QuorumMember
   hasServed: boolean
   readonly lookAt: (partition: Partition) => void
@@ -181,7 +183,9 @@ export class Oracle {
     }
     this.#quorum.lookAtVote(host.id, inodeOf(node, QUORUM_STATE_PARTS, 'durable'), node.disk.image.root)
     if (broker === null) return
-    const { view } = broker
+    const { view, brokerEpoch } = broker
+    if (watched.registered?.brokerEpoch !== brokerEpoch)
+      watched.registered = { generation: node.generation, brokerEpoch }
     if (!watched.hasServed) {
       watched.hasServed = true
       watched.leftovers.serves((log) => log === METADATA_LOG || view.logs.quarantined.has(log))
@@ -220,11 +224,26 @@ export class Oracle {
     if (!this.#isPromisedOnDisk(truth)) return
     const startOffset = truth.epochStarts.get(leaderEpoch) ?? 0
     for (const id of joined)
-      if (id !== truth.image!.leader && !this.#logOf(id, truth.name, 'durable').reaches(startOffset))
+      if (
+        id !== truth.image!.leader &&
+        !this.#hasOutlived(id) &&
+        !this.#logOf(id, truth.name, 'durable').reaches(startOffset)
+      )
         fail(
           'R14',
           `${id} joins the in-sync replicas of ${truth.name} below ${startOffset}, the start of leader epoch ${leaderEpoch}`,
         )
+  }
+
+  /**
+   * Whether the metadata know a broker by a life that is over, while its machine is in a later one. What that one fetched still
+   * lets it join, by words that were under way; its registration takes it out again, unless it finds all of that.
+   */
+  #hasOutlived(id: number): boolean {
+    const host = this.#cluster.host(id)
+    const { registered } = this.#watch(host)
+    if (registered === null || registered.generation === host.node.generation) return false
+    return this.#metadata.newest?.brokers.get(id)?.epoch === registered.brokerEpoch
   }
 
   /** R2: in the strictest form, since committed means on the platters of all who are in sync. */
@@ -318,7 +337,9 @@ export class Oracle {
       const life = lifeOf(host)
       const member = { id: host.id, life: life.name, platter: metadata.durable, live: metadata.live }
       const lookAt = (partition: Partition): void => this.#replicas.look(made.life, partition)
-      const made: Watched = { host, leftovers, logs, generation, life, member, hasServed: false, lookAt }
+      const made: Watched = {
+        ...{ host, leftovers, logs, generation, life, registered: null, member, hasServed: false, lookAt },
+      }
       watched = made
       this.#watched.set(host, watched)
     }
