@@ -203,8 +203,9 @@ export function copyDurable({ durable, modifiedMs }: DirectoryInode): DirectoryI
   return copy
 }
 
-function copyOfFile({ durable, modifiedMs }: FileInode): FileInode {
-  return { ...newFile(modifiedMs), durable: copyOf(durable), live: copyOf(durable) }
+/** What is rotten in it is so in the copy. */
+function copyOfFile({ durable, modifiedMs, isRotten }: FileInode): FileInode {
+  return { ...newFile(modifiedMs), durable: copyOf(durable), live: copyOf(durable), isRotten }
 }
 
 function setName(names: Map<string, Inode>, edit: NameEdit): void {

@@ -71,6 +71,7 @@ export const DAMAGES: Readonly<Record<string, Fault>> = {
     }),
   oldDisk: (world) => {
     const host = anyHost(world)
+    if (world.scene.atlas.isRotten(host)) return
     const backup = host.node.disk.backUp()
     const restore = (): void =>
       damage(
