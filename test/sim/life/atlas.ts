@@ -51,6 +51,11 @@ export class Atlas {
     return this.#rotten !== null
   }
 
+  /** Whether a log of this machine is rotten: a copy of its disk would keep the rot for later, when nobody looks for it. */
+  isRotten(host: Host): boolean {
+    return host === this.#rotten
+  }
+
   /**
    * Whether a machine is the last that has what another has rotten. If it lost its memory too, nobody could be elected who
    * can be read: two faults too many for the number of replicas.
@@ -66,9 +71,12 @@ export class Atlas {
     return false
   }
 
+  /**
+   * Serves, so its present life has registered. One that has only begun may be in sync by the life before it, of which a broker
+   * that died says with its registration that it may have lost something: it leaves the set then.
+   */
   #isSound(id: number): boolean {
-    const { node } = this.#cluster.host(id)
-    return id !== this.#rotten?.id && node.isUp
+    return id !== this.#rotten?.id && this.#cluster.host(id).broker !== null
   }
 
   /** Whether nothing is lost with the disk of a machine that is down. */
@@ -108,12 +116,16 @@ export class Atlas {
     return Number(own ?? this.#cluster.settings[MIN_ISR] ?? 1)
   }
 
-  /** Whether others are in sync wherever a machine is, so that they can do without it. */
+  /** Whether others are in sync, and serve, wherever a machine is, so that they can do without it. */
   isDispensable(host: Host): boolean {
     if (!this.#cluster.hasImage) return false
     for (const { partitions } of this.#cluster.image.topicsByName.values())
       for (const { replicas, isr } of partitions)
-        if (replicas.includes(host.id) && replicas.length > 1 && !isr.some((id) => id !== host.id))
+        if (
+          replicas.includes(host.id) &&
+          replicas.length > 1 &&
+          !isr.some((id) => id !== host.id && this.#isSound(id))
+        )
           return false
     return true
   }
