@@ -29,12 +29,15 @@ export async function deleteRecords(
   const groups = new Map<BrokerLink, RecordDeletion[]>()
   for (const deletion of deletions) {
     const link = cluster.findLeaderLink(deletion.topic, deletion.partition, 'requests')
-    if (link === null)
+    if (link === null) {
+      // Whoever tries again must not be told the same of a leader that is there by then.
+      cluster.refreshSoon()
       throw new ClientError(
         'LEADER_NOT_AVAILABLE',
         `Cannot delete records of ${deletion.topic}-${deletion.partition}: it has no leader now`,
         { retriable: true },
       )
+    }
     groups.set(link, [...(groups.get(link) ?? []), deletion])
   }
   const remaining: RemainingRecords[] = []
@@ -52,10 +55,12 @@ export async function deleteRecords(
         })),
         timeoutMs,
       }
-      const answer = await link.request('DeleteRecords', body, {
-        signal: options.signal,
-        timeoutMs: timeoutMs + ANSWER_GRACE_MS,
-      })
+      const answer = await link
+        .request('DeleteRecords', body, { signal: options.signal, timeoutMs: timeoutMs + ANSWER_GRACE_MS })
+        .catch((error: unknown) => {
+          if (error instanceof ClientError && error.retriable) cluster.refreshSoon(link)
+          throw error
+        })
       for (const { name, partitions } of answer.topics) {
         for (const { partitionIndex, lowWatermark, errorCode } of partitions) {
           const item = `${name}-${partitionIndex}`

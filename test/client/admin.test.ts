@@ -323,3 +323,48 @@ describe('Admin.describeReplicas()', () => {
     ])
   })
 })
+
+describe('Admin.deleteRecords()', () => {
+  const deletion = { topic: 't', partition: 0, before: 5 }
+  const deleted = {
+    topics: [{ name: 't', partitions: [{ partitionIndex: 0, lowWatermark: 5, errorCode: 0 }] }],
+  }
+  const ledBy = (leaderId: number, leaderEpoch: number): NonNullable<Rules['Metadata']> => {
+    return (request) => {
+      const answer = metadata(request, 1)
+      return {
+        ...answer,
+        brokers: NODES.map((node) => ({ ...node })),
+        topics: answer.topics.map((topic) => ({
+          ...topic,
+          partitions: topic.partitions.map((one) => ({ ...one, leaderId, leaderEpoch })),
+        })),
+      }
+    }
+  }
+
+  /** Asks twice: what the first failure has set off is known to the second. */
+  async function again(first: NonNullable<Rules['Metadata']>, rule: NonNullable<Rules['DeleteRecords']>) {
+    const next = ledBy(2, 1)
+    const { broker, admin } = await start(
+      {
+        Metadata: (request, call) => (call.index === 0 ? first : next)(request, call),
+        DeleteRecords: rule,
+      },
+      ['one', 'two'],
+    )
+    await expect(broker.settled(admin.deleteRecords([deletion]))).rejects.toMatchObject({ retriable: true })
+    await broker.pass(100)
+    return broker.settled(admin.deleteRecords([deletion]))
+  }
+
+  it('knows of a leader that is there again, after it has failed since there was none', async () => {
+    const [remaining] = await again(ledBy(-1, 0), () => deleted)
+    expect(remaining!.logStartOffset).toBe(5)
+  })
+
+  it('knows of the next leader, after the connection to the last one has failed', async () => {
+    const [remaining] = await again(ledBy(1, 0), (_request, { name }) => (name === 'one' ? 'close' : deleted))
+    expect(remaining!.logStartOffset).toBe(5)
+  })
+})
