@@ -41,6 +41,7 @@ export const TOPIC_ACTS: Readonly<Record<string, Fault>> = {
       const acked = lot.acked(0)
       if (acked.length === 0) return
       const before = anyOf(random, acked).offset!
+      lot.askedOffset = before
       const [remaining] = await scene.insist(
         () => scene.admin.deleteRecords([{ topic: lot.name, partition: 0, before }]),
         PATIENCE_MS,
@@ -157,6 +158,8 @@ class Lot {
   partitions = 1
   /** Records below were deleted on purpose. */
   startOffset = 0
+  /** Records below may have been: what is asked for may come about and be answered with an error. */
+  askedOffset = 0
   mayLoseOldest = false
   isRemade = false
   /** When the last deletion was asked for, and when the topic was known to be there again. */
@@ -249,7 +252,7 @@ class Lot {
     if (first < this.startOffset)
       throw new Error(`R12: ${this.name} shows offset ${first}, and was cut below ${this.startOffset}`)
     if (this.mayLoseOldest && first > 0) this.#scene.mark('records expired by size')
-    const from = this.mayLoseOldest ? first : this.startOffset
+    const from = this.mayLoseOldest ? first : this.askedOffset
     const acked = this.acked(partition)
     const last = acked.at(-1)
     // What was sent after it may be in the log although its outcome is not known, and push it out.
