@@ -6,14 +6,14 @@
  * Invariants:
  * - One machine at a time is not what it was: the next is damaged only when the last holds everything again, and votes again.
  *   The same claim keeps other changes of voters, and of how many must be in sync, away meanwhile.
- * - A stopped machine is spare when every partition it has a replica of is led by another, is in sync without it, and all other
- *   machines have at least its part of the metadata log and its epoch on their platters. So what goes with its disk is
+ * - A stopped machine is spare when every partition it has a replica of is led by another, counts on it neither as in sync nor
+ *   as eligible, and all other machines have at least its part of the metadata log and its epoch on their platters. So what goes with its disk is
  *   elsewhere, and whoever must decide knows that. The votes of the others are a majority, by all that any of them knows: so they
  *   can decide, and let its next disk vote.
  */
 import { configsOf, TOPIC_RESOURCE } from '../../../src/metadata/cluster-image.ts'
 import type { Inode } from '../../../src/env/sim/disk-image.ts'
-import { baseOffsetAt, batchSizeAt, lastOffsetAt } from '../../../src/records/batch-header.ts'
+import { baseOffsetAt, batchSizeAt, lastOffsetAt, leaderEpochAt } from '../../../src/records/batch-header.ts'
 import { DIRECTORY } from '../support/sim-cluster.ts'
 import type { Host, SimCluster } from '../support/sim-cluster.ts'
 
@@ -87,14 +87,16 @@ export class Atlas {
     if (image.brokers.get(host.id)?.isFenced === false) return false
     if (hosts.some((other) => !canDecideWithout(host.id, votersKnownTo(other)))) return false
     for (const { partitions } of image.topicsByName.values())
-      for (const { replicas, isr, leader } of partitions)
-        if (replicas.includes(host.id) && (leader === null || leader === host.id || isr.includes(host.id)))
-          return false
+      for (const { replicas, isr, eligibleLeaderReplicas: eligible, leader } of partitions) {
+        const isCounted = leader === host.id || isr.includes(host.id) || eligible.includes(host.id)
+        if (replicas.includes(host.id) && (leader === null || isCounted)) return false
+      }
     const end = metadataEnd(host, 'live')
     const epoch = quorumEpoch(host, 'live')
     return hosts.every(
       (other) =>
-        other === host || (metadataEnd(other, 'durable') >= end && quorumEpoch(other, 'durable') >= epoch),
+        other === host ||
+        (compareEnds(metadataEnd(other, 'durable'), end) >= 0 && quorumEpoch(other, 'durable') >= epoch),
     )
   }
 
@@ -161,17 +163,31 @@ export function directoryId(host: Host): string | null {
   return /^directory\.id=(\S+)$/m.exec(Buffer.from(content ?? []).toString())?.[1] ?? null
 }
 
-function metadataEnd(host: Host, what: 'live' | 'durable'): number {
-  let end = 0
+/** Where a metadata log ends, and the epoch of its last record. */
+interface MetadataEnd {
+  readonly epoch: number
+  readonly offset: number
+}
+
+/** As voters compare them: a longer log of an earlier epoch lacks what was committed since (Raft section 5.4.1). */
+function compareEnds(a: MetadataEnd, b: MetadataEnd): number {
+  return a.epoch - b.epoch || a.offset - b.offset
+}
+
+function metadataEnd(host: Host, what: 'live' | 'durable'): MetadataEnd {
+  let end: MetadataEnd = { epoch: 0, offset: 0 }
+  const reaches = (epoch: number, offset: number): void => {
+    if (compareEnds({ epoch, offset }, end) > 0) end = { epoch, offset }
+  }
   for (const [name, inode] of entries(host, what)) {
-    const snapshot = /^(\d{20})-\d{10}\.checkpoint$/.exec(name)
-    if (snapshot !== null) end = Math.max(end, Number(snapshot[1]))
+    const snapshot = /^(\d{20})-(\d{10})\.checkpoint$/.exec(name)
+    if (snapshot !== null) reaches(Number(snapshot[2]), Number(snapshot[1]))
     if (inode.kind !== 'file' || !name.endsWith('.log')) continue
     const bytes = inode[what].read(0, inode[what].size)
     for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
       const size = batchSizeAt(bytes, at)
       if (size < HEADER_BYTES || at + size > bytes.length || baseOffsetAt(bytes, at) < 0) break
-      end = Math.max(end, lastOffsetAt(bytes, at) + 1)
+      reaches(leaderEpochAt(bytes, at), lastOffsetAt(bytes, at) + 1)
       at += size
     }
   }
