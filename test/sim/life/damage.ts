@@ -8,7 +8,7 @@
  *   rot that no broker has read yet                ──►  `millrace verify` finds it: the log is removed, and fetched anew
  */
 import type { Prng } from '../../../src/env/sim/prng.ts'
-import { DIRECTORY } from '../support/sim-cluster.ts'
+import { DIRECTORY, PORT } from '../support/sim-cluster.ts'
 import type { Host } from '../support/sim-cluster.ts'
 import { directoryId, METADATA_LOG, namesIn } from './atlas.ts'
 import type { Scene } from './scene.ts'
@@ -21,6 +21,7 @@ const SPARE_MS_MAX = 10_000
 /** It is whole again within this, after the storm at the latest. */
 const WHOLE_MS_MAX = 100_000
 const SECTOR_BYTES = 512
+export const VOTERS = 'controller.quorum.voters'
 
 /** Why a broker does not start with its disk, whatever it tries: somebody must give it another. */
 const REFUSALS: ReadonlySet<string> = new Set([
@@ -165,8 +166,12 @@ async function restoreVote(scene: Scene, host: Host): Promise<void> {
   scene.mark('vote: given to a new disk')
 }
 
-/** Insists until it is so. A change that was carried out without an answer is refused the next time. */
+/**
+ * Insists until it is so. A change that was carried out without an answer is refused the next time. A new voter is named in the
+ * settings of all first, as they say of themselves: one that starts and has no vote finds who leads by these alone.
+ */
 export async function changeVoter(scene: Scene, host: Host, change: 'add' | 'remove'): Promise<void> {
+  if (change === 'add') for (const other of scene.cluster.hosts) nameVoter(scene, other, host)
   const done = change === 'add' ? 'DUPLICATE_VOTER' : 'VOTER_NOT_FOUND'
   await scene
     .insist(
@@ -180,6 +185,12 @@ export async function changeVoter(scene: Scene, host: Host, change: 'add' | 'rem
     .catch((error: unknown) => {
       if ((error as { code?: string }).code !== done) throw error
     })
+}
+
+function nameVoter({ cluster }: Scene, at: Host, { id, name }: Host): void {
+  const named = at.settings[VOTERS] ?? cluster.settings[VOTERS] ?? ''
+  if (named.split(',').some((each) => each.startsWith(`${id}@`))) return
+  at.settings = { ...at.settings, [VOTERS]: `${named},${id}@${name}:${PORT}` }
 }
 
 /** Flips bits, zeroes a sector, or cuts off the end, of one of the files. */

@@ -5,7 +5,7 @@
 import { ClientError } from '../../../src/client/client-error.ts'
 import { PORT, SESSION_MS } from '../support/sim-cluster.ts'
 import type { Host, Settings } from '../support/sim-cluster.ts'
-import { changeVoter } from './damage.ts'
+import { changeVoter, VOTERS } from './damage.ts'
 import type { Scene } from './scene.ts'
 import { anyOf } from './weather.ts'
 import { anyHost } from './world.ts'
@@ -81,7 +81,7 @@ export const OPERATOR_ACTS: Readonly<Record<string, Fault>> = {
         const named = voters.map(({ nodeId }) => `${nodeId}@b${nodeId}:${PORT}`).join(',')
         if (scene.isOver) return
         const host = cluster.addHost()
-        host.settings = { ...host.settings, 'controller.quorum.voters': named }
+        host.settings = { ...host.settings, [VOTERS]: named }
         void cluster.begin(host).catch(() => undefined)
         await scene.until(() => host.broker !== null, LONG_MS)
         const { topic, partition } = anyOf(random, scene.places)
@@ -117,7 +117,8 @@ export const OPERATOR_ACTS: Readonly<Record<string, Fault>> = {
       for (const host of cluster.hosts) {
         if (scene.isOver) break
         if (host.broker === null || host.isClosing || !cluster.hosts.includes(host)) continue
-        host.settings = settings
+        const voters = host.settings[VOTERS]
+        host.settings = voters === undefined ? settings : { ...settings, [VOTERS]: voters }
         const { generation } = host.node
         await scene.endLife(host, random.chance(0.8) ? 'close' : 'crash')
         if (host.node.generation !== generation || host.node.isUp || !cluster.hosts.includes(host)) continue
