@@ -6,8 +6,8 @@
  * Invariants:
  * - One machine at a time is not what it was: the next is damaged only when the last holds everything again, and votes again.
  *   The same claim keeps other changes of voters, and of how many must be in sync, away meanwhile.
- * - A stopped machine is spare when every partition it has a replica of is led by another, counts on it neither as in sync nor
- *   as eligible, and all other machines have at least its part of the metadata log and its epoch on their platters. So what goes with its disk is
+ * - A stopped machine is spare when every partition it has a replica of is led by another, is in sync without it, and all other
+ *   machines have at least its part of the metadata log and its epoch on their platters. So what goes with its disk is
  *   elsewhere, and whoever must decide knows that. The votes of the others are a majority, by all that any of them knows: so they
  *   can decide, and let its next disk vote.
  */
@@ -87,16 +87,25 @@ export class Atlas {
     if (image.brokers.get(host.id)?.isFenced === false) return false
     if (hosts.some((other) => !canDecideWithout(host.id, votersKnownTo(other)))) return false
     for (const { partitions } of image.topicsByName.values())
-      for (const { replicas, isr, eligibleLeaderReplicas: eligible, leader } of partitions) {
-        const isCounted = leader === host.id || isr.includes(host.id) || eligible.includes(host.id)
-        if (replicas.includes(host.id) && (leader === null || isCounted)) return false
-      }
+      for (const { replicas, isr, leader } of partitions)
+        if (replicas.includes(host.id) && (leader === null || leader === host.id || isr.includes(host.id)))
+          return false
     const end = metadataEnd(host, 'live')
     const epoch = quorumEpoch(host, 'live')
     return hosts.every(
       (other) =>
         other === host ||
         (compareEnds(metadataEnd(other, 'durable'), end) >= 0 && quorumEpoch(other, 'durable') >= epoch),
+    )
+  }
+
+  /**
+   * Whether a machine that is down could be elected, once all that are in sync are gone. Its registration ends that, so with a disk
+   * that it can start with it may lose what others have; but one that never starts again must not be the last that counts.
+   */
+  isEligible({ id }: Host): boolean {
+    return [...this.#cluster.image.topicsByName.values()].some(({ partitions }) =>
+      partitions.some(({ eligibleLeaderReplicas }) => eligibleLeaderReplicas.includes(id)),
     )
   }
 

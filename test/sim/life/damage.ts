@@ -99,7 +99,8 @@ function damage(
   scene.work(name, async () => {
     try {
       await scene.endLife(host, anyOf(random, ['close', 'crash', 'power cut'] as const))
-      if (await scene.until(() => scene.atlas.isSpare(host), SPARE_MS_MAX)) {
+      const isSpare = (): boolean => scene.atlas.isSpare(host) && !scene.atlas.isEligible(host)
+      if (await scene.until(isSpare, SPARE_MS_MAX)) {
         const damages = harm(host)
         if (damages.length > 0) scene.atlas.rots(host)
         scene.mark(`${name}: made`)

@@ -250,8 +250,10 @@ export class Oracle {
   #checkCandidates(truth: PartitionTruth): void {
     if (truth.image === null || !this.#isPromisedOnDisk(truth)) return
     for (const id of truth.candidates) {
-      // With another disk it leads nothing before it registers, and is no candidate any more when it has.
-      if (this.#volumes.get(id) !== this.#cluster.host(id).node.disk.image.root) continue
+      // With another disk, or in another life, it leads nothing before it registers; and with its registration it is no candidate
+      // any more, or must have everything.
+      if (this.#volumes.get(id) !== this.#cluster.host(id).node.disk.image.root || this.#hasOutlived(id))
+        continue
       const platter = this.#logOf(id, truth.name, 'durable')
       if (platter.reaches(truth.trueHighWatermark)) continue
       const what = `${truth.name} is committed up to ${truth.trueHighWatermark}, and b${id}, which could be elected in partition epoch ${truth.image.partitionEpoch}, has ${platter.endOffset} on its platter`
