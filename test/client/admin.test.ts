@@ -358,12 +358,12 @@ describe('Admin.deleteRecords()', () => {
     return broker.settled(admin.deleteRecords([deletion]))
   }
 
-  it('knows of a leader that is there again, after it has failed since there was none', async () => {
+  it('S3: knows of a leader that is there again, after it has failed since there was none', async () => {
     const [remaining] = await again(ledBy(-1, 0), () => deleted)
     expect(remaining!.logStartOffset).toBe(5)
   })
 
-  it('knows of the next leader, after the connection to the last one has failed', async () => {
+  it('S3: knows of the next leader, after the connection to the last one has failed', async () => {
     const [remaining] = await again(ledBy(1, 0), (_request, { name }) => (name === 'one' ? 'close' : deleted))
     expect(remaining!.logStartOffset).toBe(5)
   })

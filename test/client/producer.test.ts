@@ -92,7 +92,7 @@ describe('Producer', () => {
     await broker.settled(late, 200)
   })
 
-  it('sends when lingerMs is over, wherever sums and differences of times round to', () => {
+  it('S3: sends when lingerMs is over, wherever sums and differences of times round to', () => {
     // 63.42… + 5 is a time at which 5 ms have not passed, if it is by their difference.
     const createdAtMs = 63.42072088073625
     const batch = new ProducerBatch('t', 0, new BatchBuilder(), createdAtMs)

@@ -75,4 +75,34 @@ export const CLIENT_BUGS: readonly PlantedBug[] = [
       },
     },
   },
+  {
+    id: 'lingers-by-a-difference',
+    file: 'src/client/partition-queue.ts',
+    find: 'return options.nowMs >= batch.createdAtMs + options.lingerMs ? batch : null',
+    replace: 'return options.nowMs - batch.createdAtMs >= options.lingerMs ? batch : null',
+    what: 'a batch is not due at the very time for which the timer was set: a rounding away',
+    breaks: ['S3'],
+    scenarios: [],
+    catcher: {
+      test: {
+        file: 'test/client/producer.test.ts',
+        name: 'S3: sends when lingerMs is over, wherever sums and differences of times round to',
+      },
+    },
+  },
+  {
+    id: 'deletion-goes-by-old-leaders',
+    file: 'src/client/admin-records.ts',
+    find: 'if (error instanceof ClientError && error.retriable) cluster.refreshSoon(link)',
+    replace: 'if (error instanceof ClientError && error.retriable) cluster.keepFresh(0)',
+    what: 'a deletion that fails leaves what is known of leaders as it is',
+    breaks: ['S3'],
+    scenarios: [],
+    catcher: {
+      test: {
+        file: 'test/client/admin.test.ts',
+        name: 'S3: knows of the next leader, after the connection to the last one has failed',
+      },
+    },
+  },
 ]

@@ -596,4 +596,19 @@ export const LOG_BUGS: readonly PlantedBug[] = [
       test: { file: 'test/log/cut-again.test.ts', name: 'ST-8 D2: a stop is no clean one while a cut' },
     },
   },
+  {
+    id: 'falling-epochs-believed',
+    file: 'src/log/log-replay.ts',
+    find: 'if (epoch < last)',
+    replace: 'if (epoch < last - 0x7fff_ffff)',
+    what: 'leader epochs that are read from batches may fall along a log',
+    breaks: ['D3'],
+    scenarios: ['ST-3'],
+    catcher: {
+      test: {
+        file: 'test/log/disk-faults.test.ts',
+        name: 'ST-3 D3: an epoch that a flipped bit has raised is found by the batch behind it',
+      },
+    },
+  },
 ]

@@ -231,4 +231,19 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
       },
     },
   },
+  {
+    id: 'epoch-beyond-quorum-state',
+    file: 'src/raft/metadata-log.ts',
+    find: 'if (state !== null && log.latestEpoch > state.leaderEpoch) {',
+    replace: 'if (state !== null && log.latestEpoch < -1) {',
+    what: 'a start believes an epoch in the metadata log that the node has never reached',
+    breaks: ['M4', 'M11'],
+    scenarios: ['ST-3'],
+    catcher: {
+      test: {
+        file: 'test/raft/raft-quorum-alone.test.ts',
+        name: 'ST-3, M5: refuses a log whose last epoch is later than any that quorum-state knows',
+      },
+    },
+  },
 ]

@@ -299,4 +299,19 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
       },
     },
   },
+  {
+    id: 'strays-go-beside-changes',
+    file: 'src/broker/broker.ts',
+    find: 'await this.#follower.between((image) => this.#partitions.setStraysAside(image))',
+    replace: 'await this.#partitions.setStraysAside(this.#follower.image)',
+    what: 'strays are set aside by an image that is not the newest any more',
+    breaks: ['R2', 'D1'],
+    scenarios: [],
+    catcher: {
+      test: {
+        file: 'test/sim/strays.test.ts',
+        name: 'R2: a replica that comes back while strays are set aside has a log of its own',
+      },
+    },
+  },
 ]
