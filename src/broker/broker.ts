@@ -373,14 +373,13 @@ export class Broker {
   async #start(): Promise<void> {
     const { logs, listeners, counters, peers, quorum } = this.#parts
     const services: BrokerServices = {
-      ...{
-        clusterId: this.clusterId,
-        config: this.#config,
-        clock: this.#env.clock,
-        logger: this.#env.logger,
-      },
+      clusterId: this.clusterId,
+      config: this.#config,
+      clock: this.#env.clock,
+      logger: this.#env.logger,
       image: () => this.#follower.image,
-      ...{ partitions: this.#partitions, controller: this.#gateway },
+      partitions: this.#partitions,
+      controller: this.#gateway,
       producerIds: new ProducerIdSource(() => this.#reserveProducerIds()),
       groups: this.#groups,
       logs,

@@ -115,13 +115,15 @@ export class ClusterProcesses {
     )
     const brokers = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     const cluster = new ClusterProcesses(clusterId, brokers, ports, proxies?.nodes ?? [], namespaces)
-    const failed = started.find((each) => each.status === 'rejected')
-    if (failed === undefined) {
+    try {
+      const failed = started.find((each) => each.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
       await knowEachOther(cluster.bootstrap)
       return cluster
+    } catch (error) {
+      await cluster.kill()
+      throw error
     }
-    await cluster.kill()
-    throw failed.reason
   }
 
   /** As `start`, for one test: killed when that has finished. */
